@@ -1,0 +1,164 @@
+//! Two kinds of no: a [`Refusal`] is the caller's to mend and is told to them; a [`Fault`] is ours, is logged, and
+//! the caller only learns that it happened. A new refusal does not compile until `http/answer.rs` chooses its wire
+//! code.
+
+use std::fmt;
+
+/// What a story ends with when it does not succeed.
+#[derive(Debug)]
+pub enum Error {
+    /// The caller asked for something that cannot be granted.
+    Refusal(Refusal),
+    /// We failed.
+    Fault(Fault),
+}
+
+/// A story's answer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request is refused. Texts name the place and the rule, never the value of personal data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The request does not have the required form.
+    #[error("{place}: {rule}")]
+    Malformed {
+        /// Where in the request: a member, parameter or header.
+        place: String,
+        /// The rule that it breaks.
+        rule: String,
+    },
+    /// No token, or one that is unknown, expired or revoked.
+    #[error("a valid access token is required")]
+    Unauthenticated,
+    /// The token does not carry this scope.
+    #[error("the access token lacks the scope {0}")]
+    MissingScope(&'static str),
+    /// The client may not act for this unit.
+    #[error("this client may not act for that unit")]
+    ForeignUnit,
+    /// VNeID must have established the holder at assurance level 2 (Decree 69/2024).
+    #[error("identity assurance level 2 is required")]
+    AssuranceTooLow,
+    /// There is no such thing, or none that this client may see.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// It existed and is over: used, expired or closed.
+    #[error("the {0} is no longer available")]
+    Gone(&'static str),
+    /// The person has no record that a card can be made from.
+    #[error("the person has no verified personnel record: {0}")]
+    NotVerified(&'static str),
+    /// More than one record could be meant.
+    #[error("the person has verified records in several units; name the unit")]
+    SeveralRecords,
+    /// The card's state does not allow this.
+    #[error("a card that is {state} cannot be {action}")]
+    CardState {
+        /// The state that the card is in.
+        state: &'static str,
+        /// The past participle of what was asked.
+        action: &'static str,
+    },
+    /// The same idempotency key came with another request.
+    #[error("this idempotency key was used for another request")]
+    IdempotencyKeyReused,
+    /// Too much of something; the rule names the bound.
+    #[error("{0}")]
+    TooMuch(String),
+
+    /// RFC 6749 `invalid_request`.
+    #[error("{0}")]
+    InvalidTokenRequest(&'static str),
+    /// RFC 6749 `invalid_client`.
+    #[error("{0}")]
+    InvalidClient(&'static str),
+    /// RFC 6749 `invalid_grant`.
+    #[error("{0}")]
+    InvalidGrant(&'static str),
+    /// RFC 6749 `unsupported_grant_type`.
+    #[error("this grant type is not supported")]
+    UnsupportedGrantType,
+    /// RFC 6749 `invalid_scope`.
+    #[error("the client may not have this scope")]
+    InvalidScope,
+
+    /// OpenID4VCI 1.0 section 8.3.1.2 `invalid_credential_request`.
+    #[error("{0}")]
+    InvalidCredentialRequest(String),
+    /// OpenID4VCI `unknown_credential_configuration`.
+    #[error("the credential configuration is not known")]
+    UnknownCredentialConfiguration,
+    /// OpenID4VCI `unknown_credential_identifier`.
+    #[error("the credential identifier is not known")]
+    UnknownCredentialIdentifier,
+    /// OpenID4VCI `invalid_proof`.
+    #[error("{0}")]
+    InvalidProof(String),
+    /// OpenID4VCI `invalid_nonce`.
+    #[error("the c_nonce of a proof is unknown, expired or used; fetch a new one")]
+    InvalidNonce,
+    /// OpenID4VCI `invalid_encryption_parameters`.
+    #[error("encryption of credential requests and responses is not offered")]
+    InvalidEncryptionParameters,
+    /// OpenID4VCI `credential_request_denied`.
+    #[error("{0}")]
+    CredentialRequestDenied(&'static str),
+    /// OpenID4VCI section 11.3 `invalid_notification_id`.
+    #[error("the notification id is not known")]
+    InvalidNotificationId,
+    /// OpenID4VCI section 11.3 `invalid_notification_request`.
+    #[error("{0}")]
+    InvalidNotificationRequest(String),
+}
+
+impl Refusal {
+    /// [`Refusal::Malformed`] from its two parts.
+    pub fn malformed(place: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Malformed { place: place.into(), rule: rule.into() }
+    }
+}
+
+/// Our own failure: what we were doing, and why it did not work. Never shown to a caller.
+#[derive(Debug)]
+pub struct Fault {
+    doing: &'static str,
+    cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Fault {
+    /// A fault while `doing` something, for example `"opening the key file"`.
+    pub fn new(doing: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { doing, cause: cause.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.doing, self.cause)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refusal(refusal) => refusal.fmt(formatter),
+            Self::Fault(fault) => fault.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

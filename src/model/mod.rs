@@ -1,0 +1,4 @@
+//! Pure nouns and their rules: nothing here knows of HTTP, SQL, files or keys.
+
+pub mod card;
+pub mod id;
