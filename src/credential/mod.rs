@@ -1,12 +1,14 @@
 //! Pure bytes: everything that is signed, proved or verified. Nothing here touches a file, a socket, a clock or a
 //! store; time, chance and keys are handed in.
 
-pub mod key;
+
+pub mod json;
 pub mod jws;
-pub mod x509;
-pub mod sd_jwt;
-pub mod proof;
+pub mod key;
 pub mod nonce;
+pub mod proof;
+pub mod sd_jwt;
+pub mod x509;
 
 use crate::error::Fault;
 pub use key::{Algorithm, PublicKey};

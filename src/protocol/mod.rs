@@ -1,0 +1,1 @@
+//! Pure messages of the protocols that we speak.
