@@ -6,6 +6,7 @@ pub mod json;
 pub mod jws;
 pub mod key;
 pub mod nonce;
+pub mod official_card;
 pub mod proof;
 pub mod sd_jwt;
 pub mod x509;
