@@ -251,15 +251,16 @@ impl std::fmt::Debug for PublicKey {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod p256_backend {
-    use aws_lc_rs::encoding::{AsBigEndian, EcPublicKeyUncompressedBin};
+    use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 
     pub type Verifier = std::sync::Arc<ParsedPublicKey>;
 
     pub fn parse(point: &[u8]) -> Option<(Verifier, [u8; 65])> {
         let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
-        let uncompressed: EcPublicKeyUncompressedBin<'_> = key.as_be_bytes().ok()?;
-        let uncompressed = uncompressed.as_ref().try_into().ok()?;
+        // A SubjectPublicKeyInfo ends with the uncompressed point, whatever form came in.
+        let info: PublicKeyX509Der<'_> = key.as_der().ok()?;
+        let uncompressed = *info.as_ref().last_chunk()?;
         Some((std::sync::Arc::new(key), uncompressed))
     }
 
