@@ -68,6 +68,12 @@ pub enum Reason {
     ProofMissing,
     /// The holder proof is malformed, by another key or for something else.
     ProofWrong,
+    /// The holder proof was made for another verifier or question, or for another selection of claims.
+    ProofForAnother,
+    /// The verifier did not say what it had asked, so nothing shows that the presentation is for it.
+    NothingAsked,
+    /// The card is of another type than is accepted.
+    OtherType,
     /// The proof is good but does not cover the challenge.
     ChallengeUnanswered,
     /// The proof is older than the window.
@@ -189,6 +195,9 @@ impl Reason {
             Self::Expired => ("expired", "Thẻ đã hết hạn.", "The card has expired."),
             Self::ProofMissing => ("proof_missing", "Đây là bản chụp mã; hãy mở thẻ trên điện thoại của người giữ thẻ.", "This is a copy of a code; open the card on the holder's phone."),
             Self::ProofWrong => ("proof_wrong", "Mã không do điện thoại của người giữ thẻ tạo ra.", "The code was not made by the holder's phone."),
+            Self::ProofForAnother => ("proof_for_another", "Lần xuất trình này dành cho nơi khác hoặc đã dùng.", "This presentation was made for another verifier or request."),
+            Self::NothingAsked => ("nothing_asked", "Chưa rõ thẻ được xuất trình cho ai; hãy yêu cầu xuất trình lại.", "It is not clear whom the card was presented to; ask again."),
+            Self::OtherType => ("other_type", "Đây là loại thẻ khác.", "This is another type of card."),
             Self::ChallengeUnanswered => ("challenge_unanswered", "Chưa nhập số kiểm tra vào điện thoại.", "The check digits were not typed into the phone."),
             Self::ProofStale { .. } => ("proof_stale", "Mã đã cũ {difference} giây (điện thoại {phone}, máy này {here}); hãy làm mới mã.", "The code is {difference} seconds old (phone {phone}, this device {here}); refresh it."),
             Self::ProofFromFuture { .. } => ("proof_from_future", "Mã đi trước {difference} giây (điện thoại {phone}, máy này {here}); hãy xem lại giờ.", "The code is {difference} seconds ahead (phone {phone}, this device {here}); check both clocks."),

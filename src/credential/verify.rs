@@ -10,10 +10,13 @@ use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::clock::UnixSeconds;
 use crate::credential::cwt::{QrClaims, QrCredential};
+use crate::credential::jws::JwsError;
 use crate::credential::qr::{self, Challenge, Foreign, HolderProof, NotOurs};
 use crate::credential::status_list::{Band, StatusReference};
 use crate::credential::trust_list::{Purpose, TrustList, TrustedKey, agency_is_within};
+use crate::credential::sd_jwt::{CardError, Presentation};
 use crate::credential::verdict::{Outcome, Reason, Verdict};
+use crate::credential::x509::{Anchors, ChainError};
 
 /// How old, and how far ahead of our clock, a holder proof may be.
 pub const PROOF_WINDOW_SECONDS: i64 = 60;
@@ -59,6 +62,41 @@ pub enum StatusAnswer {
     Unavailable,
 }
 
+/// What is presented, and what a verifier asked for.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The text of a scanned code, or an SD-JWT presentation.
+    pub text: &'a str,
+    /// Roots of the issuers of SD-JWT cards.
+    pub anchors: &'a Anchors,
+    /// The type of SD-JWT card that is accepted.
+    pub vct: &'a str,
+    /// Audience and nonce that an SD-JWT presentation has to answer.
+    pub question: Option<(&'a str, &'a str)>,
+}
+
+/// Verifies either kind of card.
+pub fn verify(presented: &Presented<'_>, context: &Context<'_>) -> Verdict {
+    if !is_sd_jwt(presented.text) {
+        return verify_qr(presented.text, context);
+    }
+    let mut findings = Findings::default();
+    let decided = findings.examine_sd_jwt(presented, context);
+    findings.verdict(decided)
+}
+
+/// Where the status of a card stands, before anything of it is proved: for a source that has to fetch it first.
+pub fn status_reference(text: &str) -> Option<StatusReference> {
+    if is_sd_jwt(text) {
+        return Presentation::parse(text).ok()?.claimed_status();
+    }
+    QrCredential::parse(&qr::decode(text).ok()?).ok()?.claims.status
+}
+
+fn is_sd_jwt(text: &str) -> bool {
+    text.starts_with("ey") && text.contains('~')
+}
+
 /// Verifies the text of a scanned code.
 pub fn verify_qr(text: &str, context: &Context<'_>) -> Verdict {
     let mut findings = Findings::default();
@@ -91,12 +129,33 @@ impl Findings {
             self.in_force(context.status.status(reference))?;
         }
         if let Some(gate) = context.gate {
-            let code = card.claims.identity.agency_code.as_deref();
-            let code = code.ok_or((Outcome::CheckFurther, Reason::AgencyUnknown))?;
-            unless(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)?;
+            Self::let_in(card.claims.identity.agency_code.as_deref(), gate)?;
         }
         unless(!card.claims.identity.specimen, Outcome::OtherCode, Reason::Specimen)?;
         Ok(outcome)
+    }
+
+    fn examine_sd_jwt(&mut self, presented: &Presented<'_>, context: &Context<'_>) -> Result<Outcome, Stop> {
+        let stop = |error| (Outcome::NotValid, refused(error, context.now));
+        let card = Presentation::parse(presented.text).map_err(stop)?;
+        let card = card.verify(presented.anchors, presented.vct, context.now).map_err(stop)?;
+        self.claims = Some(card.claims.clone());
+        let (audience, nonce) = presented.question.ok_or((Outcome::CheckFurther, Reason::NothingAsked))?;
+        self.proof_time = Some(card.check_binding(audience, nonce, context.now).map_err(stop)?);
+        if let Some(reference) = &card.status {
+            self.in_force(context.status.status(reference))?;
+        }
+        if let Some(gate) = context.gate {
+            let agency = card.claims.get("employing_agency").and_then(|agency| agency.get("code"));
+            Self::let_in(agency.and_then(Json::as_str), gate)?;
+        }
+        Ok(Outcome::ValidLive)
+    }
+
+    /// Whether the gate is for the card's agency.
+    fn let_in(agency_code: Option<&str>, gate: &str) -> Result<(), Stop> {
+        let code = agency_code.ok_or((Outcome::CheckFurther, Reason::AgencyUnknown))?;
+        unless(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)
     }
 
     /// The trusted key that signed the card.
@@ -177,6 +236,32 @@ impl Findings {
             status_as_of: self.status_as_of,
             proof_time: self.proof_time,
         }
+    }
+}
+
+/// Why an SD-JWT card is turned away, in the checkpoint's words.
+fn refused(error: CardError, now: UnixSeconds) -> Reason {
+    match error {
+        CardError::Malformed | CardError::DigestAlgorithm | CardError::Disclosure => Reason::Damaged,
+        CardError::Issuer(JwsError::BadSignature) | CardError::Chain(ChainError::BadSignature) => Reason::BadSignature,
+        CardError::Issuer(_) => Reason::Damaged,
+        CardError::Chain(_) => Reason::UnknownKey,
+        CardError::OtherType => Reason::OtherType,
+        CardError::NotYetValid => Reason::NotYetValid,
+        CardError::Expired => Reason::Expired,
+        CardError::NoBinding => Reason::ProofMissing,
+        CardError::NoHolderKey | CardError::Binding(_) => Reason::ProofWrong,
+        CardError::OtherRequest => Reason::ProofForAnother,
+        CardError::Stale { made_at } if made_at > now => Reason::ProofFromFuture {
+            difference_seconds: made_at.saturating_sub(now),
+            proof_time: made_at,
+            checkpoint_time: now,
+        },
+        CardError::Stale { made_at } => Reason::ProofStale {
+            difference_seconds: now.saturating_sub(made_at),
+            proof_time: made_at,
+            checkpoint_time: now,
+        },
     }
 }
 
