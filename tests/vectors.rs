@@ -12,6 +12,7 @@ use officials_card::credential::cose::{self, Sign1};
 use officials_card::credential::cwt::{self, Identity, Photo, QrClaims};
 use officials_card::credential::qr::{self, Challenge};
 use officials_card::credential::status_list::{Band, StatusReference};
+use officials_card::credential::symbol::{Ecc, Symbol};
 use officials_card::credential::trust_list::{Purpose, TrustList, TrustedKey};
 use officials_card::credential::verify::{Context, StatusAnswer, StatusSource, verify_qr};
 use officials_card::credential::{Algorithm, PublicKey, Signer};
@@ -75,10 +76,10 @@ fn replay(file: &Json, trust: &TrustList) {
 fn the_sizes_of_the_dossier_hold() {
     let symbol = |name: &str, ecc| {
         let file = read(name);
-        officials_card::credential::symbol::Symbol::new(file["text"].as_str().unwrap(), ecc).unwrap().version()
+        Symbol::new(file["text"].as_str().unwrap(), ecc).unwrap().version()
     };
-    assert!(symbol("profile-s", officials_card::credential::symbol::Ecc::Medium) <= 13);
-    assert!(symbol("profile-d", officials_card::credential::symbol::Ecc::Low) <= 15);
+    assert!(symbol("profile-s", Ecc::Medium) <= 13);
+    assert!(symbol("profile-d", Ecc::Low) <= 15);
 }
 
 #[test]
@@ -120,7 +121,8 @@ impl Vector {
     }
 
     fn of_card(name: &str, about: &'static str, cose: Vec<u8>) -> Self {
-        Self { cose: Some(cose.clone()), ..Self::of_text(name, about, qr::encode(&cose)) }
+        let text = qr::encode(&cose);
+        Self { cose: Some(cose), ..Self::of_text(name, about, text) }
     }
 
     fn to_json(&self, trust: &TrustList) -> Json {
@@ -657,7 +659,8 @@ fn folder() -> PathBuf {
 
 fn published() -> BTreeSet<String> {
     let files = std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path());
-    files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+    let vectors = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    vectors.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
 fn read(name: &str) -> Json {

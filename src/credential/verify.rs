@@ -93,9 +93,9 @@ impl Findings {
         if let Some(gate) = context.gate {
             let code = card.claims.identity.agency_code.as_deref();
             let code = code.ok_or((Outcome::CheckFurther, Reason::AgencyUnknown))?;
-            unless(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)?;
+            require(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)?;
         }
-        unless(!card.claims.identity.specimen, Outcome::OtherCode, Reason::Specimen)?;
+        require(!card.claims.identity.specimen, Outcome::OtherCode, Reason::Specimen)?;
         Ok(outcome)
     }
 
@@ -103,7 +103,7 @@ impl Findings {
     fn signed_by<'a>(&mut self, card: &'a QrCredential, context: &Context<'a>) -> Result<&'a TrustedKey, Stop> {
         let trust = context.trust.ok_or((Outcome::CheckFurther, Reason::NoTrustList))?;
         let dated_ahead = trust.issued_at > context.now.saturating_add(ISSUER_SKEW_SECONDS);
-        unless(!dated_ahead, Outcome::CheckFurther, Reason::ClockBehind)?;
+        require(!dated_ahead, Outcome::CheckFurther, Reason::ClockBehind)?;
         match trust.band(context.now) {
             Band::Fresh => {}
             Band::Aging => self.notices.push(Reason::TrustListAging),
@@ -200,24 +200,24 @@ fn not_ours(why: NotOurs) -> Stop {
 
 /// Whether the key may have signed this very card.
 fn within_bounds(key: &TrustedKey, claims: &QrClaims) -> Result<(), Stop> {
-    let unless = |holds, reason| unless(holds, Outcome::NotValid, reason);
-    unless(key.issuer == claims.issuer, Reason::IssuerMismatch)?;
-    unless(key.may_sign_at(claims.issued_at), Reason::KeyNotValidThen)?;
-    unless(key.may_speak_for(claims.identity.agency_code.as_deref()), Reason::AgencyNotAllowed)?;
+    let valid_only_if = |holds, reason| require(holds, Outcome::NotValid, reason);
+    valid_only_if(key.issuer == claims.issuer, Reason::IssuerMismatch)?;
+    valid_only_if(key.may_sign_at(claims.issued_at), Reason::KeyNotValidThen)?;
+    valid_only_if(key.may_speak_for(claims.identity.agency_code.as_deref()), Reason::AgencyNotAllowed)?;
     let named = claims.status.as_ref().is_none_or(|status| key.may_name(&status.uri));
-    unless(named, Reason::StatusListNotAllowed)
+    valid_only_if(named, Reason::StatusListNotAllowed)
 }
 
 fn in_its_time(claims: &QrClaims, now: UnixSeconds) -> Result<(), Stop> {
-    let unless = |holds, reason| unless(holds, Outcome::NotValid, reason);
+    let valid_only_if = |holds, reason| require(holds, Outcome::NotValid, reason);
     let latest = now.saturating_add(ISSUER_SKEW_SECONDS);
     // A trusted issuer does not date cards ahead: the doubt is about our clock.
-    self::unless(claims.issued_at <= latest, Outcome::CheckFurther, Reason::IssuedInFuture)?;
-    unless(claims.not_before <= latest, Reason::NotYetValid)?;
-    unless(now < claims.expires_at, Reason::Expired)
+    require(claims.issued_at <= latest, Outcome::CheckFurther, Reason::IssuedInFuture)?;
+    valid_only_if(claims.not_before <= latest, Reason::NotYetValid)?;
+    valid_only_if(now < claims.expires_at, Reason::Expired)
 }
 
-fn unless(holds: bool, outcome: Outcome, reason: Reason) -> Result<(), Stop> {
+fn require(holds: bool, outcome: Outcome, reason: Reason) -> Result<(), Stop> {
     if holds { Ok(()) } else { Err((outcome, reason)) }
 }
 
