@@ -116,8 +116,8 @@ pub enum Reason {
     Specimen,
 }
 
-/// The answer for one presented card. Its reasons hold no personal data; its claims do, and are only there when the
-/// issuer's signature is good.
+/// The answer for one presented card. Its reasons hold no personal data; its claims do, and are only there when a key
+/// that may speak for them has signed them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// What to do.

@@ -83,8 +83,8 @@ impl Findings {
         let bytes = qr::decode(text).map_err(not_ours)?;
         let card = QrCredential::parse(&bytes).map_err(|_| (Outcome::NotValid, Reason::Damaged))?;
         let key = self.signed_by(&card, context)?;
-        self.claims = Some(disclosed(&card.claims));
         within_bounds(key, &card.claims)?;
+        self.claims = Some(disclosed(&card.claims));
         in_its_time(&card.claims, context.now)?;
         let outcome = self.shown_by_holder(&card, context)?;
         if let Some(reference) = &card.claims.status {
