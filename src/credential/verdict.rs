@@ -42,6 +42,8 @@ pub enum Reason {
     Damaged,
     /// The checkpoint has no trust list.
     NoTrustList,
+    /// The trust list was signed after the checkpoint's time.
+    ClockBehind,
     /// The trust list has expired but still serves; a notice.
     TrustListAging,
     /// The trust list is beyond its grace.
@@ -120,8 +122,8 @@ pub enum Reason {
     Specimen,
 }
 
-/// The answer for one presented card. Its reasons hold no personal data; its claims do, and are only there when the
-/// issuer's signature is good.
+/// The answer for one presented card. Its reasons hold no personal data; its claims do, and are only there when a key
+/// that may speak for them has signed them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// What to do.
@@ -182,6 +184,7 @@ impl Reason {
             Self::OtherText => ("other_text", "Đây không phải mã thẻ công vụ.", "This is not an officials card code."),
             Self::Damaged => ("damaged", "Mã bị hỏng hoặc bị sửa.", "The code is damaged or was changed."),
             Self::NoTrustList => ("no_trust_list", "Máy chưa có danh sách nơi cấp; hãy đồng bộ.", "This device has no list of issuers; synchronise it."),
+            Self::ClockBehind => ("clock_behind", "Đồng hồ của máy chạy sai; hãy chỉnh giờ.", "This device's clock is wrong; set it."),
             Self::TrustListAging => ("trust_list_aging", "Danh sách nơi cấp đã cũ; hãy đồng bộ.", "The list of issuers is old; synchronise it."),
             Self::TrustListExpired => ("trust_list_expired", "Danh sách nơi cấp quá cũ; hãy đồng bộ.", "The list of issuers is too old; synchronise it."),
             Self::UnknownKey => ("unknown_key", "Không nhận ra nơi cấp thẻ.", "The card's issuer is not known."),

@@ -121,8 +121,8 @@ impl Findings {
         let bytes = qr::decode(text).map_err(not_ours)?;
         let card = QrCredential::parse(&bytes).map_err(|_| (Outcome::NotValid, Reason::Damaged))?;
         let key = self.signed_by(&card, context)?;
-        self.claims = Some(disclosed(&card.claims));
         within_bounds(key, &card.claims)?;
+        self.claims = Some(disclosed(&card.claims));
         in_its_time(&card.claims, context.now)?;
         let outcome = self.shown_by_holder(&card, context)?;
         if let Some(reference) = &card.claims.status {
@@ -131,7 +131,7 @@ impl Findings {
         if let Some(gate) = context.gate {
             Self::let_in(card.claims.identity.agency_code.as_deref(), gate)?;
         }
-        unless(!card.claims.identity.specimen, Outcome::OtherCode, Reason::Specimen)?;
+        require(!card.claims.identity.specimen, Outcome::OtherCode, Reason::Specimen)?;
         Ok(outcome)
     }
 
@@ -155,12 +155,14 @@ impl Findings {
     /// Whether the gate is for the card's agency.
     fn let_in(agency_code: Option<&str>, gate: &str) -> Result<(), Stop> {
         let code = agency_code.ok_or((Outcome::CheckFurther, Reason::AgencyUnknown))?;
-        unless(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)
+        require(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)
     }
 
     /// The trusted key that signed the card.
     fn signed_by<'a>(&mut self, card: &'a QrCredential, context: &Context<'a>) -> Result<&'a TrustedKey, Stop> {
         let trust = context.trust.ok_or((Outcome::CheckFurther, Reason::NoTrustList))?;
+        let dated_ahead = trust.issued_at > context.now.saturating_add(ISSUER_SKEW_SECONDS);
+        require(!dated_ahead, Outcome::CheckFurther, Reason::ClockBehind)?;
         match trust.band(context.now) {
             Band::Fresh => {}
             Band::Aging => self.notices.push(Reason::TrustListAging),
@@ -283,23 +285,24 @@ fn not_ours(why: NotOurs) -> Stop {
 
 /// Whether the key may have signed this very card.
 fn within_bounds(key: &TrustedKey, claims: &QrClaims) -> Result<(), Stop> {
-    let unless = |holds, reason| unless(holds, Outcome::NotValid, reason);
-    unless(key.issuer == claims.issuer, Reason::IssuerMismatch)?;
-    unless(key.may_sign_at(claims.issued_at), Reason::KeyNotValidThen)?;
-    unless(key.may_speak_for(claims.identity.agency_code.as_deref()), Reason::AgencyNotAllowed)?;
+    let valid_only_if = |holds, reason| require(holds, Outcome::NotValid, reason);
+    valid_only_if(key.issuer == claims.issuer, Reason::IssuerMismatch)?;
+    valid_only_if(key.may_sign_at(claims.issued_at), Reason::KeyNotValidThen)?;
+    valid_only_if(key.may_speak_for(claims.identity.agency_code.as_deref()), Reason::AgencyNotAllowed)?;
     let named = claims.status.as_ref().is_none_or(|status| key.may_name(&status.uri));
-    unless(named, Reason::StatusListNotAllowed)
+    valid_only_if(named, Reason::StatusListNotAllowed)
 }
 
 fn in_its_time(claims: &QrClaims, now: UnixSeconds) -> Result<(), Stop> {
-    let unless = |holds, reason| unless(holds, Outcome::NotValid, reason);
+    let valid_only_if = |holds, reason| require(holds, Outcome::NotValid, reason);
     let latest = now.saturating_add(ISSUER_SKEW_SECONDS);
-    unless(claims.issued_at <= latest, Reason::IssuedInFuture)?;
-    unless(claims.not_before <= latest, Reason::NotYetValid)?;
-    unless(now < claims.expires_at, Reason::Expired)
+    // A trusted issuer does not date cards ahead: the doubt is about our clock.
+    require(claims.issued_at <= latest, Outcome::CheckFurther, Reason::IssuedInFuture)?;
+    valid_only_if(claims.not_before <= latest, Reason::NotYetValid)?;
+    valid_only_if(now < claims.expires_at, Reason::Expired)
 }
 
-fn unless(holds: bool, outcome: Outcome, reason: Reason) -> Result<(), Stop> {
+fn require(holds: bool, outcome: Outcome, reason: Reason) -> Result<(), Stop> {
     if holds { Ok(()) } else { Err((outcome, reason)) }
 }
 
@@ -320,4 +323,93 @@ fn disclosed(claims: &QrClaims) -> JsonMap<String, Json> {
         ("portrait_webp", identity.photo.as_ref().map(|photo| STANDARD.encode(photo.as_bytes()).into())),
     ];
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::cose::{self, Sign1};
+    use crate::credential::cwt::{self, Identity};
+    use crate::credential::test_key::TestKey;
+    use crate::credential::{Signer, cbor};
+    use proptest::prelude::*;
+
+    const NOW: UnixSeconds = 10_000;
+
+    struct InForce;
+
+    impl StatusSource for InForce {
+        fn status(&self, _: &StatusReference) -> StatusAnswer {
+            StatusAnswer::Known { value: 0, as_of: NOW, band: Band::Fresh }
+        }
+    }
+
+    fn trust() -> TrustList {
+        let key = TestKey::new(1).public_key().clone();
+        let key = TrustedKey {
+            key_id: cose::key_id(&key).to_vec(),
+            key,
+            issuer: "i".into(),
+            valid_from: 0,
+            valid_until: 2 * NOW,
+            purposes: vec![Purpose::Issuer],
+            agencies: vec![String::new()],
+            status_lists: vec!["https://s/".into()],
+        };
+        TrustList { version: 1, issued_at: 0, expires_at: 2 * NOW, keys: vec![key] }
+    }
+
+    fn live_card() -> Vec<u8> {
+        let claims = QrClaims {
+            issuer: "i".into(),
+            issued_at: NOW - 100,
+            not_before: NOW - 100,
+            expires_at: NOW + 100,
+            confirmation: Some(TestKey::new(2).public_key().clone()),
+            status: Some(StatusReference { index: 1, uri: "https://s/1".into() }),
+            identity: Identity { handle: "H".into(), full_name: "N".into(), ..Identity::default() },
+        };
+        let mut message = Sign1::parse(&cwt::seal(&claims, &TestKey::new(1)).unwrap(), cwt::MAX_BYTES).unwrap();
+        qr::countersign(&mut message, &TestKey::new(2), NOW, None).unwrap();
+        message.encode()
+    }
+
+    fn outcome(text: &str) -> Outcome {
+        let trust = trust();
+        let context = Context { now: NOW, trust: Some(&trust), status: &InForce, challenge: None, gate: None };
+        verify_qr(text, &context).outcome
+    }
+
+    #[test]
+    fn a_live_card_is_valid() {
+        assert_eq!(outcome(&qr::encode(&live_card())), Outcome::ValidLive);
+    }
+
+    #[test]
+    fn no_claims_before_the_signature() {
+        let context = Context { now: NOW, trust: None, status: &InForce, challenge: None, gate: None };
+        let verdict = verify_qr(&qr::encode(&live_card()), &context);
+        assert_eq!((verdict.outcome, verdict.claims), (Outcome::CheckFurther, None));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_changed_it_is_never_valid(at in 0_usize..4096, bit in 0_u32..8) {
+            let mut card = live_card();
+            let at = at % card.len();
+            card[at] ^= 1 << bit;
+            // What may differ is what nobody signs and nobody reads: the empty unprotected header of the proof.
+            if let Ok(read) = Sign1::parse(&card, cwt::MAX_BYTES) {
+                prop_assume!(cbor::decode(&read.encode(), cwt::MAX_BYTES) != cbor::decode(&live_card(), cwt::MAX_BYTES));
+            }
+            prop_assert!(!matches!(outcome(&qr::encode(&card)), Outcome::ValidLive | Outcome::ValidCopy));
+        }
+
+        #[test]
+        fn arbitrary_texts_are_never_valid(text in any::<String>(), alphanumeric in "NCF[0-9A-Z $%*+./:-]{0,200}") {
+            for text in [text, alphanumeric] {
+                prop_assert!(matches!(outcome(&text), Outcome::OtherCode | Outcome::NotValid));
+            }
+        }
+    }
 }
