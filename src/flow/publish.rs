@@ -15,7 +15,7 @@ use super::{Service, hash};
 use crate::clock::UnixSeconds;
 use crate::credential::jws;
 use crate::credential::status_list::{Bits, StatusList, StatusListToken};
-use crate::credential::trust_list::{Purpose, TrustList, TrustedKey};
+use crate::credential::trust_list::{self, Purpose, TrustList, TrustedKey};
 use crate::credential::{Signer, x509};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::status::Permutation;
@@ -101,6 +101,34 @@ impl Service {
         let mut lists = self.published.lists.lock().unwrap_or_else(PoisonError::into_inner);
         lists.insert((id, format), Arc::clone(&list));
         Ok(list)
+    }
+
+    /// What must be well before this process may serve: the database answers, the certificates are valid, the trust
+    /// list and the status lists are not over.
+    pub async fn readiness(&self) -> Vec<(&'static str, bool)> {
+        let now = self.clock.now();
+        let keys = &self.keys;
+        let signers = [&keys.issuer_es256, &keys.issuer_eddsa, &keys.qr, &keys.status_es256, &keys.status_eddsa, &keys.list];
+        let keys = signers.iter().all(|signer| keys.anchors.check(signer.certificates(), now).is_ok());
+        let trust_list = self.trust_list().await.is_ok_and(|list| now < list.expires_at);
+        let lists = match self.store.status_lists().await {
+            Ok(lists) => {
+                let mut fine = true;
+                for list in lists {
+                    let served = self.status_list(list.id, StatusFormat::Jwt).await;
+                    let lifetime = self.config.limits.status_lifetime_seconds;
+                    fine &= served.is_ok_and(|list| now < list.issued_at + lifetime);
+                }
+                fine
+            }
+            Err(_) => false,
+        };
+        vec![
+            ("database", self.store.ping().await.is_ok()),
+            ("keys", keys),
+            ("trust_list", trust_list),
+            ("status_lists", lists),
+        ]
     }
 
     /// Signs again what is due, so that no verifier waits for it.
@@ -228,6 +256,11 @@ impl Service {
             let list = PublishedList { version: next, keys_digest: keys_digest.clone(), issued_at: now, expires_at, bytes };
             self.store.publish_trust_list(list).await?;
         }
+    }
+
+    /// The media type of the trust list.
+    pub fn trust_list_media_type(&self) -> &'static str {
+        trust_list::MEDIA_TYPE
     }
 
     fn trusted_keys(&self) -> Result<Vec<TrustedKey>, Fault> {

@@ -84,7 +84,7 @@ pub async fn status_list(
 pub async fn trust_list(State(service): State<Service>) -> Result<Response, Problem> {
     let list = service.trust_list().await?;
     let headers = [
-        (header::CONTENT_TYPE, crate::protocol::TRUST_LIST_MEDIA_TYPE.to_owned()),
+        (header::CONTENT_TYPE, service.trust_list_media_type().to_owned()),
         (header::CACHE_CONTROL, SHORT.to_owned()),
         (header::ETAG, format!("\"{}\"", list.version)),
     ];
