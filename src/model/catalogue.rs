@@ -228,36 +228,40 @@ impl Catalogue {
             label_vi: row.cell("label_vi")?.to_owned(),
             label_en: row.cell("label_en")?.to_owned(),
             group: row.cell("group")?.to_owned(),
-            kind: row.word("type", &[
-                ("string", Kind::Text),
-                ("code", Kind::Code),
-                ("date", Kind::Date),
-                ("decimal", Kind::Decimal),
-                ("integer", Kind::Integer),
-                ("image", Kind::Image),
-                ("list", Kind::List),
-            ])?,
+            kind: row.word(
+                "type",
+                &[
+                    ("string", Kind::Text),
+                    ("code", Kind::Code),
+                    ("date", Kind::Date),
+                    ("decimal", Kind::Decimal),
+                    ("integer", Kind::Integer),
+                    ("image", Kind::Image),
+                    ("list", Kind::List),
+                ],
+            )?,
             code_list: row.optional("code_list")?,
             list,
-            population_role: row.word("npd_role", &[
-                ("match_key", PopulationRole::MatchKey),
-                ("source", PopulationRole::Source),
-                ("compare", PopulationRole::Compare),
-                ("none", PopulationRole::None),
-            ])?,
+            population_role: row.word(
+                "npd_role",
+                &[
+                    ("match_key", PopulationRole::MatchKey),
+                    ("source", PopulationRole::Source),
+                    ("compare", PopulationRole::Compare),
+                    ("none", PopulationRole::None),
+                ],
+            )?,
             self_update: row.word("self_update_vneid", &[("yes", true), ("no", false)])?,
             unit_confirmation: row.word("unit_confirmation", &[("yes", true), ("no", false)])?,
-            privacy: row.word("privacy_class", &[
-                ("basic", Privacy::Basic),
-                ("sensitive", Privacy::Sensitive),
-                ("work", Privacy::Work),
-            ])?,
+            privacy: row.word(
+                "privacy_class",
+                &[("basic", Privacy::Basic), ("sensitive", Privacy::Sensitive), ("work", Privacy::Work)],
+            )?,
             card_use: row.cell("card_use")?.split(';').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
-            required: row.word("required", &[
-                ("interface", Required::Interface),
-                ("card", Required::Card),
-                ("no", Required::No),
-            ])?,
+            required: row.word(
+                "required",
+                &[("interface", Required::Interface), ("card", Required::Card), ("no", Required::No)],
+            )?,
             attested: row.word("status", &[("attested", true), ("derived", false)])?,
             code,
             rule,
@@ -359,11 +363,28 @@ mod tests {
     #[test]
     fn the_groups_are_those_of_the_dossier() {
         for (group, rows) in [
-            ("identity", 19), ("contact", 4), ("organisation", 6), ("recruitment", 6), ("work_history", 5), ("position", 7),
-            ("grade_salary", 7), ("salary_history", 6), ("allowance_history", 7), ("education", 6),
-            ("political_training", 3), ("it_language", 4), ("training_history", 7), ("party", 4), ("mass_org", 1),
-            ("military", 3), ("health_policy", 3), ("family", 2), ("reward_discipline", 3), ("assessment", 3),
-            ("planning", 1), ("status", 2),
+            ("identity", 19),
+            ("contact", 4),
+            ("organisation", 6),
+            ("recruitment", 6),
+            ("work_history", 5),
+            ("position", 7),
+            ("grade_salary", 7),
+            ("salary_history", 6),
+            ("allowance_history", 7),
+            ("education", 6),
+            ("political_training", 3),
+            ("it_language", 4),
+            ("training_history", 7),
+            ("party", 4),
+            ("mass_org", 1),
+            ("military", 3),
+            ("health_policy", 3),
+            ("family", 2),
+            ("reward_discipline", 3),
+            ("assessment", 3),
+            ("planning", 1),
+            ("status", 2),
         ] {
             assert_eq!(count(|field| field.group == group), rows, "{group}");
         }
@@ -373,15 +394,18 @@ mod tests {
     fn lists_have_their_columns_in_order_and_rules_name_shipped_lists() {
         let catalogue = Catalogue::current();
         let columns: Vec<_> = catalogue.lists().iter().map(|list| (list.name.as_str(), list.members.len())).collect();
-        assert_eq!(columns, [
-            ("DS_QUATRINH_CONGTAC", 5),
-            ("DS_QUATRINH_LUONG", 6),
-            ("DS_QUATRINH_PHUCAP", 7),
-            ("DS_NGOAINGU", 2),
-            ("DS_TINHOC", 1),
-            ("DS_QUATRINH_DAOTAO_BOIDUONG", 7),
-            ("DS_KETQUA_DANHGIA_PHANLOAI", 3),
-        ]);
+        assert_eq!(
+            columns,
+            [
+                ("DS_QUATRINH_CONGTAC", 5),
+                ("DS_QUATRINH_LUONG", 6),
+                ("DS_QUATRINH_PHUCAP", 7),
+                ("DS_NGOAINGU", 2),
+                ("DS_TINHOC", 1),
+                ("DS_QUATRINH_DAOTAO_BOIDUONG", 7),
+                ("DS_KETQUA_DANHGIA_PHANLOAI", 3),
+            ]
+        );
         for list in catalogue.lists() {
             assert!(list.members.is_sorted_by_key(|at| &catalogue.fields()[*at].code));
         }

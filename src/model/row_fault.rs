@@ -23,7 +23,8 @@ pub struct RowFault {
 impl RowFault {
     /// The whole sentence in Vietnamese.
     pub fn message_vi(&self) -> String {
-        let shape = self.shape.as_ref().map_or("để trống".to_owned(), |shape| format!("có {}", shape.in_vietnamese()));
+        let shape =
+            self.shape.as_ref().map_or("để trống".to_owned(), |shape| format!("có {}", shape.in_vietnamese()));
         let field = if self.field.is_empty() { "cả dòng" } else { &self.field };
         format!("Dòng {}, {field} ({shape}): phải {}", self.line, self.demand_vi)
     }
@@ -71,8 +72,12 @@ impl Shape {
 
     fn told(self, words: [&str; 5], and: &str) -> String {
         let counts = [self.digits, self.letters, self.spaces, self.others];
-        let parts: Vec<_> =
-            counts.iter().zip(words).filter(|(count, _)| **count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        let parts: Vec<_> = counts
+            .iter()
+            .zip(words)
+            .filter(|(count, _)| **count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
         match parts.split_last() {
             None => words[4].to_owned(),
             Some((only, [])) => only.clone(),

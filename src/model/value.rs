@@ -63,7 +63,8 @@ impl Decimal {
             return None;
         }
         let padded = whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat(b'0'));
-        let units = padded.take(whole.len() + scale_length).fold(0, |units, digit| units * 10 + i64::from(digit - b'0'));
+        let units =
+            padded.take(whole.len() + scale_length).fold(0, |units, digit| units * 10 + i64::from(digit - b'0'));
         Some(Self { units: if negative { -units } else { units }, scale })
     }
 
@@ -193,7 +194,8 @@ mod tests {
     #[test]
     fn a_portrait_is_a_jpeg_and_is_named_by_its_content() {
         let jpeg = vec![0xff, 0xd8, 0xff, 0xe0, 0, 0xff, 0xd9];
-        let portrait = Portrait::from_base64(&format!("data:image/jpeg;base64,{}", STANDARD.encode(&jpeg)), 100).unwrap();
+        let portrait =
+            Portrait::from_base64(&format!("data:image/jpeg;base64,{}", STANDARD.encode(&jpeg)), 100).unwrap();
         let mut named = Portrait::named(&portrait.name()).unwrap();
         assert!(named.jpeg().is_none() && !named.attach(vec![1]) && named.attach(jpeg.clone()));
         assert_eq!(named, portrait);
