@@ -251,16 +251,17 @@ impl std::fmt::Debug for PublicKey {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod p256_backend {
-    use aws_lc_rs::encoding::{AsBigEndian, EcPublicKeyUncompressedBin};
+    use aws_lc_rs::encoding::AsDer;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 
     pub type Verifier = std::sync::Arc<ParsedPublicKey>;
 
     pub fn parse(point: &[u8]) -> Option<(Verifier, [u8; 65])> {
         let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
-        let uncompressed: EcPublicKeyUncompressedBin<'_> = key.as_be_bytes().ok()?;
-        let uncompressed = uncompressed.as_ref().try_into().ok()?;
-        Some((std::sync::Arc::new(key), uncompressed))
+        // A SubjectPublicKeyInfo ends with its point.
+        let info = key.as_der().ok()?;
+        let uncompressed: [u8; 65] = *info.as_ref().last_chunk()?;
+        (uncompressed[0] == 4).then(|| (std::sync::Arc::new(key), uncompressed))
     }
 
     pub fn verify(key: &Verifier, message: &[u8], signature: &[u8]) -> bool {

@@ -18,6 +18,7 @@ pub mod quality;
 pub mod record;
 pub mod row_fault;
 pub mod rule;
+pub mod status;
 pub mod text;
 pub mod unit;
 pub mod value;

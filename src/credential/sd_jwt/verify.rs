@@ -1,0 +1,301 @@
+//! Verifying, in the order of the verification dossier's section 3 (S1 to S14). Status comes after, by the caller.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
+
+use super::{ALWAYS_PLAIN, KEY_BINDING_TYPE, TYPE, digest};
+use crate::clock::UnixSeconds;
+use crate::credential::jws::{Jws, JwsError};
+use crate::credential::x509::{Anchors, ChainError};
+use crate::credential::{PublicKey, json};
+
+/// The longest presentation that is looked at, in bytes: a card with a portrait of 64 KiB fits.
+pub const MAX_LENGTH: usize = 256 * 1024;
+/// The most disclosures that are looked at.
+pub const MAX_DISCLOSURES: usize = 200;
+/// How far two clocks may differ.
+pub const CLOCK_SKEW_SECONDS: i64 = 60;
+/// How old a key binding may be.
+pub const MAX_BINDING_AGE_SECONDS: i64 = 300;
+
+/// Why a presentation is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CardError {
+    /// Not `<JWT>~…`, or beyond a bound.
+    #[error("not an SD-JWT presentation")]
+    Malformed,
+    /// The issuer's JWT.
+    #[error("issuer JWT: {0}")]
+    Issuer(JwsError),
+    /// The issuer's certificates.
+    #[error("issuer certificates: {0}")]
+    Chain(ChainError),
+    /// `_sd_alg` is not sha-256.
+    #[error("the digest algorithm is not supported")]
+    DigestAlgorithm,
+    /// A disclosure is malformed, repeated, unreferenced, or names what may not be disclosed that way.
+    #[error("a disclosure does not belong to the credential")]
+    Disclosure,
+    /// Before `nbf` or after `exp`, or `exp` is missing.
+    #[error("the credential is outside its validity")]
+    NotValidNow,
+    /// The credential is of another type.
+    #[error("the credential is of another type")]
+    OtherType,
+    /// `cnf.jwk` is missing or no key of ours.
+    #[error("the credential names no usable holder key")]
+    NoHolderKey,
+    /// No key binding JWT.
+    #[error("the holder's proof is missing")]
+    NoBinding,
+    /// The key binding JWT.
+    #[error("holder's proof: {0}")]
+    Binding(JwsError),
+    /// The proof is for another presentation, verifier or question.
+    #[error("the holder's proof belongs to another request")]
+    OtherRequest,
+    /// The proof is too old or from the future.
+    #[error("the holder's proof is not fresh")]
+    Stale,
+}
+
+/// A presentation, taken apart but not yet trusted.
+#[derive(Debug)]
+pub struct Presentation<'a> {
+    issuer_jwt: &'a str,
+    disclosures: Vec<&'a str>,
+    key_binding: Option<&'a str>,
+    /// All up to and including the last `~`: what `sd_hash` is over.
+    bound: &'a str,
+}
+
+/// A card whose issuer, disclosures, type and validity are proved.
+#[derive(Debug)]
+pub struct VerifiedCard<'a> {
+    /// Always visible and disclosed claims together; `_sd` and `_sd_alg` are gone.
+    pub claims: Map<String, Value>,
+    /// The holder's key.
+    pub holder: PublicKey,
+    /// Status list address and index.
+    pub status: Option<(String, u64)>,
+    key_binding: Option<&'a str>,
+    bound: &'a str,
+}
+
+impl<'a> Presentation<'a> {
+    /// Takes the text apart. A card as issued ends with `~`; a presentation may end with a key binding JWT.
+    pub fn parse(text: &'a str) -> Result<Self, CardError> {
+        if text.len() > MAX_LENGTH || !text.is_ascii() {
+            return Err(CardError::Malformed);
+        }
+        let (bound, key_binding) = text.rsplit_once('~').ok_or(CardError::Malformed)?;
+        let mut parts = bound.split('~');
+        let issuer_jwt = parts.next().ok_or(CardError::Malformed)?;
+        let disclosures: Vec<_> = parts.collect();
+        if disclosures.len() > MAX_DISCLOSURES || disclosures.iter().any(|part| part.is_empty()) {
+            return Err(CardError::Malformed);
+        }
+        Ok(Self {
+            issuer_jwt,
+            disclosures,
+            key_binding: (!key_binding.is_empty()).then_some(key_binding),
+            bound: &text[..=bound.len()],
+        })
+    }
+
+    /// Proves issuer, disclosures, type and validity.
+    pub fn verify(self, anchors: &Anchors, vct: &str, now: UnixSeconds) -> Result<VerifiedCard<'a>, CardError> {
+        let jws = Jws::parse(self.issuer_jwt, TYPE).map_err(CardError::Issuer)?;
+        let chain = jws.certificates().ok_or(CardError::Chain(ChainError::Malformed))?;
+        let issuer = anchors.check(&chain, now).map_err(CardError::Chain)?;
+        let mut payload = jws.verify(&issuer).map_err(CardError::Issuer)?;
+
+        if payload.remove("_sd_alg").is_some_and(|name| name != "sha-256") {
+            return Err(CardError::DigestAlgorithm);
+        }
+        let mut disclosures = Disclosures::new(&self.disclosures)?;
+        let mut claims = disclosures.open(payload, true)?;
+        if !disclosures.waiting.is_empty() {
+            return Err(CardError::Disclosure);
+        }
+
+        let instant = |name: &str| claims.get(name).map(|value| value.as_i64().ok_or(CardError::NotValidNow));
+        let expires_at = instant("exp").ok_or(CardError::NotValidNow)??;
+        let starts_at = instant("nbf").or_else(|| instant("iat")).transpose()?.unwrap_or(now);
+        if now >= expires_at + CLOCK_SKEW_SECONDS || now + CLOCK_SKEW_SECONDS < starts_at {
+            return Err(CardError::NotValidNow);
+        }
+        if claims.get("vct").and_then(Value::as_str) != Some(vct) {
+            return Err(CardError::OtherType);
+        }
+        let holder = claims.get("cnf").and_then(|cnf| cnf.get("jwk")).ok_or(CardError::NoHolderKey)?;
+        let holder = PublicKey::from_jwk(holder).map_err(|_| CardError::NoHolderKey)?;
+        let status = claims.get("status").map(reference).transpose()?;
+        claims.remove("cnf");
+        claims.remove("status");
+        Ok(VerifiedCard { claims, holder, status, key_binding: self.key_binding, bound: self.bound })
+    }
+}
+
+impl VerifiedCard<'_> {
+    /// Proves that the holder of the key made this presentation for `audience` and `nonce`, just now. A card always
+    /// names a holder key, so a presentation without proof is never accepted.
+    pub fn check_binding(&self, audience: &str, nonce: &str, now: UnixSeconds) -> Result<(), CardError> {
+        let jws = Jws::parse(self.key_binding.ok_or(CardError::NoBinding)?, KEY_BINDING_TYPE)
+            .map_err(CardError::Binding)?;
+        let payload = jws.verify(&self.holder).map_err(CardError::Binding)?;
+        let text = |name: &str| payload.get(name).and_then(Value::as_str).unwrap_or_default();
+        let same = |name: &str, expected: &str| text(name).as_bytes().ct_eq(expected.as_bytes());
+        if !bool::from(same("aud", audience) & same("nonce", nonce) & same("sd_hash", &digest(self.bound))) {
+            return Err(CardError::OtherRequest);
+        }
+        let made_at = payload.get("iat").and_then(Value::as_i64).ok_or(CardError::Stale)?;
+        let expired = payload.get("exp").and_then(Value::as_i64).is_some_and(|exp| now > exp + CLOCK_SKEW_SECONDS);
+        if expired || made_at > now + CLOCK_SKEW_SECONDS || made_at < now - MAX_BINDING_AGE_SECONDS {
+            return Err(CardError::Stale);
+        }
+        Ok(())
+    }
+}
+
+fn reference(status: &Value) -> Result<(String, u64), CardError> {
+    let list = status.get("status_list").ok_or(CardError::Malformed)?;
+    let uri = list.get("uri").and_then(Value::as_str).ok_or(CardError::Malformed)?;
+    let index = list.get("idx").and_then(Value::as_u64).ok_or(CardError::Malformed)?;
+    Ok((uri.to_owned(), index))
+}
+
+/// The disclosures that no digest has referred to yet, by digest.
+struct Disclosures {
+    waiting: HashMap<String, Vec<Value>>,
+    seen: std::collections::HashSet<String>,
+}
+
+impl Disclosures {
+    fn new(encoded: &[&str]) -> Result<Self, CardError> {
+        let mut waiting = HashMap::with_capacity(encoded.len());
+        for text in encoded {
+            let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CardError::Disclosure)?;
+            let Ok(Value::Array(parts)) = json::parse(&bytes) else { return Err(CardError::Disclosure) };
+            let well_formed = match parts.as_slice() {
+                [Value::String(_), Value::String(name), _] => name != "_sd" && name != "...",
+                [Value::String(_), _] => true,
+                _ => false,
+            };
+            if !well_formed || waiting.insert(digest(text), parts).is_some() {
+                return Err(CardError::Disclosure);
+            }
+        }
+        Ok(Self { waiting, seen: std::collections::HashSet::new() })
+    }
+
+    /// Takes the disclosure of a digest, which may stand in the credential only once.
+    fn take(&mut self, digest: &Value) -> Result<Option<Vec<Value>>, CardError> {
+        let digest = digest.as_str().ok_or(CardError::Disclosure)?;
+        if !self.seen.insert(digest.to_owned()) {
+            return Err(CardError::Disclosure);
+        }
+        Ok(self.waiting.remove(digest))
+    }
+
+    fn open(&mut self, mut object: Map<String, Value>, top: bool) -> Result<Map<String, Value>, CardError> {
+        let digests = match object.remove("_sd") {
+            Some(Value::Array(digests)) => digests,
+            Some(_) => return Err(CardError::Disclosure),
+            None => Vec::new(),
+        };
+        let mut opened = Map::new();
+        for (name, value) in object {
+            if name == "..." {
+                return Err(CardError::Disclosure);
+            }
+            opened.insert(name, self.open_value(value)?);
+        }
+        for digest in &digests {
+            let Some(parts) = self.take(digest)? else { continue };
+            let Ok([_, Value::String(name), value]) = <[Value; 3]>::try_from(parts) else {
+                return Err(CardError::Disclosure);
+            };
+            if opened.contains_key(&name) || (top && ALWAYS_PLAIN.contains(&name.as_str())) {
+                return Err(CardError::Disclosure);
+            }
+            let value = self.open_value(value)?;
+            opened.insert(name, value);
+        }
+        Ok(opened)
+    }
+
+    fn open_value(&mut self, value: Value) -> Result<Value, CardError> {
+        match value {
+            Value::Object(object) => Ok(Value::Object(self.open(object, false)?)),
+            Value::Array(items) => {
+                let mut opened = Vec::with_capacity(items.len());
+                for item in items {
+                    let placeholder = item.as_object().filter(|object| object.contains_key("..."));
+                    let Some(placeholder) = placeholder else {
+                        opened.push(self.open_value(item)?);
+                        continue;
+                    };
+                    if placeholder.len() != 1 {
+                        return Err(CardError::Disclosure);
+                    }
+                    if let Some(parts) = self.take(&placeholder["..."])? {
+                        let Ok([_, value]) = <[Value; 2]>::try_from(parts) else { return Err(CardError::Disclosure) };
+                        opened.push(self.open_value(value)?);
+                    }
+                }
+                Ok(Value::Array(opened))
+            }
+            plain => Ok(plain),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// RFC 9901 section 5: the disclosures of the main example and the digests that its payload gives them.
+    #[test]
+    fn the_rfcs_disclosures_have_the_rfcs_digests() {
+        let given_name = "WyIyR0xDNDJzS1F2ZUNmR2ZyeU5STjl3IiwgImdpdmVuX25hbWUiLCAiSm9obiJd";
+        let us = "WyJsa2x4RjVqTVlsR1RQVW92TU5JdkNBIiwgIlVTIl0";
+        assert_eq!(digest(given_name), "jsu9yVulwQQlhFlM_3JlzMaSFzglhQG0DpfayQwLUK4");
+        assert_eq!(digest(us), "pFndjkZ_VCzmyTa6UjlZo3dh-ko8aIKQc9DlGzhaVYo");
+
+        let mut disclosures = Disclosures::new(&[given_name, us]).unwrap();
+        let payload = json!({
+            "_sd": ["jsu9yVulwQQlhFlM_3JlzMaSFzglhQG0DpfayQwLUK4", "CrQe7S5kqBAHt-nMYXgc6bdt2SH5aTY1sU_M-PgkjPI"],
+            "nationalities": [
+                {"...": "pFndjkZ_VCzmyTa6UjlZo3dh-ko8aIKQc9DlGzhaVYo"},
+                {"...": "7Cf6JkPudry3lcbwHgeZ8khAv1U1OSlerP0VkBJrWZ0"},
+            ],
+        });
+        let Value::Object(payload) = payload else { unreachable!() };
+        let opened = disclosures.open(payload, true).unwrap();
+        assert_eq!(Value::Object(opened), json!({"given_name": "John", "nationalities": ["US"]}));
+    }
+
+    #[test]
+    fn disclosures_that_do_not_belong_are_refused() {
+        let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        for bad in [json!(["s"]), json!(["s", "_sd", 1]), json!(["s", "...", 1]), json!([1, "a", 1]), json!({})] {
+            assert!(Disclosures::new(&[&encode(bad)]).is_err());
+        }
+        let one = encode(json!(["s", "exp", 1]));
+        assert!(Disclosures::new(&[&one, &one]).is_err());
+        let open = |payload: Value| {
+            let Value::Object(payload) = payload else { unreachable!() };
+            Disclosures::new(&[&one]).unwrap().open(payload, true)
+        };
+        assert!(open(json!({"_sd": [digest(&one)]})).is_err(), "exp may not be disclosed");
+        let nested = open(json!({"a": {"_sd": [digest(&one)], "exp": 2}}));
+        assert!(nested.is_err(), "a claim may not stand twice");
+        assert!(open(json!({"_sd": ["x", "x"]})).is_err(), "a digest may not stand twice");
+    }
+}

@@ -1,0 +1,253 @@
+//! What a verification ends with: an outcome for the person at the checkpoint, the reasons for it, and one sentence in
+//! Vietnamese and in English. Short verbs, no words of cryptography, no personal data.
+
+use serde::Serialize;
+use serde_json::{Map as JsonMap, Value as Json};
+
+use crate::clock::UnixSeconds;
+
+/// What the person at the checkpoint does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Let in: genuine, in force, shown by its holder's own device now.
+    ValidLive,
+    /// Compare the face: genuine and in force, but a print can be copied.
+    ValidCopy,
+    /// Ask further: this device cannot decide.
+    CheckFurther,
+    /// Turn away.
+    NotValid,
+    /// Not a card to be accepted at all.
+    OtherCode,
+}
+
+/// Why the outcome is what it is, or what to bear in mind with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Reason {
+    /// Unsigned text of a citizen identity card.
+    CitizenCard,
+    /// An EU Digital COVID Certificate or one of its kin.
+    HealthCertificate,
+    /// A SMART Health Card.
+    SmartHealthCard,
+    /// A web address.
+    WebAddress,
+    /// Our text, changed by an input method on its way from a scanner that types.
+    KeyboardScanner,
+    /// Any other text.
+    OtherText,
+    /// Ours by its beginning, but it does not read.
+    Damaged,
+    /// The checkpoint has no trust list.
+    NoTrustList,
+    /// The trust list has expired but still serves; a notice.
+    TrustListAging,
+    /// The trust list is beyond its grace.
+    TrustListExpired,
+    /// No trusted key has the card's `kid`.
+    UnknownKey,
+    /// No key with the card's `kid` made its signature.
+    BadSignature,
+    /// The card names another issuer than its key's.
+    IssuerMismatch,
+    /// The key was not valid when the card was issued.
+    KeyNotValidThen,
+    /// The key may not speak for the card's agency.
+    AgencyNotAllowed,
+    /// The key's cards may not name this status list.
+    StatusListNotAllowed,
+    /// Issued after the checkpoint's time.
+    IssuedInFuture,
+    /// Before its first day.
+    NotYetValid,
+    /// After its last.
+    Expired,
+    /// The card asks for a holder proof and has none.
+    ProofMissing,
+    /// The holder proof is malformed, by another key or for something else.
+    ProofWrong,
+    /// The proof is good but does not cover the challenge.
+    ChallengeUnanswered,
+    /// The proof is older than the window.
+    ProofStale {
+        /// How far apart the two clocks are.
+        difference_seconds: i64,
+        /// The time in the proof.
+        proof_time: UnixSeconds,
+        /// The checkpoint's time.
+        checkpoint_time: UnixSeconds,
+    },
+    /// The proof is ahead of the checkpoint's clock by more than the window.
+    ProofFromFuture {
+        /// How far apart the two clocks are.
+        difference_seconds: i64,
+        /// The time in the proof.
+        proof_time: UnixSeconds,
+        /// The checkpoint's time.
+        checkpoint_time: UnixSeconds,
+    },
+    /// There is no status list.
+    StatusUnavailable,
+    /// The status list is over.
+    StatusExpired {
+        /// When it was signed.
+        as_of: UnixSeconds,
+    },
+    /// The status list is past its time to live; a notice.
+    StatusAging {
+        /// When it was signed.
+        as_of: UnixSeconds,
+    },
+    /// The status list has no such index, or a value that means nothing to us.
+    StatusUnknown,
+    /// Withdrawn for good.
+    Withdrawn,
+    /// Locked for now.
+    Locked,
+    /// The gate is for some agencies and the card names none.
+    AgencyUnknown,
+    /// The gate is for other agencies.
+    OutsideGate,
+    /// A specimen.
+    Specimen,
+}
+
+/// The answer for one presented card. Its reasons hold no personal data; its claims do, and are only there when the
+/// issuer's signature is good.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// What to do.
+    pub outcome: Outcome,
+    /// Why: the one that decided first, then what to bear in mind.
+    pub reasons: Vec<Reason>,
+    /// One sentence in Vietnamese.
+    pub sentence_vi: String,
+    /// The same in English.
+    pub sentence_en: String,
+    /// What the card says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claims: Option<JsonMap<String, Json>>,
+    /// When the status data was signed.
+    pub status_as_of: Option<UnixSeconds>,
+    /// When the holder's device says it made the code: with the card's handle, what a checkpoint remembers for two
+    /// minutes to notice one live code in two hands.
+    pub proof_time: Option<UnixSeconds>,
+}
+
+impl Outcome {
+    /// One sentence in Vietnamese, one in English.
+    pub fn sentences(self) -> (String, String) {
+        let (vi, en) = match self {
+            Self::ValidLive => ("Thẻ còn hiệu lực.", "The card is valid."),
+            Self::ValidCopy => {
+                ("Thẻ in còn hiệu lực; hãy đối chiếu khuôn mặt.", "The printed card is valid; compare the face.")
+            }
+            Self::CheckFurther => ("Hãy kiểm tra thêm.", "Check further."),
+            Self::NotValid => ("Thẻ không có hiệu lực.", "The card is not valid."),
+            Self::OtherCode => ("Đây không phải mã thẻ công vụ.", "This is not an officials card code."),
+        };
+        (vi.to_owned(), en.to_owned())
+    }
+}
+
+impl Reason {
+    /// The code on the wire, for example `proof_stale`.
+    pub fn code(self) -> &'static str {
+        self.words().0
+    }
+
+    /// One sentence in Vietnamese, one in English.
+    pub fn sentences(self) -> (String, String) {
+        let (_, vi, en) = self.words();
+        (self.fill(vi), self.fill(en))
+    }
+
+    /// Code, Vietnamese, English.
+    #[rustfmt::skip]
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::CitizenCard => ("citizen_card", "Đây là mã căn cước công dân, không có chữ ký.", "This is a citizen identity card code; it is not signed."),
+            Self::HealthCertificate => ("health_certificate", "Đây là chứng nhận y tế kiểu châu Âu.", "This is a European style health certificate."),
+            Self::SmartHealthCard => ("smart_health_card", "Đây là thẻ sức khỏe SMART.", "This is a SMART health card."),
+            Self::WebAddress => ("web_address", "Đây là địa chỉ trang web; đừng mở.", "This is a web address; do not open it."),
+            Self::KeyboardScanner => ("keyboard_scanner", "Máy quét gõ sai ký tự; hãy tắt bộ gõ tiếng Việt rồi quét lại.", "The scanner typed wrong letters; switch the Vietnamese input method off and scan again."),
+            Self::OtherText => ("other_text", "Đây không phải mã thẻ công vụ.", "This is not an officials card code."),
+            Self::Damaged => ("damaged", "Mã bị hỏng hoặc bị sửa.", "The code is damaged or was changed."),
+            Self::NoTrustList => ("no_trust_list", "Máy chưa có danh sách nơi cấp; hãy đồng bộ.", "This device has no list of issuers; synchronise it."),
+            Self::TrustListAging => ("trust_list_aging", "Danh sách nơi cấp đã cũ; hãy đồng bộ.", "The list of issuers is old; synchronise it."),
+            Self::TrustListExpired => ("trust_list_expired", "Danh sách nơi cấp quá cũ; hãy đồng bộ.", "The list of issuers is too old; synchronise it."),
+            Self::UnknownKey => ("unknown_key", "Không nhận ra nơi cấp thẻ.", "The card's issuer is not known."),
+            Self::BadSignature => ("bad_signature", "Thẻ giả hoặc đã bị sửa.", "The card is forged or was changed."),
+            Self::IssuerMismatch => ("issuer_mismatch", "Nơi cấp ghi trên thẻ không đúng.", "The issuer named on the card is wrong."),
+            Self::KeyNotValidThen => ("key_not_valid_then", "Nơi cấp chưa được hoặc không còn được cấp thẻ vào ngày ghi trên thẻ.", "The issuer was not entitled to issue on the date of the card."),
+            Self::AgencyNotAllowed => ("agency_not_allowed", "Nơi cấp không được cấp thẻ cho cơ quan này.", "The issuer may not issue for this agency."),
+            Self::StatusListNotAllowed => ("status_list_not_allowed", "Thẻ chỉ sai nơi tra cứu hiệu lực.", "The card points to a wrong place for its status."),
+            Self::IssuedInFuture => ("issued_in_future", "Ngày cấp ở sau giờ của máy; hãy xem lại giờ.", "The card is dated after this device's time; check the clock."),
+            Self::NotYetValid => ("not_yet_valid", "Thẻ chưa đến ngày có hiệu lực.", "The card is not valid yet."),
+            Self::Expired => ("expired", "Thẻ đã hết hạn.", "The card has expired."),
+            Self::ProofMissing => ("proof_missing", "Đây là bản chụp mã; hãy mở thẻ trên điện thoại của người giữ thẻ.", "This is a copy of a code; open the card on the holder's phone."),
+            Self::ProofWrong => ("proof_wrong", "Mã không do điện thoại của người giữ thẻ tạo ra.", "The code was not made by the holder's phone."),
+            Self::ChallengeUnanswered => ("challenge_unanswered", "Chưa nhập số kiểm tra vào điện thoại.", "The check digits were not typed into the phone."),
+            Self::ProofStale { .. } => ("proof_stale", "Mã đã cũ {difference} giây (điện thoại {phone}, máy này {here}); hãy làm mới mã.", "The code is {difference} seconds old (phone {phone}, this device {here}); refresh it."),
+            Self::ProofFromFuture { .. } => ("proof_from_future", "Mã đi trước {difference} giây (điện thoại {phone}, máy này {here}); hãy xem lại giờ.", "The code is {difference} seconds ahead (phone {phone}, this device {here}); check both clocks."),
+            Self::StatusUnavailable => ("status_unavailable", "Chưa tra được hiệu lực của thẻ; hãy đồng bộ.", "The card's status cannot be looked up; synchronise."),
+            Self::StatusExpired { .. } => ("status_expired", "Dữ liệu hiệu lực đã quá cũ; hãy đồng bộ.", "The status data is too old; synchronise."),
+            Self::StatusAging { .. } => ("status_aging", "Hiệu lực tính đến {at}.", "Status as of {at}."),
+            Self::StatusUnknown => ("status_unknown", "Không rõ hiệu lực của thẻ; không chấp nhận.", "The card's status is unknown; do not accept it."),
+            Self::Withdrawn => ("withdrawn", "Thẻ đã bị thu hồi.", "The card has been withdrawn."),
+            Self::Locked => ("locked", "Thẻ đang bị khóa.", "The card is locked."),
+            Self::AgencyUnknown => ("agency_unknown", "Thẻ không ghi cơ quan; hãy hỏi thêm.", "The card names no agency; ask further."),
+            Self::OutsideGate => ("outside_gate", "Thẻ của cơ quan khác; hãy hỏi thêm.", "The card is of another agency; ask further."),
+            Self::Specimen => ("specimen", "Đây là thẻ mẫu, không dùng để kiểm tra.", "This is a specimen, not a card to be accepted."),
+        }
+    }
+
+    /// Puts times and differences in the places that the sentence keeps for them.
+    fn fill(self, sentence: &str) -> String {
+        match self {
+            Self::ProofStale { difference_seconds, proof_time, checkpoint_time }
+            | Self::ProofFromFuture { difference_seconds, proof_time, checkpoint_time } => sentence
+                .replace("{difference}", &difference_seconds.to_string())
+                .replace("{phone}", &clock_face(proof_time))
+                .replace("{here}", &clock_face(checkpoint_time)),
+            Self::StatusAging { as_of } | Self::StatusExpired { as_of } => sentence.replace("{at}", &clock_face(as_of)),
+            _ => sentence.to_owned(),
+        }
+    }
+}
+
+/// The time of day in Viet Nam, `HH:MM:SS`.
+fn clock_face(at: UnixSeconds) -> String {
+    let second = at.saturating_add(7 * 3600).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_has_one_code_for_a_reason() {
+        for reason in [
+            Reason::CitizenCard,
+            Reason::KeyNotValidThen,
+            Reason::Withdrawn,
+            Reason::StatusAging { as_of: 1 },
+            Reason::ProofStale { difference_seconds: 61, proof_time: 0, checkpoint_time: 61 },
+        ] {
+            assert_eq!(serde_json::to_value(reason).unwrap()["code"], reason.code());
+        }
+    }
+
+    #[test]
+    fn a_clock_that_differs_says_which_and_by_how_much() {
+        let stale = Reason::ProofStale { difference_seconds: 90, proof_time: 0, checkpoint_time: 90 };
+        let (vi, en) = stale.sentences();
+        assert_eq!(vi, "Mã đã cũ 90 giây (điện thoại 07:00:00, máy này 07:01:30); hãy làm mới mã.");
+        assert_eq!(en, "The code is 90 seconds old (phone 07:00:00, this device 07:01:30); refresh it.");
+        assert_eq!(clock_face(i64::MIN).len(), 8);
+        assert_eq!(clock_face(i64::MAX).len(), 8);
+    }
+}

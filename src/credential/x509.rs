@@ -1,0 +1,200 @@
+//! Certificate paths (RFC 5280, as far as a two- or three-level credential PKI needs it): from an `x5c` to a pinned
+//! trust anchor.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::FromDer;
+
+use super::key::{KeyError, PublicKey};
+use crate::clock::UnixSeconds;
+
+/// Leaf and intermediates: more than this is no card of ours.
+pub const MAX_CHAIN: usize = 4;
+
+/// Why a chain does not lead to an anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// Not DER, empty, or longer than [`MAX_CHAIN`].
+    #[error("the certificate chain is malformed")]
+    Malformed,
+    /// The leaf is self-signed, or a chain carries its anchor (HAIP 1.0 section 6.1.1 forbids both).
+    #[error("the leaf is self-signed or the chain carries its trust anchor")]
+    AnchorInside,
+    /// A certificate is not valid at that time.
+    #[error("a certificate is outside its validity period")]
+    NotValidNow,
+    /// An issuer that is no CA, a leaf that may not sign, or a critical extension that we do not know.
+    #[error("a certificate is used for what it was not issued for")]
+    WrongUse,
+    /// No pinned anchor stands at its end.
+    #[error("the chain does not lead to a trusted anchor")]
+    Untrusted,
+    /// A signature in it does not fit.
+    #[error("a signature in the certificate chain is wrong")]
+    BadSignature,
+}
+
+/// Pinned trust anchors: the root and, when it is prepared, its successor.
+#[derive(Clone, Debug, Default)]
+pub struct Anchors(Vec<Vec<u8>>);
+
+impl Anchors {
+    /// From DER certificates.
+    pub fn new(certificates: Vec<Vec<u8>>) -> Self {
+        Self(certificates)
+    }
+
+    /// From one or several `CERTIFICATE` blocks of a PEM text; other blocks are passed over.
+    pub fn from_pem(text: &str) -> Result<Self, ChainError> {
+        let certificates = pem_certificates(text)?;
+        if certificates.is_empty() { Err(ChainError::Malformed) } else { Ok(Self(certificates)) }
+    }
+
+    /// Checks that `chain` (leaf first) leads to one of these anchors at `now`, and gives the leaf's key.
+    pub fn check(&self, chain: &[Vec<u8>], now: UnixSeconds) -> Result<PublicKey, ChainError> {
+        if chain.is_empty() || chain.len() > MAX_CHAIN {
+            return Err(ChainError::Malformed);
+        }
+        if chain.iter().any(|certificate| self.0.contains(certificate)) {
+            return Err(ChainError::AnchorInside);
+        }
+        let certificates = chain.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>()?;
+        for (depth, certificate) in certificates.iter().enumerate() {
+            check_period(certificate, now)?;
+            check_use(certificate, depth > 0)?;
+            if certificate.subject() == certificate.issuer() {
+                return Err(ChainError::AnchorInside);
+            }
+        }
+        for pair in certificates.windows(2) {
+            if pair[0].issuer() != pair[1].subject() {
+                return Err(ChainError::Untrusted);
+            }
+            check_signature(&pair[0], &key_of(&pair[1])?)?;
+        }
+        let last = &certificates[certificates.len() - 1];
+        let mut outcome = Err(ChainError::Untrusted);
+        for anchor in &self.0 {
+            let anchor = parse(anchor)?;
+            if last.issuer() != anchor.subject() {
+                continue;
+            }
+            outcome = check_period(&anchor, now)
+                .and_then(|()| check_use(&anchor, true))
+                .and_then(|()| check_signature(last, &key_of(&anchor)?));
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome.and_then(|()| key_of(&certificates[0]))
+    }
+}
+
+/// The DER of every `CERTIFICATE` block (RFC 7468).
+pub fn pem_certificates(text: &str) -> Result<Vec<Vec<u8>>, ChainError> {
+    let mut certificates = Vec::new();
+    for block in text.split("-----BEGIN CERTIFICATE-----").skip(1) {
+        let body = block.split("-----END CERTIFICATE-----").next().unwrap_or_default();
+        let body: String = body.chars().filter(|character| !character.is_ascii_whitespace()).collect();
+        certificates.push(STANDARD.decode(body).map_err(|_| ChainError::Malformed)?);
+    }
+    Ok(certificates)
+}
+
+/// The public key of a certificate, without any check of the certificate: for our own files.
+pub fn public_key(der: &[u8]) -> Result<PublicKey, ChainError> {
+    key_of(&parse(der)?)
+}
+
+/// The instant from which a certificate is no longer valid: for our own files.
+pub fn not_after(der: &[u8]) -> Result<UnixSeconds, ChainError> {
+    Ok(parse(der)?.validity().not_after.timestamp())
+}
+
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>, ChainError> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(ChainError::Malformed),
+    }
+}
+
+fn check_period(certificate: &X509Certificate<'_>, now: UnixSeconds) -> Result<(), ChainError> {
+    let validity = certificate.validity();
+    if (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now) {
+        Ok(())
+    } else {
+        Err(ChainError::NotValidNow)
+    }
+}
+
+fn check_use(certificate: &X509Certificate<'_>, issues_certificates: bool) -> Result<(), ChainError> {
+    let mut is_ca = false;
+    let mut usage = None;
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::BasicConstraints(constraints) => is_ca = constraints.ca,
+            ParsedExtension::KeyUsage(found) => usage = Some((found.digital_signature(), found.key_cert_sign())),
+            ParsedExtension::ExtendedKeyUsage(_)
+            | ParsedExtension::SubjectAlternativeName(_)
+            | ParsedExtension::AuthorityKeyIdentifier(_)
+            | ParsedExtension::SubjectKeyIdentifier(_) => {}
+            _ if extension.critical => return Err(ChainError::WrongUse),
+            _ => {}
+        }
+    }
+    let allowed = match (issues_certificates, usage) {
+        (true, Some((_, signs_certificates))) => is_ca && signs_certificates,
+        (true, None) => false,
+        (false, Some((signs, _))) => !is_ca && signs,
+        (false, None) => !is_ca,
+    };
+    if allowed { Ok(()) } else { Err(ChainError::WrongUse) }
+}
+
+fn key_of(certificate: &X509Certificate<'_>) -> Result<PublicKey, ChainError> {
+    let info = certificate.public_key();
+    PublicKey::from_certificate_bits(&info.algorithm.algorithm.to_id_string(), &info.subject_public_key.data).map_err(
+        |error| match error {
+            KeyError::UnknownKind => ChainError::WrongUse,
+            _ => ChainError::Malformed,
+        },
+    )
+}
+
+fn check_signature(certificate: &X509Certificate<'_>, issuer: &PublicKey) -> Result<(), ChainError> {
+    let signed = certificate.tbs_certificate.as_ref();
+    let signature = &certificate.signature_value.data;
+    match (certificate.signature_algorithm.algorithm.to_id_string().as_str(), issuer) {
+        ("1.3.101.112", PublicKey::Ed25519(_)) => issuer.verify(signed, signature),
+        ("1.2.840.10045.4.3.2", PublicKey::P256(_)) => {
+            issuer.verify(signed, &fixed_signature(signature).ok_or(ChainError::BadSignature)?)
+        }
+        _ => return Err(ChainError::BadSignature),
+    }
+    .map_err(|_| ChainError::BadSignature)
+}
+
+/// The DER `Ecdsa-Sig-Value` of RFC 3279 as `r || s`.
+fn fixed_signature(der: &[u8]) -> Option<[u8; 64]> {
+    let [0x30, length, body @ ..] = der else { return None };
+    if usize::from(*length) != body.len() {
+        return None;
+    }
+    let (r, rest) = integer(body)?;
+    let (s, rest) = integer(rest)?;
+    let mut fixed = [0; 64];
+    fixed[..32].copy_from_slice(&r);
+    fixed[32..].copy_from_slice(&s);
+    rest.is_empty().then_some(fixed)
+}
+
+fn integer(der: &[u8]) -> Option<([u8; 32], &[u8])> {
+    let [0x02, length, body @ ..] = der else { return None };
+    let (digits, rest) = body.split_at_checked(usize::from(*length))?;
+    let digits = digits.strip_prefix(&[0]).unwrap_or(digits);
+    let mut fixed = [0; 32];
+    fixed.get_mut(32_usize.checked_sub(digits.len())?..)?.copy_from_slice(digits);
+    Some((fixed, rest))
+}

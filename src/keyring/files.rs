@@ -1,0 +1,153 @@
+//! The key folder: making it, reading it.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use aws_lc_rs::encoding::AsBigEndian;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use josekit::jwe::{JweHeader, PBES2_HS512_A256KW};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
+};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::chance::Chance;
+use crate::clock::UnixSeconds;
+use crate::config::Secret;
+use crate::error::Fault;
+
+/// PBKDF2 rounds for the passphrase of a key file (the OWASP figure for HMAC-SHA-512).
+const PBKDF2_ROUNDS: usize = 210_000;
+const ROOT_YEARS: i64 = 15;
+const LEAF_YEARS: i64 = 6;
+const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
+
+/// The certified keys: name, whether P-256 (otherwise Ed25519), subject.
+const LEAVES: [(&str, bool, &str); 6] = [
+    ("issuer-es256", true, "Officials card issuer (ES256)"),
+    ("issuer-eddsa", false, "Officials card issuer (EdDSA)"),
+    ("qr", false, "Officials card QR issuer"),
+    ("status-es256", true, "Officials card status lists (JWT)"),
+    ("status-eddsa", false, "Officials card status lists (CWT)"),
+    ("list", false, "Officials card trust list"),
+];
+
+/// Makes a new PKI in `folder`, which must not hold one already. Certificates start a minute before `now`.
+pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: UnixSeconds) -> Result<(), Fault> {
+    std::fs::create_dir_all(folder).map_err(|error| Fault::new("creating the key folder", error))?;
+    if folder.join("root.pem").exists() {
+        return Err(Fault::new("making keys", format!("{} already holds keys", folder.display())));
+    }
+    let fault = |error: rcgen::Error| Fault::new("making a certificate", error);
+    let root_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(fault)?;
+    let mut root = params("Officials card root", now, ROOT_YEARS)?;
+    root.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let root_certificate = root.self_signed(&root_key).map_err(fault)?;
+    for (name, is_p256, subject) in LEAVES {
+        let key = KeyPair::generate_for(if is_p256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 }).map_err(fault)?;
+        let mut leaf = params(subject, now, LEAF_YEARS)?;
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        leaf.use_authority_key_identifier_extension = true;
+        let certificate = leaf.signed_by(&key, &Issuer::from_params(&root, &root_key)).map_err(fault)?;
+        write_private(folder, name, &private_jwk(&key)?, passphrase)?;
+        write_new(&folder.join(format!("{name}.pem")), certificate.pem().as_bytes())?;
+    }
+    let secret = Zeroizing::new(chance.bytes::<32>());
+    write_private(folder, "secret", &json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(&*secret)}), passphrase)?;
+    write_private(folder, "root", &private_jwk(&root_key)?, passphrase)?;
+    // Last: its presence says that the folder is complete.
+    write_new(&folder.join("root.pem"), root_certificate.pem().as_bytes())
+}
+
+fn params(common_name: &str, now: UnixSeconds, years: i64) -> Result<CertificateParams, Fault> {
+    let instant = |at| {
+        time::OffsetDateTime::from_unix_timestamp(at).map_err(|error| Fault::new("dating a certificate", error))
+    };
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CountryName, "VN");
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.not_before = instant(now - 60)?;
+    params.not_after = instant(now + years * YEAR_SECONDS)?;
+    Ok(params)
+}
+
+/// The private JWK of a fresh key pair.
+fn private_jwk(pair: &KeyPair) -> Result<Value, Fault> {
+    let der = Zeroizing::new(pair.serialize_der());
+    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let public = pair.public_key_raw();
+    if pair.is_compatible(&PKCS_ED25519) {
+        // RFC 8410 section 7: the private key is an OCTET STRING of 32 bytes inside an OCTET STRING.
+        let start = der.windows(4).position(|window| window == [0x04, 0x22, 0x04, 0x20]);
+        let seed = start.and_then(|start| der.get(start + 4..start + 36));
+        let seed = seed.ok_or_else(|| Fault::new("exporting a key", "not the PKCS #8 of RFC 8410"))?;
+        return Ok(json!({"kty": "OKP", "crv": "Ed25519", "x": text(public), "d": text(seed)}));
+    }
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
+        .map_err(|error| Fault::new("exporting a key", error.to_string()))?;
+    let private = pair.private_key().as_be_bytes().map_err(|error| Fault::new("exporting a key", error.to_string()))?;
+    Ok(json!({
+        "kty": "EC", "crv": "P-256",
+        "x": text(&public[1..33]), "y": text(&public[33..65]), "d": text(private.as_ref()),
+    }))
+}
+
+/// Writes `NAME.jwk`, or `NAME.jwk.jwe` under a passphrase.
+pub fn write_private(folder: &Path, name: &str, jwk: &Value, passphrase: Option<&Secret>) -> Result<(), Fault> {
+    let plain = Zeroizing::new(jwk.to_string());
+    let Some(passphrase) = passphrase else {
+        return write_new(&folder.join(format!("{name}.jwk")), plain.as_bytes());
+    };
+    let fault = |error: josekit::JoseError| Fault::new("encrypting a key file", error);
+    let mut header = JweHeader::new();
+    header.set_content_encryption("A256GCM");
+    header.set_content_type("jwk+json");
+    let mut encrypter = PBES2_HS512_A256KW.encrypter_from_bytes(passphrase.expose()).map_err(fault)?;
+    encrypter.set_iter_count(PBKDF2_ROUNDS);
+    let sealed = josekit::jwe::serialize_compact(plain.as_bytes(), &header, &encrypter).map_err(fault)?;
+    write_new(&folder.join(format!("{name}.jwk.jwe")), sealed.as_bytes())
+}
+
+/// Reads what [`write_private`] wrote.
+pub fn read_private(folder: &Path, name: &str, passphrase: Option<&Secret>) -> Result<Value, Fault> {
+    let sealed = folder.join(format!("{name}.jwk.jwe"));
+    let plain = if sealed.exists() {
+        let passphrase = passphrase
+            .ok_or_else(|| Fault::new("reading a key file", "it is encrypted: set OFFICIALS_CARD_KEYS_PASSPHRASE"))?;
+        let decrypter = PBES2_HS512_A256KW
+            .decrypter_from_bytes(passphrase.expose())
+            .map_err(|error| Fault::new("decrypting a key file", error))?;
+        let (plain, _) = josekit::jwe::deserialize_compact(&read_text(&sealed)?, &decrypter)
+            .map_err(|_| Fault::new("decrypting a key file", "wrong passphrase or damaged file"))?;
+        Zeroizing::new(plain)
+    } else {
+        Zeroizing::new(read_text(&folder.join(format!("{name}.jwk")))?.into_bytes())
+    };
+    serde_json::from_slice(&plain).map_err(|_| Fault::new("reading a key file", "it is not a JWK"))
+}
+
+/// A member of a JWK that holds 32 bytes.
+pub fn member(jwk: &Value, name: &'static str) -> Result<Zeroizing<[u8; 32]>, Fault> {
+    let bytes = jwk.get(name).and_then(Value::as_str).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Zeroizing::new).ok_or_else(|| Fault::new("reading a JWK", format!("its member {name} is no 32 bytes")))
+}
+
+pub fn read_text(path: &Path) -> Result<String, Fault> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Fault::new("reading a key file", format!("{}: {error}", path.display())))
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let fault = |error: std::io::Error| Fault::new("writing a key file", format!("{}: {error}", path.display()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fault)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)
+}

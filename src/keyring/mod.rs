@@ -1,0 +1,177 @@
+//! Private keys and what they are certified for. The two-level PKI is one root and one certificate per purpose:
+//!
+//! | file | algorithm | signs |
+//! |---|---|---|
+//! | `root` | ES256 | the certificates below; not needed by the server, keep it offline |
+//! | `issuer-es256` | ES256 | `official-card-sdjwt`, the type metadata's signature chain |
+//! | `issuer-eddsa` | EdDSA | `official-card-sdjwt-eddsa` |
+//! | `qr` | EdDSA | QR cards: the wallet's and the printed badge's |
+//! | `status-es256` | ES256 | status lists as JWT |
+//! | `status-eddsa` | EdDSA | status lists as CWT |
+//! | `list` | EdDSA | the trust list |
+//! | `secret` | – | the MAC of nonces and the codes of offers; shared by all processes of a deployment |
+//!
+//! `NAME.pem` is the certificate, `NAME.jwk` the private key (RFC 7517), `NAME.jwk.jwe` the same encrypted by a
+//! passphrase (PBES2, RFC 7517 appendix C). Files are created with mode 0600 and never overwritten.
+
+mod files;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::EcdsaKeyPair;
+use ed25519_dalek::Signer as _;
+use zeroize::Zeroizing;
+
+use crate::config::Secret;
+use crate::credential::x509::{self, Anchors};
+use crate::credential::{Algorithm, PublicKey, Signer};
+use crate::error::Fault;
+pub use files::{init, write_private};
+
+/// All keys that a server signs with.
+pub struct Keyring {
+    /// Signs `official-card-sdjwt`.
+    pub issuer_es256: Arc<dyn Signer>,
+    /// Signs `official-card-sdjwt-eddsa`.
+    pub issuer_eddsa: Arc<dyn Signer>,
+    /// Signs QR cards.
+    pub qr: Arc<dyn Signer>,
+    /// Signs status lists as JWT.
+    pub status_es256: Arc<dyn Signer>,
+    /// Signs status lists as CWT.
+    pub status_eddsa: Arc<dyn Signer>,
+    /// Signs the trust list.
+    pub list: Arc<dyn Signer>,
+    /// MAC secret of nonces and offers.
+    pub secret: Zeroizing<[u8; 32]>,
+    /// The root certificate, which verifiers pin.
+    pub anchors: Anchors,
+    /// The same as PEM.
+    pub anchor_pem: String,
+}
+
+impl Keyring {
+    /// Reads the folder that [`init`] made. Encrypted files need their passphrase.
+    pub fn open(folder: &Path, passphrase: Option<&Secret>) -> Result<Self, Fault> {
+        let signer = |name: &str| -> Result<Arc<dyn Signer>, Fault> {
+            let pem = files::read_text(&folder.join(format!("{name}.pem")))?;
+            let certificates =
+                x509::pem_certificates(&pem).map_err(|error| Fault::new("reading a certificate", error))?;
+            Ok(Arc::new(FileKey::new(&files::read_private(folder, name, passphrase)?, certificates)?))
+        };
+        let anchor_pem = files::read_text(&folder.join("root.pem"))?;
+        let secret = files::read_private(folder, "secret", passphrase)?;
+        Ok(Self {
+            issuer_es256: signer("issuer-es256")?,
+            issuer_eddsa: signer("issuer-eddsa")?,
+            qr: signer("qr")?,
+            status_es256: signer("status-es256")?,
+            status_eddsa: signer("status-eddsa")?,
+            list: signer("list")?,
+            secret: Zeroizing::new(*files::member(&secret, "k")?),
+            anchors: Anchors::from_pem(&anchor_pem).map_err(|error| Fault::new("reading root.pem", error))?,
+            anchor_pem,
+        })
+    }
+}
+
+/// A private key held in memory, parsed once.
+pub struct FileKey {
+    private: Private,
+    public: PublicKey,
+    certificates: Vec<Vec<u8>>,
+}
+
+enum Private {
+    Ed25519(Box<ed25519_dalek::SigningKey>),
+    P256(Box<EcdsaKeyPair>, SystemRandom),
+}
+
+impl FileKey {
+    /// From a private JWK and its certificates. The certificate, when there is one, must be of this key.
+    pub fn new(jwk: &serde_json::Value, certificates: Vec<Vec<u8>>) -> Result<Self, Fault> {
+        let private = files::member(jwk, "d")?;
+        let mut public = jwk.clone();
+        if let Some(object) = public.as_object_mut() {
+            object.remove("d");
+        }
+        let public = PublicKey::from_jwk(&public).map_err(|error| Fault::new("reading a private key", error))?;
+        let private = match public.algorithm() {
+            Algorithm::EdDsa => Private::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&private))),
+            Algorithm::Es256 => {
+                let point = [&[4][..], &*files::member(jwk, "x")?, &*files::member(jwk, "y")?].concat();
+                let pair = EcdsaKeyPair::from_private_key_and_public_key(
+                    &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+                    &*private,
+                    &point,
+                )
+                .map_err(|error| Fault::new("reading a private key", error.to_string()))?;
+                Private::P256(Box::new(pair), SystemRandom::new())
+            }
+        };
+        if certificates.first().is_some_and(|leaf| x509::public_key(leaf).ok().as_ref() != Some(&public)) {
+            return Err(Fault::new("reading a private key", "its certificate is of another key"));
+        }
+        Ok(Self { private, public, certificates })
+    }
+}
+
+impl Signer for FileKey {
+    fn algorithm(&self) -> Algorithm {
+        self.public.algorithm()
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], Fault> {
+        match &self.private {
+            Private::Ed25519(key) => Ok(key.sign(message).to_bytes()),
+            Private::P256(pair, random) => pair
+                .sign(random, message)
+                .ok()
+                .and_then(|signature| signature.as_ref().try_into().ok())
+                .ok_or_else(|| Fault::new("signing", "aws-lc refused")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_encrypted_or_not_and_are_never_overwritten() {
+        use std::os::unix::fs::PermissionsExt;
+        for passphrase in [None, Some(Secret::new("đúng, đủ, sạch, sống"))] {
+            let folder = std::env::temp_dir().join(format!("keyring-{}-{}", std::process::id(), passphrase.is_some()));
+            let _ = std::fs::remove_dir_all(&folder);
+            init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).unwrap();
+            assert!(init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).is_err());
+            let keys = Keyring::open(&folder, passphrase.as_ref()).unwrap();
+            for signer in [&keys.issuer_es256, &keys.issuer_eddsa, &keys.qr, &keys.status_eddsa, &keys.list] {
+                let leaf = keys.anchors.check(signer.certificates(), 1_760_000_001).unwrap();
+                assert_eq!(&leaf, signer.public_key());
+                leaf.verify(b"message", &signer.sign(b"message").unwrap()).unwrap();
+            }
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let entry = entry.unwrap();
+                assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+                let text = std::fs::read_to_string(entry.path()).unwrap();
+                assert!(passphrase.is_none() || !text.contains("\"d\""), "{entry:?}");
+            }
+            if passphrase.is_some() {
+                assert!(Keyring::open(&folder, Some(&Secret::new("wrong"))).is_err());
+                assert!(Keyring::open(&folder, None).is_err());
+            }
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+}

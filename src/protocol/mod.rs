@@ -1,0 +1,4 @@
+//! Pure messages of the protocols that we speak: bytes to typed messages and back, nothing decided.
+
+pub mod oauth;
+pub mod oid4vci;

@@ -1,0 +1,495 @@
+//! Cards: made from a record, moved between states, replaced. Every credential of a card follows its state in the same
+//! transaction.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use time::Date;
+use time::macros::format_description;
+
+use super::{Change, Line, Store, failed, status_lists};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Refusal, Result};
+use crate::model::card::{AgencyName, Card, CardFacts, CardType, Reason, State, StateName, Step};
+use crate::model::id::{Handle, PersonalNumber};
+
+/// Cards handled by one statement of a mass change.
+const CHUNK: usize = 500;
+
+/// A card that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewCard {
+    /// Its name.
+    pub handle: Handle,
+    /// The record that it is made from.
+    pub record: Handle,
+    /// The version of that record.
+    pub record_version: i64,
+    /// What it will say.
+    pub facts: CardFacts,
+    /// Now.
+    pub created_at: UnixSeconds,
+    /// When it expires.
+    pub valid_until: UnixSeconds,
+}
+
+/// A card with what it says.
+#[derive(Clone, Debug)]
+pub struct FoundCard {
+    /// The card.
+    pub card: Card,
+    /// What it says.
+    pub facts: CardFacts,
+}
+
+/// Whose cards are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// One card.
+    Card(Handle),
+    /// All cards of one person.
+    Person(PersonalNumber),
+    /// All cards of a unit and of all units below it.
+    Unit(String),
+}
+
+/// What a mass change did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The cards that changed.
+    pub cards: Vec<Handle>,
+    /// Credentials whose status changed with them.
+    pub credentials: u64,
+}
+
+impl Selector {
+    /// The condition on `cards`, whose values are `$1` and `$2`.
+    fn condition(&self) -> &'static str {
+        match self {
+            Self::Card(_) => "(handle = $1 OR handle = $2)",
+            Self::Person(_) => "(person = $1 OR person = $2)",
+            Self::Unit(_) => "(unit = $1 OR unit LIKE $2)",
+        }
+    }
+
+    fn values(&self) -> [String; 2] {
+        match self {
+            Self::Card(handle) => [handle.to_string(), handle.to_string()],
+            Self::Person(person) => [person.expose().to_owned(), person.expose().to_owned()],
+            Self::Unit(unit) => [unit.clone(), format!("{unit}.%")],
+        }
+    }
+}
+
+const COLUMNS: &str = "cards.handle, cards.record_id, cards.record_version, cards.unit, cards.facts, cards.state, \
+    cards.state_at, cards.state_reason, cards.created_at, cards.valid_until, cards.replaced_by";
+
+impl Store {
+    /// The cards that are meant, newest first, at most `limit`.
+    pub async fn cards(&self, selector: &Selector, limit: i64) -> Result<Vec<Card>, Fault> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM cards WHERE {} ORDER BY created_at DESC, handle LIMIT $3",
+            selector.condition()
+        );
+        let [one, two] = selector.values();
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(one)
+            .bind(two)
+            .bind(limit)
+            .fetch_all(self.readers())
+            .await
+            .map_err(failed("reading cards"))?;
+        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+    }
+
+    /// A card with what it says, portrait included.
+    pub async fn card(&self, handle: &Handle) -> Result<Option<FoundCard>, Fault> {
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {COLUMNS}, portraits.bytes AS portrait FROM cards \
+             LEFT JOIN portraits ON portraits.sha256 = cards.portrait WHERE handle = $1"
+        )))
+        .bind(handle.as_str())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(failed("reading a card"))?;
+        row.as_ref().map(found).transpose()
+    }
+
+    /// Takes `step` on all cards that are meant and may take it. One transaction, each card's credentials with it.
+    pub async fn move_cards(
+        &self,
+        selector: Selector,
+        step: Step,
+        reason: Reason,
+        actor: String,
+        at: UnixSeconds,
+    ) -> Result<Moved> {
+        self.write(MoveCards { selector, step, reason, actor, at }).await
+    }
+
+    /// Withdraws the card in force and puts `new` in its place, in one transaction.
+    pub async fn replace_card(&self, old: Handle, new: NewCard, reason: Reason, actor: String) -> Result<()> {
+        self.write(ReplaceCard { old, new, reason, actor }).await
+    }
+
+    /// Notes the cards whose term is over. Their credentials carry `exp` themselves.
+    pub async fn expire_cards(&self, at: UnixSeconds) -> Result<Moved> {
+        self.write(ExpireCards { at }).await
+    }
+
+    /// How many cards there are in each state.
+    pub async fn count_cards(&self) -> Result<Vec<(String, i64)>, Fault> {
+        let rows = sqlx::query("SELECT state, COUNT(*) FROM cards GROUP BY state")
+            .fetch_all(self.readers())
+            .await
+            .map_err(failed("counting cards"))?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, sqlx::Error>>()
+            .map_err(failed("counting cards"))
+    }
+}
+
+struct MoveCards {
+    selector: Selector,
+    step: Step,
+    reason: Reason,
+    actor: String,
+    at: UnixSeconds,
+}
+
+impl Change for MoveCards {
+    type Done = Moved;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Moved> {
+        let (from, to) = self.step.moves();
+        let from: Vec<_> = from.iter().map(|state| format!("'{}'", state.word())).collect();
+        let statement = format!(
+            "UPDATE cards SET state = $3, state_at = $4, state_reason = $5 \
+             WHERE {} AND state IN ({}) AND valid_until > $4 RETURNING handle",
+            self.selector.condition(),
+            from.join(", ")
+        );
+        let [one, two] = self.selector.values();
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(one)
+            .bind(two)
+            .bind(to.word())
+            .bind(self.at)
+            .bind(self.reason.code())
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed("moving cards"))?;
+        let cards = handles(&rows)?;
+        let credentials = set_status(transaction, &cards, to).await?;
+        for card in &cards {
+            let action = match self.step {
+                Step::Lock => "card.locked",
+                Step::Unlock => "card.unlocked",
+                Step::Withdraw => "card.withdrawn",
+            };
+            audit(transaction, self.at, &self.actor, action, card, self.reason.code().to_owned()).await?;
+        }
+        Ok(Moved { cards, credentials })
+    }
+}
+
+struct ReplaceCard {
+    old: Handle,
+    new: NewCard,
+    reason: Reason,
+    actor: String,
+}
+
+impl Change for ReplaceCard {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+        replace(transaction, &self.old, &self.new, self.reason, &self.actor).await
+    }
+}
+
+/// Withdraws `old`, if it is in force, and makes `new`.
+pub(super) async fn replace(
+    transaction: &mut AnyConnection,
+    old: &Handle,
+    new: &NewCard,
+    reason: Reason,
+    actor: &str,
+) -> Result<()> {
+    let withdrawn = sqlx::query(
+        "UPDATE cards SET state = 'withdrawn', state_at = $2, state_reason = $3, replaced_by = $4 \
+         WHERE handle = $1 AND state IN ('active', 'locked')",
+    )
+    .bind(old.as_str())
+    .bind(new.created_at)
+    .bind(reason.code())
+    .bind(new.handle.as_str())
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed("withdrawing the replaced card"))?;
+    if withdrawn.rows_affected() == 0 {
+        return Err(Refusal::CardState { state: "no longer in force", action: "replaced" }.into());
+    }
+    set_status(transaction, std::slice::from_ref(old), StateName::Withdrawn).await?;
+    insert(transaction, new).await?;
+    let detail = format!("{} {}", reason.code(), new.handle);
+    audit(transaction, new.created_at, actor, "card.replaced", old, detail).await?;
+    audit(transaction, new.created_at, actor, "card.created", &new.handle, format!("replaces {old}")).await?;
+    Ok(())
+}
+
+struct ExpireCards {
+    at: UnixSeconds,
+}
+
+impl Change for ExpireCards {
+    type Done = Moved;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Moved> {
+        let rows = sqlx::query(
+            "UPDATE cards SET state = 'expired', state_at = valid_until, state_reason = NULL \
+             WHERE state IN ('active', 'locked') AND valid_until <= $1 RETURNING handle",
+        )
+        .bind(self.at)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(failed("expiring cards"))?;
+        let cards = handles(&rows)?;
+        let credentials = set_status(transaction, &cards, StateName::Expired).await?;
+        for card in &cards {
+            audit(transaction, self.at, "system", "card.expired", card, String::new()).await?;
+        }
+        Ok(Moved { cards, credentials })
+    }
+}
+
+/// Inserts a card; `false` if its record already has one in force.
+pub(super) async fn insert(transaction: &mut AnyConnection, card: &NewCard) -> Result<bool, Fault> {
+    let inserted = sqlx::query(
+        "INSERT INTO cards (handle, record_id, record_version, person, unit, facts, portrait, state, state_at, \
+         created_at, valid_until) VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8, $9) ON CONFLICT DO NOTHING",
+    )
+    .bind(card.handle.as_str())
+    .bind(card.record.as_str())
+    .bind(card.record_version)
+    .bind(card.facts.personal_id_number.expose())
+    .bind(&card.facts.employing_agency.code)
+    .bind(StoredFacts::of(&card.facts).to_json())
+    .bind(card.facts.portrait.as_deref().map(portrait_name))
+    .bind(card.created_at)
+    .bind(card.valid_until)
+    .execute(transaction)
+    .await
+    .map_err(failed("making a card"))?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Notes that a card's term is over, so that its record may have another.
+pub(super) async fn expire(transaction: &mut AnyConnection, card: &Handle) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE cards SET state = 'expired', state_at = valid_until, state_reason = NULL \
+         WHERE handle = $1 AND state IN ('active', 'locked')",
+    )
+    .bind(card.as_str())
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed("expiring a card"))?;
+    set_status(transaction, std::slice::from_ref(card), StateName::Expired).await.map(|_| ())
+}
+
+/// The card in force of a record: its handle, state, end, and facts as stored.
+pub(super) async fn in_force(
+    transaction: &mut AnyConnection,
+    record: &Handle,
+) -> Result<Option<(Card, String)>, Fault> {
+    let row = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {COLUMNS}, cards.portrait FROM cards WHERE record_id = $1 AND state IN ('active', 'locked')"
+    )))
+    .bind(record.as_str())
+    .fetch_optional(transaction)
+    .await
+    .map_err(failed("reading the card in force"))?;
+    row.map(|row| {
+        let portrait: Option<String> = row.try_get("portrait").map_err(failed("reading a card"))?;
+        let (card, facts) = read(&row)?;
+        Ok((card, fingerprint(&facts, portrait.as_deref())))
+    })
+    .transpose()
+}
+
+/// The fingerprint of what a card would say, comparable with that of [`in_force`].
+pub(super) fn facts_fingerprint(facts: &CardFacts) -> String {
+    fingerprint(&StoredFacts::of(facts), facts.portrait.as_deref().map(portrait_name).as_deref())
+}
+
+fn fingerprint(facts: &StoredFacts, portrait: Option<&str>) -> String {
+    format!("{} {}", facts.to_json(), portrait.unwrap_or_default())
+}
+
+/// Gives all credentials of these cards the status of `state`, and their lists a new version.
+async fn set_status(transaction: &mut AnyConnection, cards: &[Handle], state: StateName) -> Result<u64, Fault> {
+    let mut changed = 0;
+    let mut lists = std::collections::BTreeSet::new();
+    for chunk in cards.chunks(CHUNK) {
+        let places: Vec<_> = (2..chunk.len() + 2).map(|place| format!("${place}")).collect();
+        let statement =
+            format!("UPDATE credentials SET status = $1 WHERE card IN ({}) RETURNING list_id", places.join(", "));
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(state.status()));
+        for card in chunk {
+            query = query.bind(card.as_str());
+        }
+        let rows = query.fetch_all(&mut *transaction).await.map_err(failed("changing status"))?;
+        changed += rows.len() as u64;
+        for row in rows {
+            lists.insert(row.try_get::<i64, _>(0).map_err(failed("changing status"))?);
+        }
+    }
+    // In one order everywhere, so that two such changes never wait for each other.
+    for list in lists {
+        status_lists::touch(transaction, list).await?;
+    }
+    Ok(changed)
+}
+
+async fn audit(
+    transaction: &mut AnyConnection,
+    at: UnixSeconds,
+    actor: &str,
+    action: &'static str,
+    card: &Handle,
+    detail: String,
+) -> Result<(), Fault> {
+    Line { at, actor: actor.to_owned(), action, subject: card.to_string(), detail }.write(transaction).await
+}
+
+fn handles(rows: &[AnyRow]) -> Result<Vec<Handle>, Fault> {
+    rows.iter().map(|row| handle(row, "handle")).collect()
+}
+
+pub(super) fn handle(row: &AnyRow, column: &str) -> Result<Handle, Fault> {
+    let text: String = row.try_get(column).map_err(failed("reading a handle"))?;
+    Handle::parse(&text).ok_or_else(|| Fault::new("reading a handle", "it is malformed"))
+}
+
+/// A row with the columns of [`COLUMNS`] and `portrait` bytes.
+pub(super) fn found(row: &AnyRow) -> Result<FoundCard, Fault> {
+    let portrait: Option<Vec<u8>> = row.try_get("portrait").map_err(failed("reading a portrait"))?;
+    let (card, facts) = read(row)?;
+    Ok(FoundCard { card, facts: facts.into_facts(portrait)? })
+}
+
+/// [`COLUMNS`], for statements that join cards.
+pub(super) const fn columns() -> &'static str {
+    COLUMNS
+}
+
+fn read(row: &AnyRow) -> Result<(Card, StoredFacts), Fault> {
+    let doing = "reading a card";
+    let broken = |what: &'static str| Fault::new(doing, what);
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
+    let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed(doing));
+    let facts = StoredFacts::from_json(&text("facts")?)?;
+    let at = number("state_at")?;
+    let reason = row.try_get::<Option<String>, _>("state_reason").map_err(failed(doing))?;
+    let reason = || reason.as_deref().and_then(Reason::parse).ok_or_else(|| broken("its state has no reason"));
+    let state = match StateName::parse(&text("state")?).ok_or_else(|| broken("its state is unknown"))? {
+        StateName::Active => State::Active,
+        StateName::Locked => State::Locked { at, reason: reason()? },
+        StateName::Withdrawn => State::Withdrawn { at, reason: reason()? },
+        StateName::Expired => State::Expired { at },
+    };
+    let replaced_by = row.try_get::<Option<String>, _>("replaced_by").map_err(failed(doing))?;
+    let card = Card {
+        handle: handle(row, "handle")?,
+        record: handle(row, "record_id")?,
+        record_version: number("record_version")?,
+        unit: text("unit")?,
+        masked_number: facts.masked_number()?,
+        created_at: number("created_at")?,
+        valid_until: number("valid_until")?,
+        state,
+        replaced_by: replaced_by.as_deref().and_then(Handle::parse),
+    };
+    Ok((card, facts))
+}
+
+/// [`CardFacts`] as a row keeps them: all but the portrait.
+#[derive(Serialize, Deserialize)]
+struct StoredFacts {
+    personal_id_number: String,
+    full_name: String,
+    date_of_birth: String,
+    gender: Option<String>,
+    managing_agency: AgencyName,
+    employing_agency: AgencyName,
+    position_title: Option<String>,
+    job_position: Option<String>,
+    record_type: CardType,
+    term_ends: Option<String>,
+}
+
+impl StoredFacts {
+    fn of(facts: &CardFacts) -> Self {
+        Self {
+            personal_id_number: facts.personal_id_number.expose().to_owned(),
+            full_name: facts.full_name.clone(),
+            date_of_birth: facts.date_of_birth.to_string(),
+            gender: facts.gender.clone(),
+            managing_agency: facts.managing_agency.clone(),
+            employing_agency: facts.employing_agency.clone(),
+            position_title: facts.position_title.clone(),
+            job_position: facts.job_position.clone(),
+            record_type: facts.record_type,
+            term_ends: facts.term_ends.map(|date| date.to_string()),
+        }
+    }
+
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn from_json(text: &str) -> Result<Self, Fault> {
+        serde_json::from_str(text).map_err(|error| Fault::new("reading a card's facts", error))
+    }
+
+    fn masked_number(&self) -> Result<String, Fault> {
+        let number = person(&self.personal_id_number)?;
+        Ok(format!("{}.{}.{}", self.managing_agency.code, number.masked(), self.record_type.suffix()))
+    }
+
+    fn into_facts(self, portrait: Option<Vec<u8>>) -> Result<CardFacts, Fault> {
+        Ok(CardFacts {
+            personal_id_number: person(&self.personal_id_number)?,
+            full_name: self.full_name,
+            date_of_birth: date(&self.date_of_birth)?,
+            gender: self.gender,
+            managing_agency: self.managing_agency,
+            employing_agency: self.employing_agency,
+            position_title: self.position_title,
+            job_position: self.job_position,
+            record_type: self.record_type,
+            portrait,
+            term_ends: self.term_ends.as_deref().map(date).transpose()?,
+        })
+    }
+}
+
+fn person(text: &str) -> Result<PersonalNumber, Fault> {
+    PersonalNumber::parse(text).ok_or_else(|| Fault::new("reading a card's facts", "its personal number is malformed"))
+}
+
+fn date(text: &str) -> Result<Date, Fault> {
+    Date::parse(text, format_description!("[year]-[month]-[day]"))
+        .map_err(|error| Fault::new("reading a card's facts", error))
+}
+
+/// The name under which a portrait is kept: lower-case hex of its SHA-256.
+fn portrait_name(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

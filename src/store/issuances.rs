@@ -1,0 +1,254 @@
+//! Answered credential requests. What is going to be signed is written here first; the signed bytes are not kept.
+
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::{Change, Line, Store, failed};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Refusal, Result};
+use crate::model::id::Handle;
+
+/// A credential request that passed all checks.
+#[derive(Clone, Debug)]
+pub struct Issuance {
+    /// A random name; also the notification id.
+    pub id: String,
+    /// The nonce that its proofs carry, which is thereby used.
+    pub nonce: String,
+    /// Digest of the request, to recognise its repetition.
+    pub request_hash: String,
+    /// The card.
+    pub card: Handle,
+    /// The offer and token hash that it comes from; `None` for a printed badge.
+    pub token: Option<(String, String)>,
+    /// The configuration that is issued.
+    pub configuration: String,
+    /// The credentials.
+    pub credentials: Vec<NewCredential>,
+    /// When.
+    pub at: UnixSeconds,
+    /// Who asked, for the audit table.
+    pub actor: String,
+    /// Credentials that one card may ever have.
+    pub max_credentials: i64,
+}
+
+/// A credential that will be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCredential {
+    /// Thumbprint of the holder's key; empty for a printed badge.
+    pub holder: String,
+    /// Its status list.
+    pub list: i64,
+    /// Its index there.
+    pub index: u64,
+    /// `iat`.
+    pub issued_at: UnixSeconds,
+    /// `exp`.
+    pub expires_at: UnixSeconds,
+}
+
+/// A kept credential.
+pub type CredentialRow = NewCredential;
+
+/// How an issuance was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Written: sign these.
+    New,
+    /// The same request was written before under this name: sign these again.
+    Again(String, Vec<CredentialRow>),
+    /// Its nonce was used by another request.
+    NonceUsed,
+    /// The token was replaced when its code was redeemed again.
+    TokenReplaced,
+    /// The card is not active, or has had as many credentials as a card may have.
+    CardNotInForce,
+}
+
+impl Store {
+    /// Writes an issuance, once. What is written of an issuance that is not [`Recorded::New`] harms nothing: at most its
+    /// nonce is used.
+    pub async fn record_issuance(&self, issuance: Issuance) -> Result<Recorded> {
+        self.write(issuance).await
+    }
+
+    /// Notes the wallet's notification about an issuance made with this token; repeats succeed (OpenID4VCI 11.2).
+    pub async fn note_event(
+        &self,
+        issuance: String,
+        token_hash: String,
+        event: &'static str,
+        at: UnixSeconds,
+    ) -> Result<()> {
+        self.write(NoteEvent { issuance, token_hash, event, at }).await
+    }
+}
+
+impl Change for Issuance {
+    type Done = Recorded;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Recorded> {
+        let doing = failed("recording an issuance");
+        if let Some((offer, token_hash)) = &self.token {
+            let first_use = sqlx::query(
+                "UPDATE offers SET token_used_at = COALESCE(token_used_at, $3) WHERE id = $1 AND token_hash = $2",
+            )
+            .bind(offer)
+            .bind(token_hash)
+            .bind(self.at)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&doing)?;
+            if first_use.rows_affected() == 0 {
+                return Ok(Recorded::TokenReplaced);
+            }
+        }
+        let fresh = sqlx::query(
+            "INSERT INTO issuances (id, nonce, request_hash, card, offer, configuration, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (nonce) DO NOTHING",
+        )
+        .bind(&self.id)
+        .bind(&self.nonce)
+        .bind(&self.request_hash)
+        .bind(self.card.as_str())
+        .bind(self.token.as_ref().map(|(offer, _)| offer.as_str()))
+        .bind(&self.configuration)
+        .bind(self.at)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&doing)?;
+        if fresh.rows_affected() == 0 {
+            return self.earlier(transaction).await;
+        }
+        let in_force = sqlx::query(
+            "UPDATE cards SET credentials_issued = credentials_issued + $2 WHERE handle = $1 AND state = 'active' \
+             AND valid_until > $3 AND credentials_issued + $2 <= $4",
+        )
+        .bind(self.card.as_str())
+        .bind(i64::try_from(self.credentials.len()).unwrap_or(i64::MAX))
+        .bind(self.at)
+        .bind(self.max_credentials)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&doing)?;
+        if in_force.rows_affected() == 0 {
+            return Ok(Recorded::CardNotInForce);
+        }
+        self.insert_credentials(transaction).await?;
+        let line = Line {
+            at: self.at,
+            actor: self.actor.clone(),
+            action: "credential.issued",
+            subject: self.card.to_string(),
+            detail: format!("{} {}", self.credentials.len(), self.configuration),
+        };
+        line.write(transaction).await?;
+        Ok(Recorded::New)
+    }
+}
+
+impl Issuance {
+    async fn insert_credentials(&self, transaction: &mut AnyConnection) -> Result<(), Fault> {
+        let rows: Vec<String> = (0..self.credentials.len())
+            .map(|row| {
+                let place = |column: usize| row * 5 + column + 3;
+                format!("($1, $2, ${}, ${}, ${}, ${}, ${})", place(0), place(1), place(2), place(3), place(4))
+            })
+            .collect();
+        let statement = format!(
+            "INSERT INTO credentials (card, issuance, holder, list_id, list_index, issued_at, expires_at) VALUES {}",
+            rows.join(", ")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(self.card.as_str()).bind(&self.id);
+        for credential in &self.credentials {
+            query = query
+                .bind(&credential.holder)
+                .bind(credential.list)
+                .bind(credential.index.cast_signed())
+                .bind(credential.issued_at)
+                .bind(credential.expires_at);
+        }
+        query.execute(transaction).await.map(|_| ()).map_err(failed("recording credentials"))
+    }
+
+    /// What this nonce was used for: the same request gets the same credentials again, if the card is still in force.
+    async fn earlier(&self, transaction: &mut AnyConnection) -> Result<Recorded> {
+        let doing = failed("reading an issuance");
+        let row = sqlx::query("SELECT id, request_hash FROM issuances WHERE nonce = $1")
+            .bind(&self.nonce)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(&doing)?;
+        let same: String = row.try_get("request_hash").map_err(&doing)?;
+        if same != self.request_hash {
+            return Ok(Recorded::NonceUsed);
+        }
+        let id: String = row.try_get("id").map_err(&doing)?;
+        let rows = sqlx::query(
+            "SELECT credentials.holder, credentials.list_id, credentials.list_index, credentials.issued_at, \
+             credentials.expires_at FROM credentials JOIN cards ON cards.handle = credentials.card \
+             WHERE credentials.issuance = $1 AND cards.state = 'active' ORDER BY credentials.id",
+        )
+        .bind(&id)
+        .fetch_all(transaction)
+        .await
+        .map_err(&doing)?;
+        if rows.is_empty() {
+            return Ok(Recorded::CardNotInForce);
+        }
+        let read = |row: &sqlx::any::AnyRow| -> Result<CredentialRow, sqlx::Error> {
+            Ok(CredentialRow {
+                holder: row.try_get(0)?,
+                list: row.try_get(1)?,
+                index: row.try_get::<i64, _>(2)?.cast_unsigned(),
+                issued_at: row.try_get(3)?,
+                expires_at: row.try_get(4)?,
+            })
+        };
+        Ok(Recorded::Again(id, rows.iter().map(read).collect::<Result<_, _>>().map_err(&doing)?))
+    }
+}
+
+struct NoteEvent {
+    issuance: String,
+    token_hash: String,
+    event: &'static str,
+    at: UnixSeconds,
+}
+
+impl Change for NoteEvent {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+        let doing = failed("noting a wallet's event");
+        let known = sqlx::query(
+            "SELECT issuances.card, issuances.event FROM issuances JOIN offers ON offers.id = issuances.offer \
+             WHERE issuances.id = $1 AND offers.token_hash = $2",
+        )
+        .bind(&self.issuance)
+        .bind(&self.token_hash)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(&doing)?;
+        let Some(known) = known else { return Err(Refusal::InvalidNotificationId.into()) };
+        if known.try_get::<Option<String>, _>("event").map_err(&doing)?.as_deref() == Some(self.event) {
+            return Ok(());
+        }
+        sqlx::query("UPDATE issuances SET event = $2, event_at = $3 WHERE id = $1")
+            .bind(&self.issuance)
+            .bind(self.event)
+            .bind(self.at)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&doing)?;
+        let line = Line {
+            at: self.at,
+            actor: "wallet".to_owned(),
+            action: "credential.notified",
+            subject: known.try_get("card").map_err(&doing)?,
+            detail: self.event.to_owned(),
+        };
+        line.write(transaction).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Every SQL statement, speaking model types only. SQLite and PostgreSQL run the same statements.
+//!
+//! Promises, each proved on both databases by `tests/it/store.rs` and `tests/it/races.rs`:
+//!
+//! * A change is durable when its answer is given, and it is whole: all its statements or none.
+//! * A change decides by one conditional statement, so that of two at once exactly one wins.
+//! * A change of state and its audit line are one transaction; the audit table only grows.
+//! * A status index is given to one credential only, in whatever process.
+
+mod audit;
+mod cards;
+mod clients;
+mod issuances;
+mod offers;
+mod status_lists;
+mod trust_lists;
+mod writer;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::AnyPool;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+
+use crate::error::Fault;
+pub use audit::Line;
+pub use cards::{FoundCard, Moved, NewCard, Selector};
+pub use issuances::{CredentialRow, Issuance, NewCredential, Recorded};
+pub use offers::{NewOffer, Offer, Redemption, WalletToken};
+pub use status_lists::{Entries, StatusList};
+pub use trust_lists::PublishedList;
+pub(crate) use writer::Change;
+use writer::Writer;
+
+/// The database and the writer that all changes of this process go through.
+#[derive(Clone)]
+pub struct Store {
+    readers: AnyPool,
+    writer: Writer,
+}
+
+/// Which of the two it is: for the few places where one dialect differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// An embedded file.
+    Sqlite,
+    /// A server, shared by several processes.
+    Postgres,
+}
+
+impl Dialect {
+    fn of(url: &str) -> Result<Self, Fault> {
+        if url.starts_with("sqlite:") {
+            Ok(Self::Sqlite)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Ok(Self::Postgres)
+        } else {
+            Err(Fault::new("opening the database", "its URL must begin with sqlite: or postgres:"))
+        }
+    }
+}
+
+impl Store {
+    /// Opens the database, creating an SQLite file that is missing, and brings its tables up to date.
+    pub async fn open(url: &str) -> Result<Self, Fault> {
+        sqlx::any::install_default_drivers();
+        let fault = |error: sqlx::Error| Fault::new("opening the database", error);
+        let dialect = Dialect::of(url)?;
+        let url = match dialect {
+            Dialect::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
+            _ => url.to_owned(),
+        };
+        let options = AnyConnectOptions::from_str(&url)
+            .map_err(|_| Fault::new("opening the database", "its URL is not understood"))?;
+        let pool = |connections: u32| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(10))
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        if dialect == Dialect::Sqlite {
+                            // An acknowledged change survives a power failure: FULL. Writers of other processes wait.
+                            for pragma in [
+                                "PRAGMA journal_mode = WAL",
+                                "PRAGMA synchronous = FULL",
+                                "PRAGMA busy_timeout = 10000",
+                                "PRAGMA foreign_keys = ON",
+                            ] {
+                                sqlx::query(pragma).execute(&mut *connection).await?;
+                            }
+                        }
+                        Ok(())
+                    })
+                })
+                .connect_with(options.clone())
+        };
+        let (lanes, readers) = match dialect {
+            Dialect::Sqlite => (1, 4),
+            Dialect::Postgres => (4, 12),
+        };
+        let writers = pool(lanes).await.map_err(fault)?;
+        let migrated = match dialect {
+            Dialect::Sqlite => sqlx::migrate!("migrations/sqlite").run(&writers).await,
+            Dialect::Postgres => sqlx::migrate!("migrations/postgres").run(&writers).await,
+        };
+        migrated.map_err(|error| Fault::new("migrating the database", error))?;
+        Ok(Self { readers: pool(readers).await.map_err(fault)?, writer: Writer::start(writers, dialect, lanes) })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Fault> {
+        sqlx::query("SELECT 1").execute(&self.readers).await.map(|_| ()).map_err(failed("asking the database"))
+    }
+
+    /// A connection for reading.
+    pub(crate) fn readers(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// Waits until `change` is durable. See [`Change`].
+    pub(crate) async fn write<C: Change>(&self, change: C) -> crate::error::Result<C::Done> {
+        self.writer.submit(change).await
+    }
+}
+
+/// Maps a database error to a fault while `doing` something.
+pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> Fault {
+    move |error| Fault::new(doing, error)
+}

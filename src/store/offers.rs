@@ -1,0 +1,284 @@
+//! Offers, and the wallet's access token that redeeming one gives.
+
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::cards::{self, FoundCard, NewCard};
+use super::{Change, Line, Store, failed};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Refusal, Result};
+use crate::model::card::{CardFacts, Reason, State, StateName};
+use crate::model::id::Handle;
+
+/// Seconds after which a code whose token was never used may be redeemed again: its answer was lost. Within them a
+/// second redemption is a second wallet.
+const LOST_ANSWER_SECONDS: i64 = 2;
+
+/// An offer that is to be made, with the card that it is for if the record has none in force yet.
+#[derive(Clone, Debug)]
+pub struct NewOffer {
+    /// Its random name.
+    pub id: String,
+    /// The client that asked.
+    pub client: String,
+    /// Its idempotency key.
+    pub idempotency_key: Option<String>,
+    /// Digest of what it asked for.
+    pub request_hash: String,
+    /// Configuration identifiers, separated by spaces.
+    pub configurations: String,
+    /// When the offer expires.
+    pub expires_at: UnixSeconds,
+    /// The card to make, if there is none in force that says the same.
+    pub card: NewCard,
+}
+
+/// An offer as kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its name.
+    pub id: String,
+    /// The card.
+    pub card: Handle,
+    /// Configuration identifiers, separated by spaces.
+    pub configurations: String,
+    /// When it expires.
+    pub expires_at: UnixSeconds,
+    /// When it was redeemed.
+    pub redeemed_at: Option<UnixSeconds>,
+}
+
+/// An attempt to redeem an offer.
+#[derive(Clone, Debug)]
+pub struct Redemption {
+    /// The offer that the code names.
+    pub offer: String,
+    /// Whether the transaction code was right.
+    pub right_tx_code: bool,
+    /// Hash of the token to give.
+    pub token_hash: String,
+    /// When that token expires.
+    pub token_expires_at: UnixSeconds,
+    /// Wrong transaction codes that close an offer.
+    pub max_attempts: i64,
+    /// Now.
+    pub at: UnixSeconds,
+}
+
+/// What a wallet's access token stands for.
+#[derive(Clone, Debug)]
+pub struct WalletToken {
+    /// The offer that it was given for.
+    pub offer: String,
+    /// The configurations that were offered, separated by spaces.
+    pub configurations: String,
+    /// Whether it was used at the credential endpoint.
+    pub used: bool,
+    /// The card, with what it says.
+    pub found: FoundCard,
+}
+
+impl Store {
+    /// Makes an offer and, where needed, its card. The same key and request give the offer that was made first. A card
+    /// in force whose record meanwhile says something else is replaced in the same transaction.
+    pub async fn make_offer(&self, new: NewOffer) -> Result<Offer> {
+        self.write(MakeOffer(new)).await
+    }
+
+    /// An offer by its name.
+    pub async fn offer(&self, id: &str) -> Result<Option<Offer>, Fault> {
+        let row = sqlx::query("SELECT id, card, configurations, expires_at, redeemed_at FROM offers WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.readers())
+            .await
+            .map_err(failed("reading an offer"))?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Redeems an offer for the token: of several at once exactly one succeeds. A wrong transaction code is counted.
+    /// Returns the offered configurations.
+    pub async fn redeem_offer(&self, redemption: Redemption) -> Result<String> {
+        self.write(redemption).await
+    }
+
+    /// What a live access token of a wallet stands for.
+    pub async fn wallet_token(&self, hash: &str, now: UnixSeconds) -> Result<Option<WalletToken>, Fault> {
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT offers.id, offers.configurations, offers.token_used_at, {}, portraits.bytes AS portrait \
+             FROM offers JOIN cards ON cards.handle = offers.card \
+             LEFT JOIN portraits ON portraits.sha256 = cards.portrait \
+             WHERE offers.token_hash = $1 AND offers.token_expires_at > $2",
+            cards::columns()
+        )))
+        .bind(hash)
+        .bind(now)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(failed("reading an access token"))?;
+        row.map(|row| {
+            let doing = failed("reading an access token");
+            Ok(WalletToken {
+                offer: row.try_get("id").map_err(&doing)?,
+                configurations: row.try_get("configurations").map_err(&doing)?,
+                used: row.try_get::<Option<i64>, _>("token_used_at").map_err(&doing)?.is_some(),
+                found: cards::found(&row)?,
+            })
+        })
+        .transpose()
+    }
+}
+
+struct MakeOffer(NewOffer);
+
+impl Change for MakeOffer {
+    type Done = Offer;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Offer> {
+        let new = &self.0;
+        if let Some(key) = &new.idempotency_key
+            && let Some(earlier) = earlier_offer(transaction, &new.client, key, &new.request_hash).await?
+        {
+            return Ok(earlier);
+        }
+        let card = card_in_force(transaction, new).await?;
+        sqlx::query(
+            "INSERT INTO offers (id, card, client, idempotency_key, request_hash, configurations, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(&new.id)
+        .bind(card.as_str())
+        .bind(&new.client)
+        .bind(&new.idempotency_key)
+        .bind(&new.request_hash)
+        .bind(&new.configurations)
+        .bind(new.card.created_at)
+        .bind(new.expires_at)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed("making an offer"))?;
+        let (at, actor) = (new.card.created_at, new.client.clone());
+        let line = Line { at, actor, action: "offer.made", subject: card.to_string(), detail: new.id.clone() };
+        line.write(transaction).await?;
+        Ok(Offer {
+            id: new.id.clone(),
+            card,
+            configurations: new.configurations.clone(),
+            expires_at: new.expires_at,
+            redeemed_at: None,
+        })
+    }
+}
+
+async fn earlier_offer(
+    transaction: &mut AnyConnection,
+    client: &str,
+    key: &str,
+    request_hash: &str,
+) -> Result<Option<Offer>> {
+    let row = sqlx::query(
+        "SELECT id, card, configurations, expires_at, redeemed_at, request_hash FROM offers \
+         WHERE client = $1 AND idempotency_key = $2",
+    )
+    .bind(client)
+    .bind(key)
+    .fetch_optional(transaction)
+    .await
+    .map_err(failed("reading an offer"))?;
+    let Some(row) = row else { return Ok(None) };
+    let same: String = row.try_get("request_hash").map_err(failed("reading an offer"))?;
+    if same != request_hash {
+        return Err(Refusal::IdempotencyKeyReused.into());
+    }
+    Ok(Some(read(&row)?))
+}
+
+/// The card that the offer is for: the one in force, or a new one.
+async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Result<Handle> {
+    let now = new.card.created_at;
+    if let Some((card, says)) = cards::in_force(transaction, &new.card.record).await? {
+        match card.state_at(now) {
+            State::Locked { .. } => {
+                return Err(Refusal::CardState { state: StateName::Locked.word(), action: "offered" }.into());
+            }
+            State::Active if says == cards::facts_fingerprint(&new.card.facts) => return Ok(card.handle),
+            State::Active => {
+                let reason = reason_of_change(&says, &new.card.facts);
+                cards::replace(transaction, &card.handle, &new.card, reason, &new.client).await?;
+                return Ok(new.card.handle.clone());
+            }
+            State::Expired { .. } | State::Withdrawn { .. } => {
+                cards::expire(transaction, &card.handle).await?;
+            }
+        }
+    }
+    if !cards::insert(transaction, &new.card).await? {
+        // Another request made it between our reading and our writing.
+        let made = cards::in_force(transaction, &new.card.record).await?;
+        return made.map(|(card, _)| card.handle).ok_or_else(|| Fault::new("making a card", "it is not there").into());
+    }
+    let line = Line {
+        at: now,
+        actor: new.client.clone(),
+        action: "card.created",
+        subject: new.card.handle.to_string(),
+        detail: format!("record version {}", new.card.record_version),
+    };
+    line.write(transaction).await?;
+    Ok(new.card.handle.clone())
+}
+
+/// Why a card has to be replaced when its facts have changed (Decision 06/2008/QĐ-BNV).
+fn reason_of_change(says: &str, now: &CardFacts) -> Reason {
+    let still_says = |text: &Option<String>| text.as_ref().is_none_or(|text| says.contains(text.as_str()));
+    if !says.contains(&now.employing_agency.code) || !says.contains(&now.managing_agency.code) {
+        Reason::Transferred
+    } else if !still_says(&now.position_title) || !still_says(&now.job_position) {
+        Reason::PositionChanged
+    } else {
+        Reason::DataChanged
+    }
+}
+
+impl Change for Redemption {
+    type Done = String;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<String> {
+        let open = "id = $1 AND expires_at > $2 AND failed_attempts < $3 AND token_used_at IS NULL \
+            AND (redeemed_at IS NULL OR redeemed_at <= $4)";
+        let statement = if self.right_tx_code {
+            format!(
+                "UPDATE offers SET redeemed_at = $2, token_hash = $5, token_expires_at = $6 WHERE {open} \
+                 RETURNING card, configurations"
+            )
+        } else {
+            format!("UPDATE offers SET failed_attempts = failed_attempts + 1 WHERE {open} RETURNING card, configurations")
+        };
+        let mut query = sqlx::query(AssertSqlSafe(statement))
+            .bind(&self.offer)
+            .bind(self.at)
+            .bind(self.max_attempts)
+            .bind(self.at - LOST_ANSWER_SECONDS);
+        if self.right_tx_code {
+            query = query.bind(&self.token_hash).bind(self.token_expires_at);
+        }
+        let row = query.fetch_optional(&mut *transaction).await.map_err(failed("redeeming an offer"))?;
+        let Some(row) = row else {
+            return Err(Refusal::InvalidGrant("the pre-authorized code is unknown, expired, used or closed").into());
+        };
+        let column = |name: &str| row.try_get::<String, _>(name).map_err(failed("redeeming an offer"));
+        let action = if self.right_tx_code { "offer.redeemed" } else { "offer.wrong_tx_code" };
+        let (actor, detail) = ("wallet".to_owned(), self.offer.clone());
+        Line { at: self.at, actor, action, subject: column("card")?, detail }.write(transaction).await?;
+        Ok(column("configurations")?)
+    }
+}
+
+fn read(row: &sqlx::any::AnyRow) -> Result<Offer, Fault> {
+    let doing = failed("reading an offer");
+    Ok(Offer {
+        id: row.try_get("id").map_err(&doing)?,
+        card: cards::handle(row, "card")?,
+        configurations: row.try_get("configurations").map_err(&doing)?,
+        expires_at: row.try_get("expires_at").map_err(&doing)?,
+        redeemed_at: row.try_get("redeemed_at").map_err(&doing)?,
+    })
+}

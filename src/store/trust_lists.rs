@@ -1,0 +1,72 @@
+//! Published trust lists.
+
+use sqlx::{AnyConnection, Row};
+
+use super::{Change, Store, failed};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Result};
+
+/// A trust list as it was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedList {
+    /// Its version.
+    pub version: i64,
+    /// Digest of the keys in it: tells whether a new version is due.
+    pub keys_digest: String,
+    /// When it was signed.
+    pub issued_at: UnixSeconds,
+    /// When it expires.
+    pub expires_at: UnixSeconds,
+    /// The signed object.
+    pub bytes: Vec<u8>,
+}
+
+impl Store {
+    /// The newest trust list.
+    pub async fn newest_trust_list(&self) -> Result<Option<PublishedList>, Fault> {
+        let row = sqlx::query(
+            "SELECT version, keys_digest, issued_at, expires_at, bytes FROM trust_lists ORDER BY version DESC LIMIT 1",
+        )
+        .fetch_optional(self.readers())
+        .await
+        .map_err(failed("reading the trust list"))?;
+        row.map(|row| -> Result<_, sqlx::Error> {
+            Ok(PublishedList {
+                version: row.try_get(0)?,
+                keys_digest: row.try_get(1)?,
+                issued_at: row.try_get(2)?,
+                expires_at: row.try_get(3)?,
+                bytes: row.try_get(4)?,
+            })
+        })
+        .transpose()
+        .map_err(failed("reading the trust list"))
+    }
+
+    /// Publishes a list under its version; `false` if another process was first.
+    pub async fn publish_trust_list(&self, list: PublishedList) -> Result<bool> {
+        self.write(PublishList(list)).await
+    }
+}
+
+struct PublishList(PublishedList);
+
+impl Change for PublishList {
+    type Done = bool;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<bool> {
+        let inserted = sqlx::query(
+            "INSERT INTO trust_lists (version, keys_digest, issued_at, expires_at, bytes) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        )
+        .bind(self.0.version)
+        .bind(&self.0.keys_digest)
+        .bind(self.0.issued_at)
+        .bind(self.0.expires_at)
+        .bind(&self.0.bytes)
+        .execute(transaction)
+        .await
+        .map_err(failed("publishing the trust list"))?;
+        Ok(inserted.rows_affected() == 1)
+    }
+}

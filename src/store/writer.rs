@@ -1,0 +1,132 @@
+//! One writer that groups the waiting changes into one durable transaction (`limits.md`: a commit a row gives 3,500
+//! changes a second, grouped commits an order of magnitude more). Each is still acknowledged only after the commit.
+//!
+//! If a change fails for a reason of the database, the group is rolled back and every change runs again alone, so that
+//! one bad change harms no other.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sqlx::AnyConnection;
+use sqlx::AnyPool;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::{Dialect, failed};
+use crate::error::{Error, Fault, Result};
+
+/// Most changes in one transaction.
+const GROUP: usize = 128;
+/// Most changes that wait before the next one has to.
+const QUEUE: usize = 4096;
+
+/// A change of state: statements that become durable together.
+///
+/// A change that refuses must do so before it has written anything, for it shares its transaction with others; a
+/// change that may run twice must come to the same result, for a failed group runs again.
+pub(crate) trait Change: Send + Sync + 'static {
+    /// What the caller gets when the change is durable.
+    type Done: Send + 'static;
+
+    /// Runs the statements.
+    fn apply<'a>(&'a self, transaction: &'a mut AnyConnection) -> impl Future<Output = Result<Self::Done>> + Send + 'a;
+}
+
+#[derive(Clone)]
+pub(super) struct Writer(mpsc::Sender<Box<dyn Job>>);
+
+impl Writer {
+    /// Starts `lanes` tasks that write independently of each other.
+    pub(super) fn start(pool: AnyPool, dialect: Dialect, lanes: u32) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..lanes {
+            tokio::spawn(run(pool.clone(), dialect, Arc::clone(&receiver)));
+        }
+        Self(sender)
+    }
+
+    pub(super) async fn submit<C: Change>(&self, change: C) -> Result<C::Done> {
+        let (answer, waiting) = oneshot::channel();
+        let job = Box::new(Pending { change, result: None, answer });
+        let gone = |_| Fault::new("changing the database", "the writer has stopped");
+        self.0.send(job).await.map_err(|_| gone(()))?;
+        waiting.await.map_err(|_| gone(()))?
+    }
+}
+
+async fn run(pool: AnyPool, dialect: Dialect, receiver: Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>) {
+    loop {
+        let mut group = Vec::new();
+        if receiver.lock().await.recv_many(&mut group, GROUP).await == 0 {
+            return;
+        }
+        if commit(&pool, dialect, &mut group).await.is_ok() {
+            group.into_iter().for_each(|job| job.answer(None));
+            continue;
+        }
+        for job in group {
+            let mut alone = [job];
+            let fault = commit(&pool, dialect, &mut alone).await.err();
+            let [job] = alone;
+            job.answer(fault);
+        }
+    }
+}
+
+async fn commit(pool: &AnyPool, dialect: Dialect, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+    let begin = match dialect {
+        // A read that later writes would fail; say from the start that we write.
+        Dialect::Sqlite => "BEGIN IMMEDIATE",
+        Dialect::Postgres => "BEGIN",
+    };
+    let mut transaction = pool.begin_with(begin).await.map_err(failed("beginning a transaction"))?;
+    for job in jobs {
+        job.run(&mut transaction).await?;
+    }
+    transaction.commit().await.map_err(failed("committing a transaction"))
+}
+
+/// A [`Change`] and the caller that waits for it, without their types.
+trait Job: Send {
+    fn run<'a>(
+        &'a mut self,
+        transaction: &'a mut AnyConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+
+    /// Tells the caller: the result, or the fault that kept it from being durable.
+    fn answer(self: Box<Self>, fault: Option<Fault>);
+}
+
+struct Pending<C: Change> {
+    change: C,
+    result: Option<Result<C::Done>>,
+    answer: oneshot::Sender<Result<C::Done>>,
+}
+
+impl<C: Change> Job for Pending<C> {
+    fn run<'a>(
+        &'a mut self,
+        transaction: &'a mut AnyConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.change.apply(transaction).await {
+                Err(Error::Fault(fault)) => Err(fault),
+                result => {
+                    self.result = Some(result);
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn answer(self: Box<Self>, fault: Option<Fault>) {
+        let result = match (fault, self.result) {
+            (None, Some(result)) => result,
+            (Some(fault), _) => Err(fault.into()),
+            (None, None) => Err(Fault::new("changing the database", "the change did not run").into()),
+        };
+        // A caller that went away learns by asking again.
+        let _ = self.answer.send(result);
+    }
+}
