@@ -1,0 +1,519 @@
+//! A row becomes a [`Record`], or the list of everything that is wrong with it.
+//!
+//! ```text
+//! CSV     header → Layout (once), then each row's cells by their place
+//! NDJSON  one object a line; a repeating list is an array of objects under the interface's name
+//!         ↓ each value by its field's rule (rule.rs)
+//!         ↓ what stands between fields: required, order of dates
+//! Record | Vec<RowFault>
+//! ```
+//!
+//! In CSV, entry 2 of a repeating list has the columns `work_history_from[2]`, `work_history_to[2]` and so on; empty
+//! entries are left out. Fields of the type list hold a JSON array in the cell.
+
+use std::borrow::Cow;
+
+use crate::model::catalogue::{Catalogue, Field, Required};
+use crate::model::record::{Entry, Record};
+use crate::model::row_fault::{RowFault, Shape};
+use crate::model::rule::{Broken, Knowledge, Raw};
+use crate::model::text::normalised;
+use crate::model::value::Value;
+
+/// The column of a rejects file that tells what is wrong; ignored when the file comes in again.
+pub const FAULTS_COLUMN: &str = "__faults";
+/// The most entries in one repeating list.
+pub const MAX_ENTRIES: usize = 100;
+/// The most columns of a CSV file: every field, and every list to a believable depth.
+pub const MAX_COLUMNS: usize = 2_000;
+/// The most faults told of one row.
+pub const MAX_FAULTS: usize = 50;
+
+/// What each column of a CSV file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout(Vec<Column>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Ignored,
+    Value(Place),
+}
+
+/// Where a value goes: a field, and the entry when the field is a column of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    field: usize,
+    /// From 0.
+    entry: Option<usize>,
+}
+
+/// A header that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderFault {
+    /// Nothing in it is a field: most likely the file begins with data, which is not repeated here.
+    #[error("tệp không có dòng tiêu đề với mã trường / the file has no header row of field codes")]
+    NoHeader,
+    /// Columns that the catalogue does not know.
+    #[error("cột không có trong danh mục: {} / columns that the catalogue does not know: {}", .0.join(", "), .0.join(", "))]
+    Unknown(Vec<String>),
+    /// One column twice.
+    #[error("cột xuất hiện hai lần: {0} / a column comes twice: {0}")]
+    Twice(String),
+    /// Columns without which no row can be accepted.
+    #[error("thiếu cột bắt buộc: {} / required columns are missing: {}", .0.join(", "), .0.join(", "))]
+    Missing(Vec<String>),
+    /// Over [`MAX_COLUMNS`].
+    #[error("quá {MAX_COLUMNS} cột / more than {MAX_COLUMNS} columns")]
+    TooWide,
+}
+
+impl Layout {
+    /// From the cells of a CSV file's first row.
+    pub fn of<'a>(catalogue: &Catalogue, header: impl IntoIterator<Item = &'a str>) -> Result<Self, HeaderFault> {
+        let (mut columns, mut unknown) = (Vec::new(), Vec::new());
+        for cell in header {
+            let name = normalised(cell);
+            let place = place_of(catalogue, &name);
+            if place.is_none() && name != FAULTS_COLUMN {
+                unknown.push(name.chars().take(60).collect());
+                continue;
+            }
+            let column = place.map_or(Column::Ignored, Column::Value);
+            if column != Column::Ignored && columns.contains(&column) {
+                return Err(HeaderFault::Twice(name.into_owned()));
+            }
+            columns.push(column);
+            if columns.len() > MAX_COLUMNS {
+                return Err(HeaderFault::TooWide);
+            }
+        }
+        if !unknown.is_empty() {
+            unknown.truncate(20);
+            return Err(if columns.is_empty() { HeaderFault::NoHeader } else { HeaderFault::Unknown(unknown) });
+        }
+        let has = |field: usize| columns.contains(&Column::Value(Place { field, entry: None }));
+        let required = catalogue.fields().iter().enumerate().filter(|(_, field)| field.required == Required::Interface);
+        let missing: Vec<_> = required.filter(|(at, _)| !has(*at)).map(|(_, field)| field.code.clone()).collect();
+        if missing.is_empty() { Ok(Self(columns)) } else { Err(HeaderFault::Missing(missing)) }
+    }
+
+    /// How many columns a row has.
+    pub fn width(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// `full_name`, or `work_history_from[2]` for columns of lists.
+fn place_of(catalogue: &Catalogue, name: &str) -> Option<Place> {
+    if let Some((code, entry)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+        let entry: usize = entry.parse().ok().filter(|entry| (1..=MAX_ENTRIES).contains(entry))?;
+        let field = catalogue.index(code).filter(|at| catalogue.fields()[*at].list.is_some())?;
+        return Some(Place { field, entry: Some(entry - 1) });
+    }
+    let field = catalogue.index(name).filter(|at| catalogue.fields()[*at].list.is_none())?;
+    Some(Place { field, entry: None })
+}
+
+/// Reads rows into records.
+#[derive(Clone, Copy)]
+pub struct Intake<'a> {
+    /// The fields.
+    pub catalogue: &'static Catalogue,
+    /// Units and codes.
+    pub knowledge: Knowledge<'a>,
+}
+
+impl Intake<'_> {
+    /// One CSV row, whose cells stand in the order of `layout`.
+    pub fn csv_row<'r>(
+        &self,
+        line: u64,
+        layout: &Layout,
+        cells: impl ExactSizeIterator<Item = &'r str>,
+    ) -> Result<Record, Vec<RowFault>> {
+        let mut draft = Draft::new(*self, line);
+        if cells.len() != layout.width() {
+            draft.row_fault(
+                "columns",
+                format!("có đúng {} cột như dòng tiêu đề", layout.width()),
+                format!("have exactly the {} columns of the header", layout.width()),
+            );
+            return draft.finish();
+        }
+        for (column, cell) in layout.0.iter().zip(cells) {
+            if let (Column::Value(place), false) = (column, cell.is_empty()) {
+                draft.put(*place, Raw::Text(cell));
+            }
+        }
+        draft.finish()
+    }
+
+    /// One line of NDJSON.
+    pub fn json_row(&self, line: u64, text: &str) -> Result<Record, Vec<RowFault>> {
+        let mut draft = Draft::new(*self, line);
+        let Ok(object) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) else {
+            draft.row_fault(
+                "readable",
+                "là một đối tượng JSON trên một dòng".into(),
+                "be one JSON object on one line".into(),
+            );
+            return draft.finish();
+        };
+        for (name, value) in &object {
+            let name = normalised(name);
+            if name == FAULTS_COLUMN {
+                continue;
+            }
+            if let Some(place) = place_of(self.catalogue, &name) {
+                draft.put_json(place, value);
+            } else if let Some(list) = self.catalogue.lists().iter().position(|list| list.name == name) {
+                draft.put_list(list, value);
+            } else {
+                draft.unknown(&name);
+            }
+        }
+        draft.finish()
+    }
+}
+
+/// A record on its way: what was read so far, and what was wrong.
+struct Draft<'a> {
+    intake: Intake<'a>,
+    line: u64,
+    values: Vec<Option<Value>>,
+    lists: Vec<Vec<Entry>>,
+    /// Places whose value was refused: nothing more is said of them.
+    refused: Vec<Place>,
+    /// The row as a whole could not be read.
+    unreadable: bool,
+    faults: Vec<RowFault>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(intake: Intake<'a>, line: u64) -> Self {
+        let values = vec![None; intake.catalogue.fields().len()];
+        let lists = vec![Vec::new(); intake.catalogue.lists().len()];
+        Self { intake, line, values, lists, refused: Vec::new(), unreadable: false, faults: Vec::new() }
+    }
+
+    fn put_json(&mut self, place: Place, value: &serde_json::Value) {
+        match value {
+            serde_json::Value::Null => {}
+            serde_json::Value::String(text) => self.put(place, Raw::Text(text)),
+            serde_json::Value::Number(number) => self.put(place, Raw::Text(&number.to_string())),
+            other => self.put(place, Raw::Json(other)),
+        }
+    }
+
+    fn put_list(&mut self, list: usize, value: &serde_json::Value) {
+        let known = &self.intake.catalogue.lists()[list];
+        let entries = match value {
+            serde_json::Value::Null => return,
+            serde_json::Value::Array(entries) if entries.len() <= MAX_ENTRIES => entries,
+            _ => {
+                return self.list_fault(&known.name);
+            }
+        };
+        for (entry, object) in entries.iter().enumerate() {
+            let Some(object) = object.as_object() else {
+                return self.list_fault(&known.name);
+            };
+            for (name, value) in object {
+                let field = self.intake.catalogue.index(&normalised(name)).filter(|at| known.members.contains(at));
+                match field {
+                    Some(field) => self.put_json(Place { field, entry: Some(entry) }, value),
+                    None => self.unknown(name),
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, place: Place, raw: Raw<'_>) {
+        let field = &self.intake.catalogue.fields()[place.field];
+        match field.rule.form.read(raw, self.intake.knowledge) {
+            Ok(None) => {}
+            Ok(Some(value)) => match self.cell(place) {
+                Some(cell) => *cell = Some(value),
+                None => self.row_fault("entries", "có ít mục hơn".into(), "have fewer entries".into()),
+            },
+            Err(broken) => {
+                self.refused.push(place);
+                self.value_fault(place, field, raw, broken);
+            }
+        }
+    }
+
+    /// The cell of a place, made when it is not there yet.
+    fn cell(&mut self, place: Place) -> Option<&mut Option<Value>> {
+        let catalogue = self.intake.catalogue;
+        let Some(entry) = place.entry else { return self.values.get_mut(place.field) };
+        let list = catalogue.fields()[place.field].list?;
+        let members = &catalogue.lists()[list].members;
+        let entries = &mut self.lists[list];
+        if entry >= MAX_ENTRIES {
+            return None;
+        }
+        while entries.len() <= entry {
+            entries.push(vec![None; members.len()]);
+        }
+        entries[entry].get_mut(members.iter().position(|member| *member == place.field)?)
+    }
+
+    fn finish(mut self) -> Result<Record, Vec<RowFault>> {
+        if !self.unreadable {
+            self.check_required();
+            self.check_order();
+        }
+        if !self.faults.is_empty() {
+            self.faults.truncate(MAX_FAULTS);
+            return Err(self.faults);
+        }
+        for entries in &mut self.lists {
+            entries.retain(|entry| entry.iter().any(Option::is_some));
+        }
+        Ok(Record::new(self.intake.catalogue, self.values, self.lists))
+    }
+
+    fn check_required(&mut self) {
+        for (at, field) in self.intake.catalogue.fields().iter().enumerate() {
+            let place = Place { field: at, entry: None };
+            if field.required == Required::Interface && self.values[at].is_none() && !self.refused.contains(&place) {
+                self.fault(field.code.clone(), None, "required", "có giá trị".into(), "have a value".into());
+            }
+        }
+    }
+
+    /// `not_before`: the other date is looked for in the same entry, then in the record.
+    fn check_order(&mut self) {
+        let catalogue = self.intake.catalogue;
+        for (at, field) in catalogue.fields().iter().enumerate() {
+            let Some(other) = field.rule.not_before.as_deref().and_then(|code| catalogue.index(code)) else { continue };
+            let entries = field.list.map_or(1, |list| self.lists[list].len());
+            for entry in 0..entries {
+                let entry = field.list.map(|_| entry);
+                let (later, earlier) = (self.date(at, entry), self.date(other, entry));
+                if let (Some(later), Some(earlier)) = (later, earlier)
+                    && later.certainly_before(earlier)
+                {
+                    let other = &catalogue.fields()[other].code;
+                    self.fault(
+                        named(field, entry),
+                        Some(Shape::of(&later.to_string())),
+                        &field.rule_text,
+                        format!("không sớm hơn {other}"),
+                        format!("not be earlier than {other}"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn date(&self, field: usize, entry: Option<usize>) -> Option<crate::model::partial_date::PartialDate> {
+        let catalogue = self.intake.catalogue;
+        let value = match catalogue.fields()[field].list {
+            Some(list) => {
+                let member = catalogue.lists()[list].members.iter().position(|member| *member == field)?;
+                self.lists[list].get(entry?)?.get(member)?
+            }
+            None => &self.values[field],
+        };
+        match value {
+            Some(Value::Date(date)) => Some(*date),
+            _ => None,
+        }
+    }
+
+    fn value_fault(&mut self, place: Place, field: &Field, raw: Raw<'_>, broken: Broken) {
+        let text = match raw {
+            Raw::Text(text) => Cow::Borrowed(text),
+            Raw::Json(json) => Cow::Owned(json.to_string()),
+        };
+        let both = |vi: &str, en: &str| (vi.to_owned(), en.to_owned());
+        let (demand_vi, demand_en) = match broken {
+            Broken::Form | Broken::NoSuchCode => field.rule.form.demand(),
+            Broken::Birthplace => both(
+                "bắt đầu bằng mã nơi đăng ký khai sinh có trong danh mục 63 tỉnh (Thông tư 07/2016/TT-BCA) hoặc mã quốc gia",
+                "open with a birthplace code of the 63-province list (Circular 07/2016/TT-BCA) or a country code",
+            ),
+            Broken::NoSuchUnit => both(
+                "là mã của đơn vị đang có trong danh mục đơn vị",
+                "be the code of a unit that exists in the register",
+            ),
+        };
+        let name = named(field, place.entry);
+        self.fault(name, Some(Shape::of(&text)), &field.rule_text, demand_vi, demand_en);
+    }
+
+    fn list_fault(&mut self, list: &str) {
+        let vi = format!("là mảng không quá {MAX_ENTRIES} đối tượng");
+        self.fault(list.to_owned(), None, "entries", vi, format!("be an array of at most {MAX_ENTRIES} objects"));
+    }
+
+    /// The name comes from the file, so only its shape is told beyond what looks like a field code.
+    fn unknown(&mut self, name: &str) {
+        let looks_like_code = name.len() <= 60 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let field = if looks_like_code { name.to_owned() } else { String::new() };
+        let vi = "là trường có trong danh mục";
+        self.fault(field, Some(Shape::of(name)), "known_column", vi.into(), "be a field of the catalogue".into());
+    }
+
+    fn row_fault(&mut self, rule: &str, vi: String, en: String) {
+        self.unreadable = true;
+        self.fault(String::new(), None, rule, vi, en);
+    }
+
+    fn fault(&mut self, field: String, shape: Option<Shape>, rule: &str, demand_vi: String, demand_en: String) {
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(RowFault { line: self.line, field, shape, rule: rule.to_owned(), demand_vi, demand_en });
+        }
+    }
+}
+
+fn named(field: &Field, entry: Option<usize>) -> String {
+    entry.map_or_else(|| field.code.clone(), |entry| format!("{}[{}]", field.code, entry + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::macros::date;
+
+    use super::*;
+    use crate::model::code_list::shipped;
+    use crate::model::unit::UnitRegister;
+
+    const HEADER: [&str; 9] = [
+        "agency_personnel_number",
+        "full_name",
+        "managing_unit_code",
+        "using_unit_code",
+        "personal_id_number",
+        "date_of_birth",
+        "work_history_from[1]",
+        "work_history_to[1]",
+        "work_history_from[3]",
+    ];
+
+    fn with<T>(run: impl FnOnce(Intake<'_>) -> T) -> T {
+        let mut units = UnitRegister::on(date!(2025 - 12 - 01));
+        units.enter("H26.05", "Sở Nội vụ").unwrap();
+        let knowledge = Knowledge { units: &units, codes: shipped() };
+        run(Intake { catalogue: Catalogue::current(), knowledge })
+    }
+
+    fn csv(cells: [&str; 9]) -> Result<Record, Vec<RowFault>> {
+        let layout = Layout::of(Catalogue::current(), HEADER).unwrap();
+        with(|intake| intake.csv_row(2, &layout, cells.into_iter()))
+    }
+
+    fn faults(result: Result<Record, Vec<RowFault>>) -> Vec<(String, String)> {
+        result.unwrap_err().into_iter().map(|fault| (fault.field, fault.rule)).collect()
+    }
+
+    const GOOD: [&str; 9] = [
+        "CB 01",
+        "Nguye\u{302}\u{303}n Thị  Đào",
+        "H26",
+        "H26.05",
+        "001187012345",
+        "1987-05-02",
+        "201001",
+        "2015",
+        "2015",
+    ];
+
+    #[test]
+    fn the_same_record_by_csv_and_by_json_has_one_content() {
+        let record = csv(GOOD).unwrap();
+        let content = r#"{"DS_QUATRINH_CONGTAC":[{"work_history_from":"201001","work_history_to":"2015"},{"work_history_from":"2015"}],"agency_personnel_number":"CB 01","date_of_birth":"19870502","full_name":"Nguyễn Thị Đào","managing_unit_code":"H26","personal_id_number":"001187012345","using_unit_code":"H26.05"}"#;
+        assert_eq!(record.content(), content);
+        let json = with(|intake| intake.json_row(1, content)).unwrap();
+        assert_eq!(json, record);
+        assert_eq!(Record::restore(Catalogue::current(), content).unwrap(), record);
+        assert_eq!(record.key().unit, "H26");
+        let missing: Vec<_> = record.missing_for_card().collect();
+        assert_eq!(missing, ["portrait_photo", "employment_status", "employment_status_date"]);
+    }
+
+    #[test]
+    fn every_fault_of_a_row_is_told_at_once() {
+        let row = ["", "An 7", "H26.99", "x", "00118701234", "1987-02-30", "2015", "2014", "2013"];
+        assert_eq!(
+            faults(csv(row)),
+            [
+                ("full_name", "name 100"),
+                ("managing_unit_code", "unit"),
+                ("using_unit_code", "unit"),
+                ("personal_id_number", "personal_number"),
+                ("date_of_birth", "date partial"),
+                ("agency_personnel_number", "required"),
+                ("work_history_to[1]", "date partial; not_before work_history_from"),
+            ]
+            .map(|(field, rule)| (field.to_owned(), rule.to_owned()))
+        );
+        for fault in csv(row).unwrap_err() {
+            assert!(!fault.to_string().contains("00118701234") && !fault.to_string().contains("An 7"));
+        }
+    }
+
+    #[test]
+    fn rows_of_another_width_or_form_are_refused_once() {
+        let layout = Layout::of(Catalogue::current(), HEADER).unwrap();
+        let short = with(|intake| intake.csv_row(2, &layout, ["a"].into_iter()));
+        assert_eq!(faults(short), [(String::new(), "columns".to_owned())]);
+        for bad in ["", "[]", "1", "{", "{\"full_name\":}"] {
+            assert_eq!(
+                faults(with(|intake| intake.json_row(1, bad))),
+                [(String::new(), "readable".to_owned())],
+                "{bad}"
+            );
+        }
+        let odd = r#"{"agency_personnel_number":7,"full_name":["a"],"managing_unit_code":"H26","using_unit_code":"H26",
+            "salry":"1","Nguyễn Văn A":1,"DS_TINHOC":[{"it_level":"99"},3],"__faults":"x"}"#;
+        let odd = faults(with(|intake| intake.json_row(1, odd)));
+        let expected = [
+            ("DS_TINHOC", "entries"),
+            ("", "known_column"),
+            ("full_name", "name 100"),
+            ("it_level[1]", "list MOHA.TRINHDOTINHOC"),
+            ("salry", "known_column"),
+        ];
+        for (field, rule) in expected {
+            assert!(odd.contains(&(field.to_owned(), rule.to_owned())), "{field} {odd:?}");
+        }
+        assert_eq!(odd.len(), expected.len());
+    }
+
+    #[test]
+    fn a_header_tells_what_it_lacks() {
+        let of = |header: &[&str]| Layout::of(Catalogue::current(), header.iter().copied());
+        assert_eq!(of(&["Nguyễn Văn A", "001"]), Err(HeaderFault::NoHeader));
+        assert_eq!(of(&["full_name", "salry"]), Err(HeaderFault::Unknown(vec!["salry".into()])));
+        assert_eq!(of(&["full_name", "full_name"]), Err(HeaderFault::Twice("full_name".into())));
+        assert_eq!(
+            of(&["full_name", "work_history_from"]),
+            Err(HeaderFault::Unknown(vec!["work_history_from".into()]))
+        );
+        assert!(
+            matches!(of(&["\u{feff}full_name", "__faults"]), Err(HeaderFault::Missing(missing)) if missing.len() == 3)
+        );
+        assert!(matches!(of(&["full_name", "it_level[101]"]), Err(HeaderFault::Unknown(_))));
+        assert!(of(&["full_name", "it_level[0]"]).is_err() && of(&["full_name[1]", "gender"]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn rows_never_panic_and_what_goes_in_is_stable(cells in prop::array::uniform9("\\PC{0,30}|[0-9]{4,12}|H26")) {
+            if let Ok(record) = csv(cells.each_ref().map(String::as_str)) {
+                let content = record.content();
+                prop_assert_eq!(with(|intake| intake.json_row(1, &content)).unwrap().content(), content);
+            }
+        }
+
+        #[test]
+        fn json_rows_never_panic(text in "\\PC{0,80}|\\{\"[a-zA-Z_]{0,30}\":[\\[{0-9\"a-z}\\],:]{0,20}\\}") {
+            let _ = with(|intake| intake.json_row(1, &text));
+            let _ = Record::restore(Catalogue::current(), &text);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! A date as the dossiers have it: a day, a month or a bare year (`domain.md` section 1: work history carries `yyyy`,
+//! `yyyyMM` or `yyyyMMdd`). The precision is kept; nobody's birthday becomes the first of January.
+
+use std::fmt;
+
+use time::{Date, Month};
+
+/// A calendar date with its precision. Years 1900 to 2199, the centuries that a personal number can name today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PartialDate {
+    year: u16,
+    /// 1 to 12; 0 when only the year is known.
+    month: u8,
+    /// 1 to 31; 0 when the day is not known.
+    day: u8,
+}
+
+/// How much of a date is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precision {
+    /// The year only.
+    Year,
+    /// Year and month.
+    Month,
+    /// The whole date.
+    Day,
+}
+
+impl PartialDate {
+    /// From `yyyy`, `yyyyMM`, `yyyyMMdd`, `yyyy-MM` or `yyyy-MM-dd`; `None` unless the calendar has that date.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let (year, month, day) = match bytes.len() {
+            4 => (bytes, None, None),
+            6 => (&bytes[..4], Some(&bytes[4..]), None),
+            7 if bytes[4] == b'-' => (&bytes[..4], Some(&bytes[5..]), None),
+            8 => (&bytes[..4], Some(&bytes[4..6]), Some(&bytes[6..])),
+            10 if bytes[4] == b'-' && bytes[7] == b'-' => (&bytes[..4], Some(&bytes[5..7]), Some(&bytes[8..])),
+            _ => return None,
+        };
+        let year = digits(year).filter(|year| (1900..=2199).contains(year))?;
+        let part = |part: Option<&[u8]>| match part {
+            Some(part) => u8::try_from(digits(part)?).ok().filter(|value| *value > 0),
+            None => Some(0),
+        };
+        let (month, day) = (part(month)?, part(day)?);
+        let calendar_month = Month::try_from(month.max(1)).ok()?;
+        Date::from_calendar_date(i32::from(year), calendar_month, day.max(1)).ok()?;
+        Some(Self { year, month, day })
+    }
+
+    /// A whole day.
+    pub fn day(date: Date) -> Option<Self> {
+        let year = u16::try_from(date.year()).ok().filter(|year| (1900..=2199).contains(year))?;
+        Some(Self { year, month: date.month().into(), day: date.day() })
+    }
+
+    /// What is known of it.
+    pub fn precision(self) -> Precision {
+        match (self.month, self.day) {
+            (0, _) => Precision::Year,
+            (_, 0) => Precision::Month,
+            _ => Precision::Day,
+        }
+    }
+
+    /// The year.
+    pub fn year(self) -> u16 {
+        self.year
+    }
+
+    /// The date, when the day is known.
+    pub fn exact(self) -> Option<Date> {
+        (self.precision() == Precision::Day).then(|| self.first_day())
+    }
+
+    /// The earliest day that it can mean.
+    pub fn first_day(self) -> Date {
+        let month = Month::try_from(self.month.max(1)).unwrap_or(Month::January);
+        Date::from_calendar_date(i32::from(self.year), month, self.day.max(1)).unwrap_or(Date::MIN)
+    }
+
+    /// The latest day that it can mean.
+    pub fn last_day(self) -> Date {
+        match self.precision() {
+            Precision::Day => self.first_day(),
+            Precision::Month => {
+                let first = self.first_day();
+                first.replace_day(first.month().length(first.year())).unwrap_or(first)
+            }
+            Precision::Year => Date::from_calendar_date(i32::from(self.year), Month::December, 31).unwrap_or(Date::MAX),
+        }
+    }
+
+    /// Whether every day that it can mean lies before every day that `other` can mean.
+    pub fn certainly_before(self, other: Self) -> bool {
+        self.last_day() < other.first_day()
+    }
+
+    /// Whether the two agree in everything that both know.
+    pub fn agrees_with(self, other: Self) -> bool {
+        let same = |one: u8, two: u8| one == 0 || two == 0 || one == two;
+        self.year == other.year && same(self.month, other.month) && same(self.day, other.day)
+    }
+}
+
+/// The canonical form: `yyyy`, `yyyyMM` or `yyyyMMdd`.
+impl fmt::Display for PartialDate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:04}", self.year)?;
+        for part in [self.month, self.day].into_iter().filter(|part| *part > 0) {
+            write!(formatter, "{part:02}")?;
+        }
+        Ok(())
+    }
+}
+
+fn digits(bytes: &[u8]) -> Option<u16> {
+    bytes.iter().try_fold(0_u16, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u16::from(byte - b'0')).filter(|number| *number < 10_000)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_precision_is_kept() {
+        for (text, canonical, precision) in [
+            ("1987", "1987", Precision::Year),
+            ("198702", "198702", Precision::Month),
+            ("1987-02", "198702", Precision::Month),
+            ("19870228", "19870228", Precision::Day),
+            ("2024-02-29", "20240229", Precision::Day),
+        ] {
+            let date = PartialDate::parse(text).unwrap();
+            assert_eq!((date.to_string().as_str(), date.precision()), (canonical, precision));
+        }
+    }
+
+    #[test]
+    fn the_calendar_is_real() {
+        for text in [
+            "",
+            "87",
+            "19871",
+            "198713",
+            "198700",
+            "19870230",
+            "20230229",
+            "1987-2-3",
+            "1899",
+            "2200",
+            "1987/02/03",
+            "+198",
+            "١٩٨٧",
+        ] {
+            assert_eq!(PartialDate::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn before_means_certainly_before() {
+        let date = |text| PartialDate::parse(text).unwrap();
+        assert!(date("1999").certainly_before(date("200001")));
+        assert!(!date("2000").certainly_before(date("200001")));
+        assert!(date("20000131").certainly_before(date("200002")));
+        assert!(date("2000").agrees_with(date("20000505")));
+        assert!(!date("200006").agrees_with(date("20000505")));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_what_is_written_reads_back(text in "\\PC{0,12}|[0-9-]{0,11}") {
+            if let Some(date) = PartialDate::parse(&text) {
+                prop_assert_eq!(PartialDate::parse(&date.to_string()), Some(date));
+                prop_assert!(date.first_day() <= date.last_day());
+            }
+        }
+    }
+}

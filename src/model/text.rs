@@ -1,0 +1,64 @@
+//! Vietnamese text: one normal form (NFC, so that stacked diacritics and `HĐ` compare and survive), what may stand in
+//! a cell, and how two names compare.
+
+use std::borrow::Cow;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+/// NFC without surrounding white space. Borrows when there is nothing to change.
+pub fn normalised(text: &str) -> Cow<'_, str> {
+    let text = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.nfc().collect())
+    }
+}
+
+/// With every run of white space as one space.
+pub fn single_spaced(text: &str) -> Cow<'_, str> {
+    let spaced = |(one, two): (char, char)| one.is_whitespace() && (one != ' ' || two.is_whitespace());
+    if text.chars().zip(text.chars().skip(1)).any(spaced) {
+        Cow::Owned(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Two names are the same person's when this is equal: NFC, lower case, single spaces, and the Icelandic `Ð` that
+/// some keyboards give taken for `Đ`.
+pub fn folded(name: &str) -> String {
+    single_spaced(&normalised(name)).replace('Ð', "Đ").to_lowercase().replace('ð', "đ").nfc().collect()
+}
+
+/// Controls and invisible marks that can hide or turn round what a reader sees.
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn stacked_diacritics_become_one_form() {
+        assert_eq!(normalised("\u{a0}Nguye\u{302}\u{303}n "), "Nguyễn");
+        assert_eq!(normalised("HĐ"), "HĐ");
+        assert_eq!(folded("NGUYỄN  Thị\tĐẸP"), folded("Nguye\u{302}\u{303}n Thị Đẹp"));
+        assert_eq!(folded("Ðặng"), folded("Đặng"));
+        assert_ne!(folded("Hòa"), folded("Hoa"));
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_is_normalising_once(text in "\\PC{0,40}") {
+            let once = normalised(&text).into_owned();
+            prop_assert_eq!(normalised(&once).into_owned(), once.clone());
+            let spaced = single_spaced(&once).into_owned();
+            prop_assert_eq!(single_spaced(&spaced).into_owned(), spaced.clone());
+        }
+    }
+}
