@@ -8,24 +8,24 @@ mod revoke;
 mod show;
 mod verify;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::chance::Chance;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixSeconds};
 use crate::config::Config;
 use crate::credential::nonce::Nonces;
 use crate::keyring::Keyring;
+use crate::model::code_list::CodeBook;
 use crate::store::Store;
 
 pub use access::Caller;
 pub use issue::IssuedCredentials;
 pub use offer::{MadeOffer, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
-pub use revoke::CardView;
 pub use show::{Badge, BadgeFormat};
 pub use verify::{Bundle, VerifyRequest, verify_offline};
 
@@ -47,6 +47,7 @@ pub struct Parts {
     templates: issue::Templates,
     positions: publish::Positions,
     published: publish::Published,
+    labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
 
 impl std::ops::Deref for Service {
@@ -64,6 +65,7 @@ impl Service {
             templates: issue::Templates::new(&config, &keys),
             positions: publish::Positions::default(),
             published: publish::Published::default(),
+            labels: Mutex::default(),
             config,
             clock,
             chance,

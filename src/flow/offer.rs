@@ -3,20 +3,27 @@
 //! The pre-authorized code and the transaction code are derived from the offer's name under the deployment's secret:
 //! nothing secret is stored, and the same request gives the same answer.
 
+use std::sync::{Arc, PoisonError};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
 
 use super::{Caller, Service, hash};
 use crate::clock::UnixSeconds;
 use crate::credential::nonce;
-use crate::error::{Refusal, Result};
+use crate::error::{Fault, Refusal, Result};
+use crate::model::code_list::CodeBook;
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::person::VerifiedRecord;
 use crate::protocol::oid4vci::{self, Configuration, TX_CODE_LENGTH};
 use crate::store::{NewCard, NewOffer, Offer};
 
 const DAY_SECONDS: i64 = 86400;
+/// How long labels that an operator loads may take to show.
+const LABELS_SECONDS: i64 = 30;
 
 /// A request for an offer.
 #[derive(Clone, Debug)]
@@ -100,35 +107,62 @@ impl Service {
         }
     }
 
-    /// What a new card of the person would be.
-    pub(super) async fn card_of(&self, caller: &Caller, person: &PersonalNumber, unit: Option<&str>) -> Result<NewCard> {
-        let mut records = self.verified_records(person).await?;
-        records.retain(|record| {
-            caller.sees(&record.facts.employing_agency.code)
-                && unit.is_none_or(|unit| record.facts.employing_agency.code == unit || record.facts.managing_agency.code == unit)
-        });
-        if records.len() > 1 {
-            return Err(Refusal::SeveralRecords.into());
+    /// What a new card of the person would be: from the one verified record that the caller may see.
+    pub(super) async fn card_of(
+        &self,
+        caller: &Caller,
+        person: &PersonalNumber,
+        unit: Option<&str>,
+    ) -> Result<NewCard> {
+        let mut why_not = Refusal::NotVerified("there is no record of the person");
+        let mut verified = Vec::new();
+        for stored in self.store.records_of(person).await? {
+            let units = ["using_unit_code", "managing_unit_code"].map(|field| stored.record.text(field).unwrap_or_default());
+            if !caller.sees(units[0]) || unit.is_some_and(|unit| !units.contains(&unit)) {
+                continue;
+            }
+            match VerifiedRecord::new(stored.record, &stored.standing) {
+                Ok(record) => verified.push((stored.handle, stored.version, record)),
+                Err(reason) => why_not = reason.into(),
+            }
         }
-        let Some(record) = records.pop() else {
-            return Err(Refusal::NotVerified(self.why_not_verified(person).await?).into());
-        };
-        Ok(self.new_card(record))
+        match verified.pop() {
+            Some((handle, version, record)) if verified.is_empty() => self.new_card(handle, version, &record).await,
+            Some(_) => Err(Refusal::SeveralRecords.into()),
+            None => Err(why_not.into()),
+        }
     }
 
     /// A card from a verified record, starting now. It ends with the holder's term, if that is earlier.
-    pub(super) fn new_card(&self, record: super::enroll::VerifiedFacts) -> NewCard {
+    async fn new_card(&self, handle: Handle, version: i64, record: &VerifiedRecord) -> Result<NewCard> {
         let created_at = self.clock.now();
-        let by_rule = created_at - created_at.rem_euclid(DAY_SECONDS) + self.config.limits.card_validity_days * DAY_SECONDS;
-        let by_term = record.facts.term_ends.map(|day| day.midnight().assume_utc().unix_timestamp() + DAY_SECONDS);
-        NewCard {
+        let today = OffsetDateTime::from_unix_timestamp(created_at).map_err(|error| Fault::new("dating a card", error))?;
+        let codes = ["managing_unit_code", "using_unit_code"].map(|field| record.record().text(field).unwrap_or_default());
+        let units = self.store.units_named(today.date(), &codes).await?;
+        let facts = record.card_facts(&units, &*self.code_book().await?);
+        let by_rule =
+            created_at - created_at.rem_euclid(DAY_SECONDS) + self.config.limits.card_validity_days * DAY_SECONDS;
+        let by_term = facts.term_ends.map(|day| day.midnight().assume_utc().unix_timestamp() + DAY_SECONDS);
+        Ok(NewCard {
             handle: Handle::random(&self.chance),
-            record: record.record,
-            record_version: record.version,
-            facts: record.facts,
+            record: handle,
+            record_version: version,
+            facts,
             created_at,
             valid_until: by_term.map_or(by_rule, |by_term| by_term.min(by_rule)),
+        })
+    }
+
+    /// The labels of codes, at most [`LABELS_SECONDS`] old.
+    async fn code_book(&self) -> Result<Arc<CodeBook>> {
+        let now = self.clock.now();
+        let fresh = |cached: &(UnixSeconds, Arc<CodeBook>)| (cached.0..cached.0 + LABELS_SECONDS).contains(&now);
+        if let Some((_, labels)) = self.labels.lock().unwrap_or_else(PoisonError::into_inner).as_ref().filter(|c| fresh(c)) {
+            return Ok(Arc::clone(labels));
         }
+        let labels = Arc::new(self.store.code_book().await?);
+        *self.labels.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&labels)));
+        Ok(labels)
     }
 
     /// The pre-authorized code of an offer: its name and a MAC of it.

@@ -53,8 +53,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
             return Err(Refusal::malformed("Content-Type", "must be application/json").into());
         }
         let bytes = body(request, state).await?;
-        let reader = &mut serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(reader).map_err(|error| {
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let place = match error.path().to_string().as_str() {
                 "." | "?" => "body".to_owned(),
                 path => format!("body.{path}"),
