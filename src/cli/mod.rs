@@ -1,1 +1,3 @@
-//! (in the making)
+//! The same stories from a terminal.
+
+pub mod records;

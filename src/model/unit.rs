@@ -109,6 +109,11 @@ impl UnitRegister {
         Self { agencies: agencies(), day, loaded: HashMap::new() }
     }
 
+    /// Level 1 as valid on `day`, and units that were checked when they were stored: codes and names.
+    pub fn restored(day: Date, loaded: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { loaded: loaded.into_iter().collect(), ..Self::on(day) }
+    }
+
     /// Enters a unit, or renames it. Its parent must be known already: feed shorter codes first.
     pub fn enter(&mut self, code: &str, name: &str) -> Result<UnitCode, UnitFault> {
         let code = UnitCode::parse(code.trim()).ok_or(UnitFault::Code)?;

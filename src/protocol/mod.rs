@@ -2,3 +2,4 @@
 
 pub mod oauth;
 pub mod oid4vci;
+pub mod population;

@@ -12,8 +12,10 @@ mod cards;
 mod clients;
 mod issuances;
 mod offers;
+mod records;
 mod status_lists;
 mod trust_lists;
+mod units;
 mod writer;
 
 use std::str::FromStr;
@@ -27,6 +29,7 @@ pub use audit::Line;
 pub use cards::{FoundCard, Moved, NewCard, Selector};
 pub use issuances::{CredentialRow, Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, Redemption, WalletToken};
+pub use records::{BatchOutcome, Confirmed, IncomingRecord, Progress, StoredRecord};
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
 pub(crate) use writer::Change;
@@ -126,4 +129,16 @@ impl Store {
 /// Maps a database error to a fault while `doing` something.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> Fault {
     move |error| Fault::new(doing, error)
+}
+
+/// `($1, $2), ($3, $4)`: the places of `rows` rows of `width` values.
+fn places(rows: usize, width: usize) -> String {
+    use std::fmt::Write as _;
+    let mut places = String::with_capacity(rows * width * 6);
+    for place in 0..rows * width {
+        let (open, close) = (place % width == 0, place % width == width - 1);
+        let before = if open && place > 0 { ", (" } else if open { "(" } else { ", " };
+        let _ = write!(places, "{before}${}{}", place + 1, if close { ")" } else { "" });
+    }
+    places
 }

@@ -1,0 +1,595 @@
+//! Personnel records: batches in, standings changed, verified ones out.
+//!
+//! A record has one row at its current version and one row for every version that it ever had. A standing (what the
+//! population database and the unit said) is changed by one statement that names the version it was decided on.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::cards::handle;
+use super::{Change, Line, Store, failed, places};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Result};
+use crate::model::catalogue::Catalogue;
+use crate::model::id::{Handle, PersonalNumber};
+use crate::model::person::MatchOutcome;
+use crate::model::quality::Standing;
+use crate::model::record::{Record, RecordKey};
+use crate::model::value::hex;
+
+/// Rows of one statement.
+const ROWS: usize = 250;
+
+/// A row of an import that passed every rule.
+#[derive(Clone, Debug)]
+pub struct IncomingRecord {
+    /// Line of the file.
+    pub line: u64,
+    /// The name that it gets if it is new.
+    pub handle: Handle,
+    /// What makes it this record.
+    pub key: RecordKey,
+    /// The personal number, when it has one.
+    pub person: Option<PersonalNumber>,
+    /// Canonical content.
+    pub content: String,
+    /// SHA-256 of the content, in hexadecimal.
+    pub digest: String,
+    /// The portrait: SHA-256 in hexadecimal, and bytes.
+    pub portrait: Option<(String, Vec<u8>)>,
+}
+
+/// What one import has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The last line that is durable.
+    pub line: u64,
+    /// Records that were not there.
+    pub new: u64,
+    /// Records that have a new version.
+    pub changed: u64,
+    /// Records that were there already, the same.
+    pub unchanged: u64,
+}
+
+/// What became of one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchOutcome {
+    /// Counts of this batch alone; `line` is its last.
+    pub progress: Progress,
+    /// Lines whose record this same file has already written otherwise.
+    pub twice: Vec<u64>,
+}
+
+/// A record with what the house knows about it.
+#[derive(Clone, Debug)]
+pub struct StoredRecord {
+    /// Its name.
+    pub handle: Handle,
+    /// Its current version.
+    pub version: i64,
+    /// Its content; the portrait has its bytes only where the function says so.
+    pub record: Record,
+    /// Of this version.
+    pub standing: Standing,
+}
+
+/// Which records an officer confirms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// All of the unit and of the units below it.
+    All,
+    /// Those with these numbers in exactly this unit.
+    Numbers(Vec<String>),
+}
+
+impl Store {
+    /// How far an earlier, unfinished import of this file came.
+    pub async fn import_progress(&self, file: &str) -> Result<Option<Progress>, Fault> {
+        let doing = "reading the progress of an import";
+        let row = sqlx::query(
+            "SELECT line, new_count, changed_count, unchanged_count FROM import_runs WHERE file = $1 AND finished_at IS NULL",
+        )
+        .bind(file)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(failed(doing))?;
+        row.map(|row| {
+            let count = |at: usize| row.try_get::<i64, _>(at).map(i64::unsigned_abs).map_err(failed(doing));
+            Ok(Progress { line: count(0)?, new: count(1)?, changed: count(2)?, unchanged: count(3)? })
+        })
+        .transpose()
+    }
+
+    /// Takes in one batch of a file: rows, versions, portraits, the import's progress and one audit line become durable
+    /// together. Lines up to `counted` were counted by an earlier run and only looked at again.
+    pub async fn import_batch(
+        &self,
+        file: &str,
+        actor: &str,
+        records: Vec<IncomingRecord>,
+        counted: u64,
+        at: UnixSeconds,
+    ) -> Result<BatchOutcome> {
+        self.write(ImportBatch { file: file.to_owned(), actor: actor.to_owned(), records, counted, at }).await
+    }
+
+    /// Closes an import, so that the same file counts from the beginning next time.
+    pub async fn finish_import(&self, file: &str, actor: &str, at: UnixSeconds) -> Result<()> {
+        self.write(FinishImport { file: file.to_owned(), actor: actor.to_owned(), at }).await
+    }
+
+    /// What stands in the store under these keys: digest and importing run. For a dry run.
+    pub async fn known_digests(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, String>, Fault> {
+        let mut connection = self.readers().acquire().await.map_err(failed("reading records"))?;
+        let mut known = HashMap::new();
+        for chunk in keys.chunks(ROWS) {
+            let found = existing(&mut connection, chunk).await?;
+            known.extend(found.into_iter().map(|(key, current)| (key, current.digest)));
+        }
+        Ok(known)
+    }
+
+    /// Records that the population database has still to be asked about, in the order of their handles, after `after`.
+    pub async fn pending_records(&self, after: Option<&Handle>, limit: i64) -> Result<Vec<StoredRecord>, Fault> {
+        self.select(
+            "records.population = 'pending' AND records.person IS NOT NULL AND records.id > $1 ORDER BY records.id LIMIT $2",
+            |query| query.bind(after.map_or("", Handle::as_str).to_owned()).bind(limit),
+        )
+        .await
+    }
+
+    /// Every record of a person, portraits with their bytes.
+    pub async fn records_of(&self, person: &PersonalNumber) -> Result<Vec<StoredRecord>, Fault> {
+        let mut records = self
+            .select("records.person = $1 ORDER BY records.id LIMIT 100", |query| query.bind(person.expose().to_owned()))
+            .await?;
+        for stored in &mut records {
+            self.attach_portrait(stored).await?;
+        }
+        Ok(records)
+    }
+
+    /// The record that a unit keeps under a number, portrait with its bytes.
+    pub async fn record(&self, key: &RecordKey) -> Result<Option<StoredRecord>, Fault> {
+        let (unit, number) = (key.unit.clone(), key.number.clone());
+        let found =
+            self.select("records.unit = $1 AND records.number = $2", |query| query.bind(unit).bind(number)).await?;
+        let Some(mut stored) = found.into_iter().next() else { return Ok(None) };
+        self.attach_portrait(&mut stored).await?;
+        Ok(Some(stored))
+    }
+
+    /// The contents of every version of a record, oldest first: (version, instant, content).
+    pub async fn record_versions(&self, record: &Handle) -> Result<Vec<(i64, UnixSeconds, String)>, Fault> {
+        let doing = "reading versions of a record";
+        let rows = sqlx::query("SELECT version, at, content FROM record_versions WHERE record = $1 ORDER BY version")
+            .bind(record.as_str())
+            .fetch_all(self.readers())
+            .await
+            .map_err(failed(doing))?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
+            .collect::<Result<_, sqlx::Error>>()
+            .map_err(failed(doing))
+    }
+
+    /// Notes what the population database said about one version; `false` if the record has moved on since. The audit line
+    /// names who asked and why.
+    pub async fn set_population(
+        &self,
+        record: &Handle,
+        version: i64,
+        outcome: MatchOutcome,
+        officer: &str,
+        purpose: &str,
+        at: UnixSeconds,
+    ) -> Result<bool> {
+        let (officer, purpose) = (officer.to_owned(), purpose.to_owned());
+        self.write(SetPopulation { record: record.clone(), version, outcome, officer, purpose, at }).await
+    }
+
+    /// Notes a question to the population database that got no answer: who asked and why.
+    pub async fn note_unreachable(&self, record: &Handle, officer: &str, purpose: &str, at: UnixSeconds) -> Result<()> {
+        let action = "population.unreachable";
+        self.write(Note(Line {
+            at,
+            actor: officer.to_owned(),
+            action,
+            subject: record.to_string(),
+            detail: purpose.to_owned(),
+        }))
+        .await
+    }
+
+    /// The unit confirms its records as they stood at `seen_at`: versions that came later stay unconfirmed. Returns how
+    /// many are confirmed by this.
+    pub async fn confirm_records(
+        &self,
+        unit: &str,
+        which: Confirmed,
+        officer: &str,
+        seen_at: UnixSeconds,
+        at: UnixSeconds,
+    ) -> Result<u64> {
+        self.write(Confirm { unit: unit.to_owned(), which, officer: officer.to_owned(), seen_at, at }).await
+    }
+
+    async fn select(
+        &self,
+        condition: &str,
+        bind: impl FnOnce(
+            sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>,
+        ) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>,
+    ) -> Result<Vec<StoredRecord>, Fault> {
+        let statement = format!(
+            "SELECT records.id, records.version, records.changed_at, records.population, records.population_detail, \
+             records.confirmed_at, record_versions.catalogue, record_versions.content, \
+             (SELECT COUNT(*) FROM records other WHERE other.person = records.person AND other.unit = records.unit \
+              AND other.id <> records.id) AS namesakes \
+             FROM records JOIN record_versions ON record_versions.record = records.id \
+             AND record_versions.version = records.version WHERE {condition}"
+        );
+        let rows = bind(sqlx::query(AssertSqlSafe(statement))).fetch_all(self.readers()).await;
+        rows.map_err(failed("reading records"))?.iter().map(stored).collect()
+    }
+
+    async fn attach_portrait(&self, stored: &mut StoredRecord) -> Result<(), Fault> {
+        let doing = "reading a portrait";
+        let Some(name) = stored.record.portrait().map(|portrait| portrait.name().replace("sha256:", "")) else {
+            return Ok(());
+        };
+        let row =
+            sqlx::query("SELECT bytes FROM portraits WHERE sha256 = $1").bind(name).fetch_one(self.readers()).await;
+        let bytes = row.map_err(failed(doing))?.try_get(0).map_err(failed(doing))?;
+        if stored.record.attach_portrait(bytes) {
+            Ok(())
+        } else {
+            Err(Fault::new(doing, "its bytes are not those it names"))
+        }
+    }
+}
+
+fn stored(row: &AnyRow) -> Result<StoredRecord, Fault> {
+    let doing = "reading a record";
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
+    let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed(doing));
+    let catalogue =
+        Catalogue::version(&text("catalogue")?).ok_or_else(|| Fault::new(doing, "its catalogue is not known"))?;
+    let record = Record::restore(catalogue, &text("content")?).map_err(|error| Fault::new(doing, error))?;
+    let standing = Standing {
+        changed_at: number("changed_at")?,
+        population: MatchOutcome::parse(&text("population")?, &text("population_detail")?),
+        confirmed_at: row.try_get("confirmed_at").map_err(failed(doing))?,
+        namesakes: u32::try_from(number("namesakes")?).unwrap_or(u32::MAX),
+    };
+    Ok(StoredRecord { handle: handle(row, "id")?, version: number("version")?, record, standing })
+}
+
+struct ImportBatch {
+    file: String,
+    actor: String,
+    records: Vec<IncomingRecord>,
+    counted: u64,
+    at: UnixSeconds,
+}
+
+/// The current row of a record, as far as an import needs it.
+struct Current {
+    handle: String,
+    version: i64,
+    digest: String,
+    run: String,
+}
+
+/// A record to be written, and the version that it becomes.
+struct Write<'a> {
+    incoming: &'a IncomingRecord,
+    handle: String,
+    version: i64,
+}
+
+impl Change for ImportBatch {
+    type Done = BatchOutcome;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<BatchOutcome> {
+        let mut outcome = BatchOutcome::default();
+        let mut writes: Vec<Write<'_>> = Vec::with_capacity(self.records.len());
+        for chunk in self.records.chunks(ROWS) {
+            let keys: Vec<_> = chunk.iter().map(|record| record.key.clone()).collect();
+            let mut current = existing(transaction, &keys).await?;
+            let from = writes.len();
+            for incoming in chunk {
+                let count = |counter: &mut u64| *counter += u64::from(incoming.line > self.counted);
+                match current.get(&incoming.key) {
+                    Some(known) if known.digest == incoming.digest => count(&mut outcome.progress.unchanged),
+                    Some(known) if known.run == self.file => outcome.twice.push(incoming.line),
+                    known => {
+                        count(if known.is_some() { &mut outcome.progress.changed } else { &mut outcome.progress.new });
+                        let handle = known.map_or_else(|| incoming.handle.to_string(), |known| known.handle.clone());
+                        let version = known.map_or(1, |known| known.version + 1);
+                        let (digest, run) = (incoming.digest.clone(), self.file.clone());
+                        current.insert(incoming.key.clone(), Current { handle: handle.clone(), version, digest, run });
+                        writes.push(Write { incoming, handle, version });
+                    }
+                }
+            }
+            // Written before the next chunk is looked up: a key may come again.
+            self.write_chunk(transaction, &writes[from..]).await?;
+        }
+        let line = self.records.last().map_or(0, |record| record.line);
+        outcome.progress.line = line;
+        self.write_portraits(transaction, &writes).await?;
+        self.write_progress(transaction, &outcome.progress).await?;
+        if !writes.is_empty() {
+            let Progress { new, changed, unchanged, .. } = &outcome.progress;
+            let detail = format!("up to line {line}: {new} new, {changed} changed, {unchanged} unchanged");
+            let (actor, subject) = (self.actor.clone(), self.file.clone());
+            Line { at: self.at, actor, action: "records.imported", subject, detail }.write(transaction).await?;
+        }
+        Ok(outcome)
+    }
+}
+
+impl ImportBatch {
+    async fn write_chunk(&self, transaction: &mut AnyConnection, writes: &[Write<'_>]) -> Result<(), Fault> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let doing = "writing records";
+        // New and changed alike; a row that somebody else moved on meanwhile is not touched and the batch runs again.
+        let statement = format!(
+            "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at) VALUES {} \
+             ON CONFLICT (unit, number) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
+             run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, population = 'pending', \
+             population_detail = '', checked_at = NULL, confirmed_at = NULL, confirmed_by = NULL \
+             WHERE records.version = excluded.version - 1",
+            places(writes.len(), 8)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for Write { incoming, handle, version } in writes {
+            query = query
+                .bind(handle)
+                .bind(&incoming.key.unit)
+                .bind(&incoming.key.number)
+                .bind(version)
+                .bind(&incoming.digest)
+                .bind(&self.file)
+                .bind(incoming.person.as_ref().map(PersonalNumber::expose))
+                .bind(self.at);
+        }
+        let written = query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
+        if written != writes.len() as u64 {
+            return Err(Fault::new(doing, "another import wrote one of the records at the same time"));
+        }
+        let statement = format!(
+            "INSERT INTO record_versions (record, version, catalogue, content, run, line, at) VALUES {}",
+            places(writes.len(), 7)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for Write { incoming, handle, version } in writes {
+            query = query
+                .bind(handle)
+                .bind(version)
+                .bind(Catalogue::CURRENT)
+                .bind(&incoming.content)
+                .bind(&self.file)
+                .bind(signed(incoming.line))
+                .bind(self.at);
+        }
+        query.execute(&mut *transaction).await.map(|_| ()).map_err(failed(doing))
+    }
+
+    async fn write_portraits(&self, transaction: &mut AnyConnection, writes: &[Write<'_>]) -> Result<(), Fault> {
+        let mut seen = HashSet::new();
+        let mut portraits: Vec<_> = writes.iter().filter_map(|write| write.incoming.portrait.as_ref()).collect();
+        portraits.retain(|(name, _)| seen.insert(name.as_str()));
+        // In one order everywhere, so that two imports never wait for each other.
+        portraits.sort_unstable();
+        for chunk in portraits.chunks(ROWS) {
+            let statement = format!(
+                "INSERT INTO portraits (sha256, bytes) VALUES {} ON CONFLICT (sha256) DO NOTHING",
+                places(chunk.len(), 2)
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for (name, bytes) in chunk {
+                query = query.bind(name).bind(bytes.as_slice());
+            }
+            query.execute(&mut *transaction).await.map_err(failed("writing portraits"))?;
+        }
+        Ok(())
+    }
+
+    async fn write_progress(&self, transaction: &mut AnyConnection, progress: &Progress) -> Result<(), Fault> {
+        // A finished run of the same file starts again from nothing; an unfinished one goes on.
+        sqlx::query(
+            "INSERT INTO import_runs (file, actor, started_at, line, new_count, changed_count, unchanged_count) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (file) DO UPDATE SET \
+             line = CASE WHEN import_runs.finished_at IS NULL AND import_runs.line > excluded.line \
+                    THEN import_runs.line ELSE excluded.line END, \
+             new_count = excluded.new_count + CASE WHEN import_runs.finished_at IS NULL THEN import_runs.new_count ELSE 0 END, \
+             changed_count = excluded.changed_count \
+                    + CASE WHEN import_runs.finished_at IS NULL THEN import_runs.changed_count ELSE 0 END, \
+             unchanged_count = excluded.unchanged_count \
+                    + CASE WHEN import_runs.finished_at IS NULL THEN import_runs.unchanged_count ELSE 0 END, \
+             started_at = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.started_at ELSE excluded.started_at END, \
+             actor = excluded.actor, finished_at = NULL",
+        )
+        .bind(&self.file)
+        .bind(&self.actor)
+        .bind(self.at)
+        .bind(signed(progress.line))
+        .bind(signed(progress.new))
+        .bind(signed(progress.changed))
+        .bind(signed(progress.unchanged))
+        .execute(transaction)
+        .await
+        .map(|_| ())
+        .map_err(failed("writing the progress of an import"))
+    }
+}
+
+/// What stands under these keys.
+async fn existing(connection: &mut AnyConnection, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Current>, Fault> {
+    let doing = "looking records up";
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let statement = format!(
+        "SELECT unit, number, id, version, digest, run FROM records WHERE (unit, number) IN (VALUES {})",
+        places(keys.len(), 2)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(statement));
+    for key in keys {
+        query = query.bind(&key.unit).bind(&key.number);
+    }
+    let rows = query.fetch_all(connection).await.map_err(failed(doing))?;
+    rows.iter()
+        .map(|row| {
+            let key = RecordKey { unit: row.try_get(0)?, number: row.try_get(1)? };
+            let (handle, version) = (row.try_get(2)?, row.try_get(3)?);
+            Ok((key, Current { handle, version, digest: row.try_get(4)?, run: row.try_get(5)? }))
+        })
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(failed(doing))
+}
+
+struct FinishImport {
+    file: String,
+    actor: String,
+    at: UnixSeconds,
+}
+
+impl Change for FinishImport {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+        sqlx::query("UPDATE import_runs SET finished_at = $2 WHERE file = $1 AND finished_at IS NULL")
+            .bind(&self.file)
+            .bind(self.at)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("closing an import"))?;
+        let (actor, subject) = (self.actor.clone(), self.file.clone());
+        Line { at: self.at, actor, action: "records.import_finished", subject, detail: String::new() }
+            .write(transaction)
+            .await?;
+        Ok(())
+    }
+}
+
+struct SetPopulation {
+    record: Handle,
+    version: i64,
+    outcome: MatchOutcome,
+    officer: String,
+    purpose: String,
+    at: UnixSeconds,
+}
+
+impl Change for SetPopulation {
+    type Done = bool;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<bool> {
+        let set = sqlx::query(
+            "UPDATE records SET population = $3, population_detail = $4, checked_at = $5 WHERE id = $1 AND version = $2",
+        )
+        .bind(self.record.as_str())
+        .bind(self.version)
+        .bind(self.outcome.word())
+        .bind(self.outcome.detail())
+        .bind(self.at)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed("noting a population match"))?;
+        // Who asked and why is written down whether or not the answer is still of use.
+        let action = match self.outcome {
+            MatchOutcome::Matched => "population.matched",
+            MatchOutcome::NotFound => "population.not_found",
+            MatchOutcome::Mismatched { .. } => "population.mismatched",
+        };
+        let detail =
+            format!("version {} {} {}", self.version, self.purpose, self.outcome.detail()).trim_end().to_owned();
+        let (actor, subject) = (self.officer.clone(), self.record.to_string());
+        Line { at: self.at, actor, action, subject, detail }.write(transaction).await?;
+        Ok(set.rows_affected() == 1)
+    }
+}
+
+struct Note(Line);
+
+impl Change for Note {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+        Ok(self.0.write(transaction).await?)
+    }
+}
+
+struct Confirm {
+    unit: String,
+    which: Confirmed,
+    officer: String,
+    seen_at: UnixSeconds,
+    at: UnixSeconds,
+}
+
+impl Change for Confirm {
+    type Done = u64;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<u64> {
+        let set = "UPDATE records SET confirmed_at = $1, confirmed_by = $2 \
+            WHERE confirmed_at IS NULL AND changed_at <= $3 AND";
+        let mut confirmed = 0;
+        let doing = "confirming records";
+        match &self.which {
+            Confirmed::All => {
+                let query = sqlx::query(AssertSqlSafe(format!("{set} (unit = $4 OR unit LIKE $5)")))
+                    .bind(self.at)
+                    .bind(&self.officer)
+                    .bind(self.seen_at)
+                    .bind(&self.unit)
+                    .bind(format!("{}.%", self.unit));
+                confirmed += query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
+            }
+            Confirmed::Numbers(numbers) => {
+                for number in numbers {
+                    let query = sqlx::query(AssertSqlSafe(format!("{set} unit = $4 AND number = $5")))
+                        .bind(self.at)
+                        .bind(&self.officer)
+                        .bind(self.seen_at)
+                        .bind(&self.unit)
+                        .bind(number);
+                    confirmed += query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
+                }
+            }
+        }
+        let (actor, subject) = (self.officer.clone(), self.unit.clone());
+        let detail = format!("{confirmed} records");
+        Line { at: self.at, actor, action: "records.confirmed", subject, detail }.write(transaction).await?;
+        Ok(confirmed)
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl IncomingRecord {
+    /// From a record that passed every rule; `handle` is its name if it is new.
+    pub fn of(record: &Record, line: u64, handle: Handle) -> Self {
+        let content = record.content();
+        let named = record.portrait().and_then(|portrait| Some((portrait.name(), portrait.jpeg()?)));
+        Self {
+            line,
+            handle,
+            key: record.key(),
+            person: record.personal_number(),
+            digest: hex(&Record::digest(&content)),
+            content,
+            portrait: named.map(|(name, jpeg)| (name.replace("sha256:", ""), jpeg.to_vec())),
+        }
+    }
+}

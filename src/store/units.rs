@@ -1,0 +1,115 @@
+//! Units and labels that the operator loads.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use time::Date;
+
+use super::{Change, Line, Store, failed, places};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Result};
+use crate::model::code_list::CodeBook;
+use crate::model::unit::UnitRegister;
+
+/// Rows of one statement.
+const ROWS: usize = 500;
+
+impl Store {
+    /// All units, as valid on `day`. For imports: some ten megabytes for the whole country.
+    pub async fn unit_register(&self, day: Date) -> Result<UnitRegister, Fault> {
+        let rows = sqlx::query("SELECT code, name FROM units").fetch_all(self.readers()).await;
+        let rows = rows.map_err(failed("reading units"))?;
+        Ok(UnitRegister::restored(day, rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// Only these units, as valid on `day`.
+    pub async fn units_named(&self, day: Date, codes: &[&str]) -> Result<UnitRegister, Fault> {
+        let mut loaded = Vec::with_capacity(codes.len());
+        for code in codes {
+            let row =
+                sqlx::query("SELECT code, name FROM units WHERE code = $1").bind(*code).fetch_optional(self.readers());
+            loaded.extend(row.await.map_err(failed("reading a unit"))?.as_ref().map(pair).transpose()?);
+        }
+        Ok(UnitRegister::restored(day, loaded))
+    }
+
+    /// The shipped lists with every loaded label over them.
+    pub async fn code_book(&self) -> Result<CodeBook, Fault> {
+        let doing = "reading code labels";
+        let rows = sqlx::query("SELECT list, code, label FROM code_labels").fetch_all(self.readers()).await;
+        let mut book = CodeBook::default();
+        for row in rows.map_err(failed(doing))? {
+            let text = |at: usize| row.try_get::<String, _>(at).map_err(failed(doing));
+            book.load(&text(0)?, &text(1)?, &text(2)?);
+        }
+        Ok(book)
+    }
+
+    /// Enters or renames units: codes and names.
+    pub async fn save_units(&self, units: Vec<(String, String)>, actor: &str, at: UnixSeconds) -> Result<u64> {
+        let rows = units.into_iter().map(|(code, name)| vec![code, name]).collect();
+        let audit = Line {
+            at,
+            actor: actor.to_owned(),
+            action: "units.loaded",
+            subject: "units".into(),
+            detail: String::new(),
+        };
+        self.write(Load { table: "units (code, name)", key: "code", value: "name", width: 2, rows, audit }).await
+    }
+
+    /// Enters or renames codes: list, code and label.
+    pub async fn save_labels(&self, labels: Vec<[String; 3]>, actor: &str, at: UnixSeconds) -> Result<u64> {
+        let rows = labels.into_iter().map(Vec::from).collect();
+        let audit = Line {
+            at,
+            actor: actor.to_owned(),
+            action: "codes.loaded",
+            subject: "codes".into(),
+            detail: String::new(),
+        };
+        let (table, key) = ("code_labels (list, code, label)", "list, code");
+        self.write(Load { table, key, value: "label", width: 3, rows, audit }).await
+    }
+}
+
+/// Rows of text that are entered, or change their last column; each key at most once.
+struct Load {
+    table: &'static str,
+    key: &'static str,
+    value: &'static str,
+    width: usize,
+    rows: Vec<Vec<String>>,
+    audit: Line,
+}
+
+impl Change for Load {
+    /// How many rows were entered or changed.
+    type Done = u64;
+
+    async fn apply(&self, transaction: &mut AnyConnection) -> Result<u64> {
+        let (table, key, value) = (self.table, self.key, self.value);
+        let name = table.split(' ').next().unwrap_or_default();
+        let mut changed = 0;
+        for chunk in self.rows.chunks(ROWS) {
+            let statement = format!(
+                "INSERT INTO {table} VALUES {} ON CONFLICT ({key}) DO UPDATE SET {value} = excluded.{value} \
+                 WHERE {name}.{value} <> excluded.{value}",
+                places(chunk.len(), self.width)
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for cell in chunk.iter().flatten() {
+                query = query.bind(cell);
+            }
+            changed += query.execute(&mut *transaction).await.map_err(failed("loading a list"))?.rows_affected();
+        }
+        Line { detail: format!("{changed} changed of {}", self.rows.len()), ..self.audit.clone() }
+            .write(transaction)
+            .await?;
+        Ok(changed)
+    }
+}
+
+fn pair(row: &AnyRow) -> Result<(String, String), Fault> {
+    let text = |at: usize| row.try_get::<String, _>(at).map_err(failed("reading units"));
+    Ok((text(0)?, text(1)?))
+}
