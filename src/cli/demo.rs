@@ -19,11 +19,10 @@ use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::credential::symbol::{Ecc, Symbol};
 use crate::error::{Fault, Refusal, Result};
-use crate::flow::{
-    Asker, Format, ImportRequest, MadeOffer, OfferRequest, Service, confirm, import, import_codes, import_units,
-    match_pending,
-};
-use crate::keyring::{self, Keyring};
+use crate::flow::enroll::{Asker, confirm, match_pending};
+use crate::flow::import::{Format, ImportRequest, import, import_codes, import_units};
+use crate::flow::{MadeOffer, OfferRequest, Service};
+use crate::keyring;
 use crate::model::id::PersonalNumber;
 use crate::store::Confirmed;
 
@@ -143,8 +142,9 @@ async fn start_simulator(dir: &Path, key: &str) -> Result<(Child, String)> {
         .spawn()
         .map_err(fault)?;
     let output = child.stdout.take().ok_or_else(|| Fault::new(doing, "it has no output"))?;
-    let line = tokio::time::timeout(SIMULATOR_START, BufReader::new(output).lines().next_line());
-    let line = line.await.map_err(|_| Fault::new(doing, "it did not start in time"))?.map_err(fault)?;
+    let mut lines = BufReader::new(output).lines();
+    let line = tokio::time::timeout(SIMULATOR_START, lines.next_line()).await;
+    let line = line.map_err(|_| Fault::new(doing, "it did not start in time"))?.map_err(fault)?;
     let url = line.ok_or_else(|| Fault::new(doing, "it stopped at once"))?;
     Ok((child, url.trim().to_owned()))
 }
@@ -206,10 +206,11 @@ async fn fill(service: &Service, dir: &Path) -> Result<PersonalNumber> {
         let asker = Asker { officer: "demo".into(), purpose: "demo: match of the sample".into() };
         match_pending(store, clock, &registry, &asker, |_| {}).await?;
     }
-    for unit in store.confirmable_units().await? {
+    for unit in store.units_with_records().await? {
         confirm(store, clock, &unit, Confirmed::All, "demo").await?;
     }
-    service.somebody_verified().await?.ok_or_else(|| Fault::new("filling the demo", "no sample record is verified").into())
+    let somebody = service.somebody_verified(&operator()).await?;
+    somebody.ok_or_else(|| Fault::new("filling the demo", "no sample record is verified").into())
 }
 
 fn print_tour(dir: &Path, url: &str, token: &str, person: &PersonalNumber, made: &MadeOffer) -> Result<()> {

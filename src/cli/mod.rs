@@ -3,6 +3,7 @@
 mod cards;
 mod demo;
 mod keys;
+mod records;
 mod scan;
 mod serve;
 mod verify;
@@ -42,6 +43,15 @@ enum Command {
     /// Khóa / keys
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Hồ sơ / import, match, confirm and look at personnel records
+    #[command(subcommand)]
+    Records(records::RecordsCommand),
+    /// Đơn vị / units of levels 2 to 4
+    #[command(subcommand)]
+    Units(records::ListCommand),
+    /// Danh mục mã / labels of codes
+    #[command(subcommand)]
+    Codes(records::ListCommand),
     /// Mời nhận thẻ / make an offer for a person's wallet
     Offer(cards::Offer),
     /// Thẻ / look at, lock, unlock, withdraw or replace cards
@@ -83,6 +93,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Serve => serve::run(load()?).await?,
         Command::Demo(demo) => demo.run().await?,
         Command::Keys(keys) => keys.run(&load()?)?,
+        Command::Records(records) => records.run(records_context(load()?).await?).await?,
+        Command::Units(units) => units.run_units(records_context(load()?).await?).await?,
+        Command::Codes(codes) => codes.run_codes(records_context(load()?).await?).await?,
         Command::Offer(offer) => offer.run(&service(load()?).await?).await?,
         Command::Card(card) => card.run(&service(load()?).await?).await?,
         Command::Badge(badge) => badge.run(&service(load()?).await?).await?,
@@ -101,6 +114,17 @@ async fn service(config: Config) -> Result<Service> {
     let service = Service::new(config, Clock::system(), Chance::system(), store, keys);
     service.check_clients()?;
     Ok(service)
+}
+
+/// Opens the store alone: records need no keys.
+async fn records_context(config: Config) -> Result<records::RecordsContext> {
+    Ok(records::RecordsContext {
+        store: Store::open(config.database_url.expose()).await?,
+        clock: Clock::system(),
+        chance: Chance::system(),
+        population_key: config.population_key.map(|key| key.expose().to_owned()),
+        population_url: config.population_url,
+    })
 }
 
 /// The person at the terminal, as the audit table will name them.

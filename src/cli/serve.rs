@@ -7,7 +7,8 @@ use tokio::net::TcpListener;
 use super::{service, start_log};
 use crate::config::Config;
 use crate::error::{Fault, Result};
-use crate::flow::{Asker, Service, match_pending};
+use crate::flow::Service;
+use crate::flow::enroll::{Asker, match_pending};
 use crate::http;
 use crate::remote::population::HttpRegistry;
 

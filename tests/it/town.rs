@@ -393,7 +393,7 @@ impl Town {
 
     /// A unit sends a record: with this position and employment status.
     pub async fn imports(&self, person: &str, unit: &str, position: &str, status: &str) {
-        use officials_card::flow::{Format, ImportRequest, import};
+        use officials_card::flow::import::{Format, ImportRequest, import};
         let portrait = base64::engine::general_purpose::STANDARD.encode(PORTRAIT);
         let year = 1900 + 100 * (person[3..4].parse::<i32>().unwrap() / 2) + person[4..6].parse::<i32>().unwrap();
         let gender = person[3..4].parse::<i32>().unwrap() % 2;
@@ -419,7 +419,7 @@ impl Town {
 
     /// The population database agrees, and the unit confirms.
     pub async fn matches_and_confirms(&self, unit: &str) {
-        use officials_card::flow::{Asker, confirm, match_pending};
+        use officials_card::flow::enroll::{Asker, confirm, match_pending};
         let asker = Asker { officer: "test".into(), purpose: "test".into() };
         match_pending(self.service.store(), &self.clock, &Agreeing, &asker, |_| {}).await.unwrap();
         confirm(self.service.store(), &self.clock, unit, officials_card::store::Confirmed::All, "test").await.unwrap();
