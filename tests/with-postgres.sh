@@ -19,10 +19,10 @@ stop() {
 trap stop EXIT
 
 cd "$folder"
-"${as_owner[@]}" "$bin/initdb" -D "$folder/data" -U card -A trust -E UTF8 --no-locale >"$folder/log" 2>&1
+"${as_owner[@]}" "$bin/initdb" -D "$folder/data" -U card -A trust -E UTF8 --no-locale >/dev/null
 # A test's data need not survive; a benchmark's commits must be as durable as in production.
 fsync=${OFFICIALS_CARD_TEST_POSTGRES_FSYNC:-off}
-"${as_owner[@]}" "$bin/pg_ctl" -D "$folder/data" -w -l "$folder/log" start -o \
+"${as_owner[@]}" "$bin/pg_ctl" -D "$folder/data" -w -l "$folder/server.log" start -o \
   "-c listen_addresses='' -c unix_socket_directories='$folder' -c max_connections=400 -c fsync=$fsync" >/dev/null
 cd - >/dev/null
 

@@ -78,7 +78,7 @@ story! {
         assert_eq!(found, json!({"cards": []}));
         assert_eq!(reader.step(&own, "lock", "lost").await.problem(403), "insufficient-scope");
         hanoi.step(&own, "lock", "lost").await.expect(200);
-        assert_eq!(town.get(&format!("/api/v1/cards/{own}")).await.error(401), "invalid_token");
+        assert_eq!(town.get(&format!("/api/v1/cards/{own}")).await.problem(401), "invalid-token");
     }
 }
 

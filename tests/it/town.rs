@@ -16,6 +16,7 @@ use officials_card::config::{Client, Config, Limits, Secret};
 use officials_card::credential::{Signer, jws};
 use officials_card::flow::Service;
 use officials_card::keyring::{self, FileKey, Keyring};
+use officials_card::model::person::{NameParts, PopulationPerson, PopulationQuery};
 use officials_card::store::Store;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -375,12 +376,14 @@ struct Agreeing;
 impl officials_card::remote::population::PopulationRegistry for Agreeing {
     async fn look_up(
         &self,
-        query: &officials_card::model::person::PopulationQuery,
-    ) -> Result<
-        Option<officials_card::model::person::PopulationPerson>,
-        officials_card::remote::population::Unreachable,
-    > {
-        Ok(Some(person_as_asked(query)))
+        query: &PopulationQuery,
+    ) -> Result<Option<PopulationPerson>, officials_card::remote::population::Unreachable> {
+        Ok(Some(PopulationPerson {
+            personal_number: query.personal_number.clone(),
+            name: NameParts { given: query.full_name.clone(), ..NameParts::default() },
+            date_of_birth: query.date_of_birth,
+            sex: None,
+        }))
     }
 }
 
@@ -397,7 +400,7 @@ impl Town {
         let portrait = base64::engine::general_purpose::STANDARD.encode(PORTRAIT);
         let year = 1900 + 100 * (person[3..4].parse::<i32>().unwrap() / 2) + person[4..6].parse::<i32>().unwrap();
         let gender = person[3..4].parse::<i32>().unwrap() % 2;
-        let sex = if gender == 0 { "1" } else { "0" };
+        let sex = if gender == 0 { "1" } else { "2" };
         let rows = format!(
             "agency_personnel_number,record_type,full_name,gender,date_of_birth,personal_id_number,portrait_photo,\
              managing_unit_code,using_unit_code,position_title,employment_status,employment_status_date\n\
