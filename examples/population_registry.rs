@@ -36,9 +36,9 @@ struct Arguments {
     /// How long each answer takes, in milliseconds.
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
-    /// Share of questions that are refused with 503, 0 to 1.
-    #[arg(long, default_value_t = 0.0)]
-    refuse: f64,
+    /// How many of a hundred questions are refused with 503.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
+    refuse_percent: u64,
 }
 
 struct Registry {
@@ -57,12 +57,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let person: PersonMessage = serde_json::from_str(&line?)?;
         people.insert(person.personal_id_number.clone(), person);
     }
-    let percent = (arguments.refuse.clamp(0.0, 1.0) * 100.0).round();
     let registry = Registry {
         people,
         key: arguments.key,
         delay: Duration::from_millis(arguments.delay_ms),
-        refuse_percent: (0..=100).find(|whole| f64::from(*whole) >= percent).map_or(100, u64::from),
+        refuse_percent: arguments.refuse_percent,
         questions: AtomicU64::new(0),
     };
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
