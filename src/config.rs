@@ -77,10 +77,10 @@ pub struct Limits {
     pub status_ttl_seconds: i64,
     /// `exp` of a status list.
     pub status_lifetime_seconds: i64,
-    /// Entries of one status list, a multiple of 8.
+    /// Entries of one status list, a multiple of 8 from 1,024 to 4,194,304.
     pub status_list_size: u64,
     /// Lists among which new credentials are spread.
-    pub status_open_lists: u64,
+    pub status_open_lists: u16,
     /// How long a trust list is valid.
     pub trust_list_lifetime_seconds: i64,
 }
@@ -195,7 +195,8 @@ impl Config {
         self.keys_passphrase = variable("KEYS_PASSPHRASE").map(Secret).or_else(|| self.keys_passphrase.clone());
         self.population_url = variable("POPULATION_URL").or_else(|| self.population_url.clone());
         self.population_key = variable("POPULATION_KEY").map(Secret).or_else(|| self.population_key.clone());
-        let wrong = |name: &str| Fault::new("reading the environment", format!("OFFICIALS_CARD_{name} has a wrong value"));
+        let wrong =
+            |name: &str| Fault::new("reading the environment", format!("OFFICIALS_CARD_{name} has a wrong value"));
         if let Some(format) = variable("LOG_FORMAT") {
             self.log_format = match format.as_str() {
                 "json" => LogFormat::Json,
@@ -226,11 +227,14 @@ impl Config {
         if limits.badge_validity_days > 366 {
             return wrong("badge_validity_days must be at most 366");
         }
-        if limits.batch_size < 2 {
-            return wrong("batch_size must be at least 2");
+        if !(2..=100).contains(&limits.batch_size) {
+            return wrong("batch_size must be 2 to 100");
         }
-        if limits.status_list_size < 8 || !limits.status_list_size.is_multiple_of(8) || limits.status_open_lists == 0 {
-            return wrong("status_list_size must be a multiple of 8, and status_open_lists at least 1");
+        let size = limits.status_list_size;
+        if !(1024..=1 << 22).contains(&size) || !size.is_multiple_of(8) || limits.status_open_lists == 0 {
+            return wrong(
+                "status_list_size must be a multiple of 8 from 1024 to 4194304, and status_open_lists at least 1",
+            );
         }
         Ok(())
     }

@@ -8,10 +8,9 @@ use serde_json::json;
 use super::{operator, print_json};
 use crate::error::{Fault, Refusal, Result};
 use crate::flow::{BadgeFormat, OfferRequest, Service};
-use crate::model::card::{Card as ModelCard, Reason, State, Step};
+use crate::model::card::{Card as ModelCard, Reason, Selector, State, Step};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::protocol::oid4vci::Configuration;
-use crate::store::Selector;
 
 /// Makes an offer.
 #[derive(Args)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::{service, start_log};
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::error::{Fault, Result};
 use crate::flow::Service;
 use crate::flow::enroll::{Asker, match_pending};
@@ -22,9 +22,8 @@ pub async fn run(config: Config) -> Result<()> {
     start_log(&config)?;
     let listen = config.listen.clone();
     let service = service(config).await?;
-    let listener = TcpListener::bind(&listen)
-        .await
-        .map_err(|error| Fault::new("listening", format!("{listen}: {error}")))?;
+    let listener =
+        TcpListener::bind(&listen).await.map_err(|error| Fault::new("listening", format!("{listen}: {error}")))?;
     tracing::info!(listen, public_url = service.config.public_url, "serving");
     serve(service, listener).await
 }
@@ -44,7 +43,7 @@ pub async fn serve(service: Service, listener: TcpListener) -> Result<()> {
 
 /// The population database of the configuration.
 pub fn registry(config: &Config) -> Result<Option<HttpRegistry>> {
-    let key = config.population_key.as_ref().map(|key| key.expose()).unwrap_or_default();
+    let key = config.population_key.as_ref().map(Secret::expose).unwrap_or_default();
     let registry = config.population_url.as_deref().map(|url| HttpRegistry::new(url, key, REGISTRY_TIMEOUT));
     Ok(registry.transpose()?)
 }

@@ -107,11 +107,8 @@ impl FetchBundle {
     pub async fn run(self) -> Result<()> {
         let now = Clock::system().now();
         let anchors = read_anchors(&self.anchor)?;
-        let current = if self.out.exists() {
-            Some(read_bundle(&self.out)?.trust_list(None, &anchors, now)?)
-        } else {
-            None
-        };
+        let current =
+            if self.out.exists() { Some(read_bundle(&self.out)?.trust_list(None, &anchors, now)?) } else { None };
         let fault = |error: reqwest::Error| Fault::new("fetching the bundle", error.without_url());
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().map_err(fault)?;
         let response = client.get(format!("{}/api/v1/bundle", self.url)).send().await.map_err(fault)?;
@@ -141,7 +138,10 @@ impl FetchBundle {
 }
 
 fn read_bundle(file: &Path) -> Result<Bundle> {
-    parse_bundle(&std::fs::read(file).map_err(|error| Fault::new("reading the bundle", format!("{}: {error}", file.display())))?)
+    parse_bundle(
+        &std::fs::read(file)
+            .map_err(|error| Fault::new("reading the bundle", format!("{}: {error}", file.display())))?,
+    )
 }
 
 fn parse_bundle(bytes: &[u8]) -> Result<Bundle> {
@@ -159,13 +159,15 @@ fn read_standard_input() -> Result<String> {
     let mut text = String::new();
     let mut input = std::io::stdin();
     if input.is_terminal() {
-        return Err(Refusal::malformed("arguments", "one of --png and --text is needed, or text on standard input").into());
+        return Err(
+            Refusal::malformed("arguments", "one of --png and --text is needed, or text on standard input").into()
+        );
     }
     input
         .by_ref()
         .take(1 << 20)
         .read_to_string(&mut text)
         .map_err(|error| Fault::new("reading standard input", error))?;
-    let text = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
-    Ok(text.to_owned())
+    let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    Ok(line.to_owned())
 }

@@ -107,10 +107,8 @@ fn object(part: &str) -> Result<Map<String, Value>, JwsError> {
 
 /// The protected header `{"alg", "typ", …extra}`, ready in base64url.
 pub fn header(signer: &dyn Signer, typ: &str, extra: Value) -> String {
-    let mut header = Map::from_iter([
-        ("alg".to_owned(), json!(signer.algorithm().jose_name())),
-        ("typ".to_owned(), json!(typ)),
-    ]);
+    let mut header =
+        Map::from_iter([("alg".to_owned(), json!(signer.algorithm().jose_name())), ("typ".to_owned(), json!(typ))]);
     if let Value::Object(extra) = extra {
         header.extend(extra);
     }

@@ -179,11 +179,9 @@ impl PublicKey {
     pub fn to_cose(&self) -> Cbor {
         let pair = |label: i64, value: Cbor| (Cbor::from(label), value);
         Cbor::Map(match self {
-            Self::Ed25519(key) => vec![
-                pair(1, Cbor::from(1)),
-                pair(-1, Cbor::from(6)),
-                pair(-2, Cbor::from(key.as_bytes().to_vec())),
-            ],
+            Self::Ed25519(key) => {
+                vec![pair(1, Cbor::from(1)), pair(-1, Cbor::from(6)), pair(-2, Cbor::from(key.as_bytes().to_vec()))]
+            }
             Self::P256(key) => vec![
                 pair(1, Cbor::from(2)),
                 pair(-1, Cbor::from(1)),
@@ -221,8 +219,7 @@ impl PublicKey {
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
         match self {
             Self::Ed25519(key) => {
-                let signature =
-                    ed25519_dalek::Signature::from_slice(signature).map_err(|_| KeyError::BadSignature)?;
+                let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| KeyError::BadSignature)?;
                 key.verify_strict(message, &signature).map_err(|_| KeyError::BadSignature)
             }
             Self::P256(key) if p256_backend::verify(&key.verifier, message, signature) => Ok(()),
@@ -308,19 +305,21 @@ mod tests {
     /// RFC 9679 section 6.
     #[test]
     fn the_cose_thumbprint_is_the_rfcs() {
-        let coordinate = |text: &str| URL_SAFE_NO_PAD.encode(
-            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect::<Vec<_>>(),
-        );
+        let coordinate = |text: &str| {
+            URL_SAFE_NO_PAD.encode(
+                (0..text.len())
+                    .step_by(2)
+                    .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+                    .collect::<Vec<_>>(),
+            )
+        };
         let key = PublicKey::from_jwk(&json!({
             "kty": "EC", "crv": "P-256",
             "x": coordinate("65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d"),
             "y": coordinate("1e52ed75701163f7f9e40ddf9f341b3dc9ba860af7e0ca7ca7e9eecd0084d19c"),
         }))
         .unwrap();
-        assert_eq!(
-            hex(&key.cose_thumbprint()),
-            "496bd8afadf307e5b08c64b0421bf9dc01528a344a43bda88fadd1669da253ec"
-        );
+        assert_eq!(hex(&key.cose_thumbprint()), "496bd8afadf307e5b08c64b0421bf9dc01528a344a43bda88fadd1669da253ec");
     }
 
     #[test]

@@ -27,11 +27,8 @@ pub fn disclosables(facts: &CardFacts, valid_until: UnixSeconds) -> Vec<Disclosa
         Disclosable::new("personal_id_number", &json!(facts.personal_id_number.expose())),
         Disclosable::new("valid_until", &json!(day.unwrap_or_default())),
     ];
-    let optional = [
-        ("position_title", &facts.position_title),
-        ("job_position", &facts.job_position),
-        ("gender", &facts.gender),
-    ];
+    let optional =
+        [("position_title", &facts.position_title), ("job_position", &facts.job_position), ("gender", &facts.gender)];
     for (name, value) in optional {
         claims.extend(value.as_ref().map(|value| Disclosable::new(name, &json!(value))));
     }

@@ -33,8 +33,9 @@ impl Proof {
     /// Checks a `jwt` proof made for `audience` (the credential issuer identifier). `client` is who the access token
     /// was given to; an anonymous wallet may not claim an `iss`.
     pub fn verify(jwt: &str, audience: &str, client: Option<&str>, now: UnixSeconds) -> Result<Self, ProofError> {
-        let jws = Jws::parse(jwt, TYPE)
-            .map_err(|_| ProofError("the proof is not a JWT of type openid4vci-proof+jwt signed with ES256 or EdDSA"))?;
+        let jws = Jws::parse(jwt, TYPE).map_err(|_| {
+            ProofError("the proof is not a JWT of type openid4vci-proof+jwt signed with ES256 or EdDSA")
+        })?;
         let key = header_key(&jws)?;
         let payload = jws.verify(&key).map_err(|_| ProofError("the signature of the proof is wrong"))?;
         let text = |name: &str| payload.get(name).and_then(Value::as_str);

@@ -12,9 +12,9 @@ use crate::clock::UnixSeconds;
 use crate::credential::cwt::{QrClaims, QrCredential};
 use crate::credential::jws::JwsError;
 use crate::credential::qr::{self, Challenge, Foreign, HolderProof, NotOurs};
+use crate::credential::sd_jwt::{CardError, Presentation};
 use crate::credential::status_list::{Band, StatusReference};
 use crate::credential::trust_list::{Purpose, TrustList, TrustedKey, agency_is_within};
-use crate::credential::sd_jwt::{CardError, Presentation};
 use crate::credential::verdict::{Outcome, Reason, Verdict};
 use crate::credential::x509::{Anchors, ChainError};
 
@@ -244,9 +244,10 @@ impl Findings {
 /// Why an SD-JWT card is turned away, in the checkpoint's words.
 fn refused(error: CardError, now: UnixSeconds) -> Reason {
     match error {
-        CardError::Malformed | CardError::DigestAlgorithm | CardError::Disclosure => Reason::Damaged,
         CardError::Issuer(JwsError::BadSignature) | CardError::Chain(ChainError::BadSignature) => Reason::BadSignature,
-        CardError::Issuer(_) => Reason::Damaged,
+        CardError::Malformed | CardError::DigestAlgorithm | CardError::Disclosure | CardError::Issuer(_) => {
+            Reason::Damaged
+        }
         CardError::Chain(_) => Reason::UnknownKey,
         CardError::OtherType => Reason::OtherType,
         CardError::NotYetValid => Reason::NotYetValid,

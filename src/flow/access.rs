@@ -42,7 +42,8 @@ impl Caller {
     /// Whether the caller may see things of the unit.
     pub fn sees(&self, unit: &str) -> bool {
         self.units.as_ref().is_none_or(|own| {
-            own.iter().any(|own| unit.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+            own.iter()
+                .any(|own| unit.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
         })
     }
 }
@@ -59,12 +60,7 @@ impl Service {
     }
 
     /// The token endpoint for client credentials. Returns the token response.
-    pub async fn client_token(
-        &self,
-        client_id: Option<&str>,
-        assertion: &str,
-        scopes: &[String],
-    ) -> Result<Value> {
+    pub async fn client_token(&self, client_id: Option<&str>, assertion: &str, scopes: &[String]) -> Result<Value> {
         let now = self.clock.now();
         let invalid = Refusal::InvalidClient;
         let jws = Jws::parse_any_type(assertion).map_err(|_| invalid("client_assertion is not a signed JWT"))?;

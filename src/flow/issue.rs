@@ -18,8 +18,8 @@ use crate::credential::{PublicKey, Signer};
 use crate::error::{Fault, Refusal, Result};
 use crate::keyring::Keyring;
 use crate::model::card::{CardFacts, StateName};
-use crate::protocol::oid4vci::{self, Configuration, CredentialRequest, Notification};
 use crate::protocol::oauth;
+use crate::protocol::oid4vci::{self, Configuration, CredentialRequest, Notification};
 use crate::store::{FoundCard, Issuance, NewCredential, Recorded, Redemption};
 
 const HOUR_SECONDS: i64 = 3600;
@@ -37,17 +37,10 @@ impl Templates {
     pub(super) fn new(config: &Config, keys: &Keyring) -> Self {
         let vct = format!("{}/types/official-card/1", config.public_url);
         let type_metadata = oid4vci::type_metadata(&vct);
-        let integrity = format!(
-            "sha256-{}",
-            base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&type_metadata))
-        );
+        let integrity =
+            format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&type_metadata)));
         let template = |signer: &dyn Signer| Template::new(signer, &vct, &integrity, &config.public_url, DIGESTS);
-        Self {
-            sd_jwt: template(&*keys.issuer_es256),
-            sd_jwt_eddsa: template(&*keys.issuer_eddsa),
-            vct,
-            type_metadata,
-        }
+        Self { sd_jwt: template(&*keys.issuer_es256), sd_jwt_eddsa: template(&*keys.issuer_eddsa), vct, type_metadata }
     }
 }
 
@@ -115,11 +108,8 @@ impl Service {
             return Err(Refusal::CredentialRequestDenied("the card is not in force").into());
         }
         let digests: Vec<String> = request.proofs.iter().map(|proof| hash(&[proof.as_bytes()])).collect();
-        let request_hash = hash(&[
-            token.offer.as_bytes(),
-            request.configuration.id().as_bytes(),
-            digests.join(" ").as_bytes(),
-        ]);
+        let request_hash =
+            hash(&[token.offer.as_bytes(), request.configuration.id().as_bytes(), digests.join(" ").as_bytes()]);
         let (issued_at, expires_at) = self.dates(&token.found, self.config.limits.credential_validity_days);
         let places = self.draw_positions(keys.len()).await?;
         let rows: Vec<_> = keys

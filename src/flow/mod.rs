@@ -5,6 +5,7 @@ pub mod enroll;
 pub mod import;
 mod issue;
 mod offer;
+mod positions;
 mod publish;
 mod revoke;
 mod show;
@@ -47,7 +48,7 @@ pub struct Parts {
     keys: Keyring,
     nonces: Nonces,
     templates: issue::Templates,
-    positions: publish::Positions,
+    positions: positions::Positions,
     published: publish::Published,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
@@ -65,7 +66,7 @@ impl Service {
         Self(Arc::new(Parts {
             nonces: Nonces::new(&keys.secret),
             templates: issue::Templates::new(&config, &keys),
-            positions: publish::Positions::default(),
+            positions: positions::Positions::default(),
             published: publish::Published::default(),
             labels: Mutex::default(),
             config,

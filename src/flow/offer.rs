@@ -127,7 +127,8 @@ impl Service {
         let mut why_not = Refusal::NotVerified("there is no record of the person");
         let mut verified = Vec::new();
         for stored in self.store.records_of(person).await? {
-            let units = ["using_unit_code", "managing_unit_code"].map(|field| stored.record.text(field).unwrap_or_default());
+            let units =
+                ["using_unit_code", "managing_unit_code"].map(|field| stored.record.text(field).unwrap_or_default());
             if !caller.sees(units[0]) || unit.is_some_and(|unit| !units.contains(&unit)) {
                 continue;
             }
@@ -146,7 +147,8 @@ impl Service {
     /// A card from a verified record, starting now. It ends with the holder's term, if that is earlier.
     async fn new_card(&self, handle: Handle, version: i64, record: &VerifiedRecord) -> Result<NewCard> {
         let created_at = self.clock.now();
-        let codes = ["managing_unit_code", "using_unit_code"].map(|field| record.record().text(field).unwrap_or_default());
+        let codes =
+            ["managing_unit_code", "using_unit_code"].map(|field| record.record().text(field).unwrap_or_default());
         let units = self.store.units_named(day_in_vietnam(created_at), &codes).await?;
         let facts = record.card_facts(&units, &*self.code_book().await?);
         let by_rule =
@@ -166,7 +168,9 @@ impl Service {
     async fn code_book(&self) -> Result<Arc<CodeBook>> {
         let now = self.clock.now();
         let fresh = |cached: &(UnixSeconds, Arc<CodeBook>)| (cached.0..cached.0 + LABELS_SECONDS).contains(&now);
-        if let Some((_, labels)) = self.labels.lock().unwrap_or_else(PoisonError::into_inner).as_ref().filter(|c| fresh(c)) {
+        if let Some((_, labels)) =
+            self.labels.lock().unwrap_or_else(PoisonError::into_inner).as_ref().filter(|c| fresh(c))
+        {
             return Ok(Arc::clone(labels));
         }
         let labels = Arc::new(self.store.code_book().await?);
@@ -190,6 +194,6 @@ impl Service {
     pub(super) fn tx_code_of(&self, offer: &str) -> String {
         let bits = nonce::derive(&self.keys.secret, "transaction code", &[offer.as_bytes()]);
         let number = bits[..16].iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
-        format!("{:0width$}", number % 10_u128.pow(TX_CODE_LENGTH as u32), width = TX_CODE_LENGTH)
+        format!("{:0width$}", number % 10_u128.pow(TX_CODE_LENGTH.into()), width = TX_CODE_LENGTH.into())
     }
 }

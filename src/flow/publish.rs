@@ -18,11 +18,7 @@ use crate::credential::status_list::{Bits, StatusList, StatusListToken};
 use crate::credential::trust_list::{self, Purpose, TrustList, TrustedKey};
 use crate::credential::{Signer, x509};
 use crate::error::{Fault, Refusal, Result};
-use crate::model::status::Permutation;
 use crate::store::PublishedList;
-
-/// Positions that a process draws at a time: a restart loses at most so many per list.
-const BLOCK: u64 = 256;
 
 /// The two forms of a status list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,18 +51,6 @@ pub struct PublishedStatusList {
     /// When it was signed.
     pub issued_at: UnixSeconds,
     version: i64,
-}
-
-/// Status positions that this process has drawn and not yet given out, by open list.
-#[derive(Default)]
-pub(super) struct Positions(tokio::sync::Mutex<Vec<Block>>);
-
-#[derive(Default)]
-struct Block {
-    list: i64,
-    permutation: Option<Permutation>,
-    next: u64,
-    end: u64,
 }
 
 /// Signed lists by number and form.
@@ -108,7 +92,8 @@ impl Service {
     pub async fn readiness(&self) -> Vec<(&'static str, bool)> {
         let now = self.clock.now();
         let keys = &self.keys;
-        let signers = [&keys.issuer_es256, &keys.issuer_eddsa, &keys.qr, &keys.status_es256, &keys.status_eddsa, &keys.list];
+        let signers =
+            [&keys.issuer_es256, &keys.issuer_eddsa, &keys.qr, &keys.status_es256, &keys.status_eddsa, &keys.list];
         let keys = signers.iter().all(|signer| keys.anchors.check(signer.certificates(), now).is_ok());
         let trust_list = self.trust_list().await.is_ok_and(|list| now < list.expires_at);
         let lists = match self.store.status_lists().await {
@@ -157,8 +142,10 @@ impl Service {
             let doing = "building a status list";
             let size = u32::try_from(size).map_err(|error| Fault::new(doing, error))?;
             let others = entries.not_valid.iter().map(|(index, status)| Ok((u32::try_from(*index)?, *status)));
-            let others: Vec<_> = others.collect::<Result<_, std::num::TryFromIntError>>().map_err(|error| Fault::new(doing, error))?;
-            let mut list = StatusList::new(Bits::Two, size, others).map_err(|error| Fault::new(doing, error))?.compress();
+            let others: Vec<_> =
+                others.collect::<Result<_, std::num::TryFromIntError>>().map_err(|error| Fault::new(doing, error))?;
+            let mut list =
+                StatusList::new(Bits::Two, size, others).map_err(|error| Fault::new(doing, error))?.compress();
             list.aggregation_uri = Some(format!("{}/s", service.config.public_url));
             let token = StatusListToken {
                 uri: service.status_uri(id),
@@ -177,8 +164,7 @@ impl Service {
             };
             Ok((entries.version, bytes, gzip))
         });
-        let (version, bytes, gzip) =
-            signed.await.map_err(|error| Fault::new("building a status list", error))??;
+        let (version, bytes, gzip) = signed.await.map_err(|error| Fault::new("building a status list", error))??;
         let etag = format!("\"{}\"", &hash(&[&bytes])[..22]);
         Ok(PublishedStatusList { bytes, gzip, etag, issued_at, version })
     }
@@ -186,53 +172,12 @@ impl Service {
     /// The JWT carries `x5c` for HAIP and `jwk` for the plain profile of the conformance suite.
     fn status_jwt(&self, token: &StatusListToken) -> Result<Vec<u8>, Fault> {
         let signer: &dyn Signer = &*self.keys.status_es256;
-        let header =
-            jws::header(signer, "statuslist+jwt", json!({"x5c": jws::x5c(signer), "jwk": signer.public_key().to_jwk()}));
+        let header = jws::header(
+            signer,
+            "statuslist+jwt",
+            json!({"x5c": jws::x5c(signer), "jwk": signer.public_key().to_jwk()}),
+        );
         Ok(jws::sign(signer, &header, token.to_jwt_claims().to_string().as_bytes())?.into_bytes())
-    }
-
-    /// Draws `count` status entries of one list: unique for ever, and unpredictable. One request stays on one list, so
-    /// that a batch does not show by its addresses; requests spread over the open lists.
-    pub(super) async fn draw_positions(&self, count: usize) -> Result<Vec<(i64, u64)>> {
-        let count = count as u64;
-        let lists = usize::try_from(self.config.limits.status_open_lists).unwrap_or(1);
-        let mut blocks = self.positions.0.lock().await;
-        blocks.resize_with(lists, Block::default);
-        let slot = usize::from(u16::from_be_bytes(self.chance.bytes())) % lists;
-        let block = &mut blocks[slot];
-        if block.end - block.next < count {
-            *block = self.draw_block(slot, lists, count).await?;
-        }
-        let positions = block.next..block.next + count;
-        block.next = positions.end;
-        positions
-            .map(|position| {
-                let position = u32::try_from(position).ok()?;
-                Some((block.list, u64::from(block.permutation.as_ref()?.index(position)?)))
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| Fault::new("drawing a status index", "the position is outside its list").into())
-    }
-
-    /// A block of positions of an open list of this slot; a new list where all are full.
-    async fn draw_block(&self, slot: usize, lists: usize, count: u64) -> Result<Block> {
-        let size = self.config.limits.status_list_size;
-        let block = BLOCK.max(count).min(size);
-        let (first, step) = (slot as i64 + 1, lists as i64);
-        let of_slot = |id: i64| (id - first) % step == 0;
-        loop {
-            for list in self.store.open_status_lists(block).await?.into_iter().filter(|list| of_slot(list.id)) {
-                if let Some(start) = self.store.draw_positions(list.id, block).await? {
-                    let size = u32::try_from(list.size).map_err(|error| Fault::new("drawing a status index", error))?;
-                    let permutation = Permutation::new(&secret_bytes(&list.secret)?, size);
-                    return Ok(Block { list: list.id, permutation: Some(permutation), next: start, end: start + block });
-                }
-            }
-            let newest = self.store.status_lists().await?.iter().map(|list| list.id).filter(|id| of_slot(*id)).max();
-            let id = newest.map_or(first, |newest| newest + step);
-            let secret = STANDARD.encode(self.chance.bytes::<32>());
-            self.store.open_status_list(id, size, secret, self.clock.now()).await?;
-        }
     }
 
     /// The trust list in force. A new version is published when the keys have changed or half its life is over.
@@ -253,7 +198,8 @@ impl Service {
             let expires_at = now + self.config.limits.trust_list_lifetime_seconds;
             let list = TrustList { version: next.cast_unsigned(), issued_at: now, expires_at, keys: keys.clone() };
             let bytes = list.seal(&*self.keys.list)?;
-            let list = PublishedList { version: next, keys_digest: keys_digest.clone(), issued_at: now, expires_at, bytes };
+            let list =
+                PublishedList { version: next, keys_digest: keys_digest.clone(), issued_at: now, expires_at, bytes };
             self.store.publish_trust_list(list).await?;
         }
     }
@@ -291,7 +237,11 @@ impl Service {
     pub fn jwks(&self) -> Value {
         let key = |signer: &dyn Signer| {
             let mut jwk = signer.public_key().to_jwk();
-            jwk["kid"] = json!(TrustedKey::key_id_of(signer.public_key()).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")));
+            jwk["kid"] = json!(
+                TrustedKey::key_id_of(signer.public_key())
+                    .iter()
+                    .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+            );
             jwk["alg"] = json!(signer.algorithm().jose_name());
             jwk["use"] = json!("sig");
             jwk["x5c"] = jws::x5c(signer);
@@ -313,14 +263,6 @@ impl Service {
         }
         Ok(super::Bundle::new(&self.templates.vct, self.clock.now(), trust_list, status_lists))
     }
-}
-
-fn secret_bytes(text: &str) -> Result<[u8; 32], Fault> {
-    STANDARD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| Fault::new("reading a status list", "its secret is malformed"))
 }
 
 fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -2,9 +2,9 @@
 
 use super::{Caller, Service};
 use crate::error::{Refusal, Result};
-use crate::model::card::{Card, Reason, Step};
+use crate::model::card::{Card, Moved, Reason, Selector, Step};
 use crate::model::id::{Handle, PersonalNumber};
-use crate::store::{FoundCard, Moved, Selector};
+use crate::store::FoundCard;
 
 /// Cards that one search returns at most.
 const MOST_FOUND: i64 = 100;
@@ -44,7 +44,10 @@ impl Service {
             Selector::Card(handle) => vec![self.visible(caller, handle).await?.card],
             Selector::Person(_) => {
                 let cards = self.store.cards(&selector, MOST_FOUND).await?;
-                if cards.iter().any(|card| step.moves().0.contains(&card.state_at(now).name()) && !caller.sees(&card.unit)) {
+                if cards
+                    .iter()
+                    .any(|card| step.moves().0.contains(&card.state_at(now).name()) && !caller.sees(&card.unit))
+                {
                     return Err(Refusal::ForeignUnit.into());
                 }
                 cards.into_iter().filter(|card| caller.sees(&card.unit)).collect()
@@ -75,6 +78,11 @@ impl Service {
         let name = new.handle.clone();
         self.store.replace_card(handle.clone(), new, reason, caller.name.clone()).await?;
         Ok(name)
+    }
+
+    /// How many cards are in each state.
+    pub async fn count_cards(&self) -> Result<Vec<(String, i64)>> {
+        Ok(self.store.count_cards().await?)
     }
 
     /// Notes the cards whose term is over.

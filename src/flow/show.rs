@@ -60,9 +60,7 @@ impl Service {
         let fault = |error| Fault::new("drawing a badge", error);
         let symbol = Symbol::new(&text, Ecc::Medium).map_err(fault)?;
         if let Some(width) = width_millimetres {
-            symbol
-                .module_millimetres(width)
-                .map_err(|error| Refusal::malformed("width_mm", error.to_string()))?;
+            symbol.module_millimetres(width).map_err(|error| Refusal::malformed("width_mm", error.to_string()))?;
         }
         let picture = match format {
             BadgeFormat::Svg => symbol.svg().into_bytes(),

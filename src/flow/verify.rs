@@ -36,17 +36,14 @@ impl VerifyRequest {
     fn challenge(&self) -> Result<Option<Challenge>, Refusal> {
         self.challenge
             .as_deref()
-            .map(|digits| Challenge::parse(digits).ok_or_else(|| Refusal::malformed("challenge", "must be 4 to 6 digits")))
+            .map(|digits| {
+                Challenge::parse(digits).ok_or_else(|| Refusal::malformed("challenge", "must be 4 to 6 digits"))
+            })
             .transpose()
     }
 
     fn presented<'a>(&'a self, anchors: &'a Anchors, vct: &'a str) -> Presented<'a> {
-        Presented {
-            text: &self.text,
-            anchors,
-            vct,
-            question: self.audience.as_deref().zip(self.nonce.as_deref()),
-        }
+        Presented { text: &self.text, anchors, vct, question: self.audience.as_deref().zip(self.nonce.as_deref()) }
     }
 }
 
@@ -136,7 +133,12 @@ impl Bundle {
 }
 
 /// Verifies without network: from a bundle, the pinned anchors and the time.
-pub fn verify_offline(request: &VerifyRequest, bundle: &Bundle, anchors: &Anchors, now: UnixSeconds) -> Result<Verdict> {
+pub fn verify_offline(
+    request: &VerifyRequest,
+    bundle: &Bundle,
+    anchors: &Anchors,
+    now: UnixSeconds,
+) -> Result<Verdict> {
     let challenge = request.challenge()?;
     let trust = bundle.trust_list(None, anchors, now)?;
     let status = BundleStatus { bundle, trust: &trust, now };

@@ -11,10 +11,9 @@ use super::answer::{Problem, ProblemDocument};
 use super::extract::ApiJson;
 use crate::error::Refusal;
 use crate::flow::{BadgeFormat, Caller, OfferRequest, Service, VerifyRequest};
-use crate::model::card::{Card, Reason, State as CardState, StateName, Step};
+use crate::model::card::{Card, Reason, Selector, State as CardState, StateName, Step};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::protocol::oid4vci::Configuration;
-use crate::store::Selector;
 
 /// A request for an offer.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -65,7 +64,10 @@ pub async fn make_offer(
 ) -> Result<Response, Problem> {
     let configurations = request.configurations.iter().enumerate().map(|(position, id)| {
         Configuration::parse(id).ok_or_else(|| {
-            Refusal::malformed(format!("body.configurations[{position}]"), "is not a credential configuration of this issuer")
+            Refusal::malformed(
+                format!("body.configurations[{position}]"),
+                "is not a credential configuration of this issuer",
+            )
         })
     });
     let request = OfferRequest {
@@ -231,7 +233,13 @@ pub struct Done {
     credentials: u64,
 }
 
-async fn take(service: &Service, caller: &Caller, selector: Selector, step: Step, reason: Reason) -> Result<Json<Done>, Problem> {
+async fn take(
+    service: &Service,
+    caller: &Caller,
+    selector: Selector,
+    step: Step,
+    reason: Reason,
+) -> Result<Json<Done>, Problem> {
     let moved = service.move_cards(caller, selector, step, reason).await?;
     Ok(Json(Done { cards: moved.cards.iter().map(ToString::to_string).collect(), credentials: moved.credentials }))
 }
@@ -379,7 +387,10 @@ pub struct Presented {
 /// `POST /api/v1/verify`: the verdict on a code or presentation. Needs no token; nothing is kept.
 #[utoipa::path(post, path = "/api/v1/verify", tag = "Verification", request_body = Presented,
     responses((status = 200, description = "outcome, reasons, sentence_vi, sentence_en, claims, status_as_of, proof_time", body = serde_json::Value), (status = 400, body = ProblemDocument)))]
-pub async fn verify(State(service): State<Service>, ApiJson(presented): ApiJson<Presented>) -> Result<Response, Problem> {
+pub async fn verify(
+    State(service): State<Service>,
+    ApiJson(presented): ApiJson<Presented>,
+) -> Result<Response, Problem> {
     let request = VerifyRequest {
         text: presented.text,
         nonce: presented.nonce,

@@ -45,7 +45,8 @@ pub async fn observe(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().as_str().to_owned();
     let id = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
-        (1..=REQUEST_ID_LENGTH).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        (1..=REQUEST_ID_LENGTH).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     });
     let id = id.map_or_else(fresh_id, str::to_owned);
     let span = tracing::info_span!("request", id, method, route);
@@ -84,7 +85,7 @@ pub async fn ready(State(service): State<Service>) -> Response {
 
 /// Prometheus text: requests, and cards by state.
 pub async fn metrics(State(service): State<Service>) -> Response {
-    if let Ok(counts) = service.store().count_cards().await {
+    if let Ok(counts) = service.count_cards().await {
         for (state, count) in counts {
             #[allow(clippy::cast_precision_loss)]
             metrics::gauge!("officials_cards", "state" => state).set(count as f64);

@@ -92,7 +92,13 @@ fn section(body: &mut String, title: &str, schema: &Value, document: &Value) {
     let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
     let Some(schema) = name.map(|name| &document["components"]["schemas"][name]) else { return };
     let text = serde_json::to_string_pretty(schema).unwrap_or_default();
-    let _ = write!(body, "<h3>{}: {}</h3><pre><code>{}</code></pre>", escape(title), escape(name.unwrap_or_default()), escape(&text));
+    let _ = write!(
+        body,
+        "<h3>{}: {}</h3><pre><code>{}</code></pre>",
+        escape(title),
+        escape(name.unwrap_or_default()),
+        escape(&text)
+    );
 }
 
 fn page(title: &str, body: &str) -> Response {
@@ -103,7 +109,10 @@ fn page(title: &str, body: &str) -> Response {
     );
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+        ),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     (headers, html).into_response()

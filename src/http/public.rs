@@ -53,8 +53,10 @@ pub async fn status_list(
         // Section 8.4 of the draft: we keep no past lists.
         return Ok(StatusCode::NOT_IMPLEMENTED.into_response());
     }
-    let accepts = |name, what| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(what));
-    let format = if accepts(header::ACCEPT, StatusFormat::Cwt.media_type()) { StatusFormat::Cwt } else { StatusFormat::Jwt };
+    let accepts =
+        |name, what| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(what));
+    let format =
+        if accepts(header::ACCEPT, StatusFormat::Cwt.media_type()) { StatusFormat::Cwt } else { StatusFormat::Jwt };
     let list = service.status_list(list, format).await?;
     let max_age = list.issued_at + service.config.limits.status_ttl_seconds - service.clock.now();
     let mut response = if accepts(header::IF_NONE_MATCH, list.etag.as_str()) {

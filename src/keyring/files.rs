@@ -51,7 +51,8 @@ pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: Un
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let root_certificate = root.self_signed(&root_key).map_err(fault)?;
     for (name, is_p256, subject) in LEAVES {
-        let key = KeyPair::generate_for(if is_p256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 }).map_err(fault)?;
+        let key =
+            KeyPair::generate_for(if is_p256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 }).map_err(fault)?;
         let mut leaf = params(subject, now, LEAF_YEARS)?;
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         leaf.use_authority_key_identifier_extension = true;
@@ -60,16 +61,15 @@ pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: Un
         write_new(&folder.join(format!("{name}.pem")), certificate.pem().as_bytes())?;
     }
     let secret = Zeroizing::new(chance.bytes::<32>());
-    write_private(folder, "secret", &json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(&*secret)}), passphrase)?;
+    write_private(folder, "secret", &json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(*secret)}), passphrase)?;
     write_private(folder, "root", &private_jwk(&root_key)?, passphrase)?;
     // Last: its presence says that the folder is complete.
     write_new(&folder.join("root.pem"), root_certificate.pem().as_bytes())
 }
 
 fn params(common_name: &str, now: UnixSeconds, years: i64) -> Result<CertificateParams, Fault> {
-    let instant = |at| {
-        time::OffsetDateTime::from_unix_timestamp(at).map_err(|error| Fault::new("dating a certificate", error))
-    };
+    let instant =
+        |at| time::OffsetDateTime::from_unix_timestamp(at).map_err(|error| Fault::new("dating a certificate", error));
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CountryName, "VN");

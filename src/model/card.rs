@@ -234,7 +234,10 @@ impl Step {
         }
         let accepted: Vec<_> =
             Reason::ALL.into_iter().filter(|reason| reason.steps().contains(&self)).map(Reason::code).collect();
-        Err(Refusal::malformed("reason", format!("must be one of {} for a card to be {}", accepted.join(", "), self.done())))
+        Err(Refusal::malformed(
+            "reason",
+            format!("must be one of {} for a card to be {}", accepted.join(", "), self.done()),
+        ))
     }
 }
 
@@ -359,6 +362,26 @@ impl Card {
             Err(Refusal::CardState { state: state.word(), action: step.done() })
         }
     }
+}
+
+/// Whose cards are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// One card.
+    Card(Handle),
+    /// All cards of one person.
+    Person(PersonalNumber),
+    /// All cards of a unit and of all units below it.
+    Unit(String),
+}
+
+/// What a mass change did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The cards that changed.
+    pub cards: Vec<Handle>,
+    /// Credentials whose status changed with them.
+    pub credentials: u64,
 }
 
 #[cfg(test)]

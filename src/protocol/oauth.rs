@@ -66,8 +66,7 @@ impl TokenRequest {
                 }
                 Ok(Self::ClientCredentials {
                     client_id: take("client_id"),
-                    assertion: take("client_assertion")
-                        .ok_or(Refusal::InvalidClient("client_assertion is missing"))?,
+                    assertion: take("client_assertion").ok_or(Refusal::InvalidClient("client_assertion is missing"))?,
                     scopes: take("scope")
                         .map(|scopes| scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
                         .unwrap_or_default(),

@@ -1,6 +1,8 @@
 //! OpenID for Verifiable Credential Issuance 1.0: configurations, metadata, offers, credential requests and answers,
 //! notifications.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::oauth;
@@ -89,9 +91,8 @@ fn display(configuration: Configuration) -> Value {
         Configuration::SdJwt | Configuration::SdJwtEdDsa => ("Thẻ cán bộ, công chức, viên chức", "Officials card"),
         Configuration::Qr => ("Mã QR thẻ cán bộ, công chức, viên chức", "Officials card QR code"),
     };
-    let look = |name, locale| {
-        json!({"name": name, "locale": locale, "background_color": "#F6C544", "text_color": "#7A0C0C"})
-    };
+    let look =
+        |name, locale| json!({"name": name, "locale": locale, "background_color": "#F6C544", "text_color": "#7A0C0C"});
     json!([look(vi, "vi-VN"), look(en, "en")])
 }
 
@@ -155,7 +156,7 @@ pub fn issuer_metadata(issuer: &str, vct: &str, batch_size: usize) -> Value {
 }
 
 /// Digits of a transaction code.
-pub const TX_CODE_LENGTH: usize = 6;
+pub const TX_CODE_LENGTH: u8 = 6;
 
 /// A credential offer (section 4.1.1).
 pub fn offer<'a>(issuer: &str, configurations: impl Iterator<Item = &'a str>, code: &str) -> Value {
@@ -179,7 +180,9 @@ pub fn offer_link(offer_uri: &str) -> String {
     for byte in offer_uri.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => link.push(char::from(byte)),
-            _ => link.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let _ = write!(link, "%{byte:02X}");
+            }
         }
     }
     link
@@ -210,7 +213,11 @@ impl CredentialRequest {
             (None, Some(Value::String(_))) => return Err(Refusal::UnknownCredentialIdentifier),
             (Some(_), None) => return Err(malformed("credential_configuration_id must be a string")),
             (None, Some(_)) => return Err(malformed("credential_identifier must be a string")),
-            _ => return Err(malformed("exactly one of credential_configuration_id and credential_identifier is needed")),
+            _ => {
+                return Err(malformed(
+                    "exactly one of credential_configuration_id and credential_identifier is needed",
+                ));
+            }
         };
         if request.contains_key("credential_response_encryption") {
             return Err(Refusal::InvalidEncryptionParameters);

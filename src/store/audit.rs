@@ -40,11 +40,12 @@ impl Line {
 impl Store {
     /// What happened to a thing, oldest first: (instant, actor, action, detail).
     pub async fn history(&self, subject: &str) -> Result<Vec<(UnixSeconds, String, String, String)>, Fault> {
-        let rows = sqlx::query("SELECT at, actor, action, detail FROM audit WHERE subject = $1 ORDER BY seq LIMIT 1000")
-            .bind(subject)
-            .fetch_all(self.readers())
-            .await
-            .map_err(failed("reading the audit table"))?;
+        let rows =
+            sqlx::query("SELECT at, actor, action, detail FROM audit WHERE subject = $1 ORDER BY seq LIMIT 1000")
+                .bind(subject)
+                .fetch_all(self.readers())
+                .await
+                .map_err(failed("reading the audit table"))?;
         rows.iter()
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)))
             .collect::<Result<_, sqlx::Error>>()

@@ -11,7 +11,7 @@ use time::macros::format_description;
 use super::{Change, Line, Store, failed, status_lists};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
-use crate::model::card::{AgencyName, Card, CardFacts, CardType, Reason, State, StateName, Step};
+use crate::model::card::{AgencyName, Card, CardFacts, CardType, Moved, Reason, Selector, State, StateName, Step};
 use crate::model::id::{Handle, PersonalNumber};
 
 /// Cards handled by one statement of a mass change.
@@ -43,42 +43,12 @@ pub struct FoundCard {
     pub facts: CardFacts,
 }
 
-/// Whose cards are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selector {
-    /// One card.
-    Card(Handle),
-    /// All cards of one person.
-    Person(PersonalNumber),
-    /// All cards of a unit and of all units below it.
-    Unit(String),
-}
-
-/// What a mass change did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
-    /// The cards that changed.
-    pub cards: Vec<Handle>,
-    /// Credentials whose status changed with them.
-    pub credentials: u64,
-}
-
-impl Selector {
-    /// The condition on `cards`, whose values are `$1` and `$2`.
-    fn condition(&self) -> &'static str {
-        match self {
-            Self::Card(_) => "(handle = $1 OR handle = $2)",
-            Self::Person(_) => "(person = $1 OR person = $2)",
-            Self::Unit(_) => "(unit = $1 OR unit LIKE $2)",
-        }
-    }
-
-    fn values(&self) -> [String; 2] {
-        match self {
-            Self::Card(handle) => [handle.to_string(), handle.to_string()],
-            Self::Person(person) => [person.expose().to_owned(), person.expose().to_owned()],
-            Self::Unit(unit) => [unit.clone(), format!("{unit}.%")],
-        }
+/// The condition on `cards` that means these, and its values `$1` and `$2`.
+fn condition(selector: &Selector) -> (&'static str, [String; 2]) {
+    match selector {
+        Selector::Card(handle) => ("handle IN ($1, $2)", [handle.to_string(), handle.to_string()]),
+        Selector::Person(person) => ("person IN ($1, $2)", [person.expose().to_owned(), person.expose().to_owned()]),
+        Selector::Unit(unit) => ("(unit = $1 OR unit LIKE $2)", [unit.clone(), format!("{unit}.%")]),
     }
 }
 
@@ -88,11 +58,8 @@ const COLUMNS: &str = "cards.handle, cards.record_id, cards.record_version, card
 impl Store {
     /// The cards that are meant, newest first, at most `limit`.
     pub async fn cards(&self, selector: &Selector, limit: i64) -> Result<Vec<Card>, Fault> {
-        let statement = format!(
-            "SELECT {COLUMNS} FROM cards WHERE {} ORDER BY created_at DESC, handle LIMIT $3",
-            selector.condition()
-        );
-        let [one, two] = selector.values();
+        let (meant, [one, two]) = condition(selector);
+        let statement = format!("SELECT {COLUMNS} FROM cards WHERE {meant} ORDER BY created_at DESC, handle LIMIT $3");
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(one)
             .bind(two)
@@ -165,13 +132,12 @@ impl Change for MoveCards {
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<Moved> {
         let (from, to) = self.step.moves();
         let from: Vec<_> = from.iter().map(|state| format!("'{}'", state.word())).collect();
+        let (meant, [one, two]) = condition(&self.selector);
         let statement = format!(
             "UPDATE cards SET state = $3, state_at = $4, state_reason = $5 \
-             WHERE {} AND state IN ({}) AND valid_until > $4 RETURNING handle",
-            self.selector.condition(),
+             WHERE {meant} AND state IN ({}) AND valid_until > $4 RETURNING handle",
             from.join(", ")
         );
-        let [one, two] = self.selector.values();
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(one)
             .bind(two)

@@ -49,12 +49,13 @@ impl Change for UseAssertion {
 
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<bool> {
         let doing = "noting a client assertion";
-        let used = sqlx::query("INSERT INTO client_assertions (jti, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(&self.jti)
-            .bind(self.expires_at)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed(doing))?;
+        let used =
+            sqlx::query("INSERT INTO client_assertions (jti, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(&self.jti)
+                .bind(self.expires_at)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed(doing))?;
         sqlx::query("DELETE FROM client_assertions WHERE expires_at < $1")
             .bind(self.now)
             .execute(transaction)

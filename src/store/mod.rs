@@ -26,7 +26,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 
 use crate::error::Fault;
 pub use audit::Line;
-pub use cards::{FoundCard, Moved, NewCard, Selector};
+pub use cards::{FoundCard, NewCard};
 pub use issuances::{CredentialRow, Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, Redemption, WalletToken};
 pub use records::{BatchOutcome, Confirmed, IncomingRecord, Progress, StoredRecord};
@@ -107,7 +107,7 @@ impl Store {
             Dialect::Postgres => sqlx::migrate!("migrations/postgres").run(&writers).await,
         };
         migrated.map_err(|error| Fault::new("migrating the database", error))?;
-        Ok(Self { readers: pool(readers).await.map_err(fault)?, writer: Writer::start(writers, dialect, lanes) })
+        Ok(Self { readers: pool(readers).await.map_err(fault)?, writer: Writer::start(&writers, dialect, lanes) })
     }
 
     /// Whether the database answers.
@@ -137,7 +137,13 @@ fn places(rows: usize, width: usize) -> String {
     let mut places = String::with_capacity(rows * width * 6);
     for place in 0..rows * width {
         let (open, close) = (place % width == 0, place % width == width - 1);
-        let before = if open && place > 0 { ", (" } else if open { "(" } else { ", " };
+        let before = if open && place > 0 {
+            ", ("
+        } else if open {
+            "("
+        } else {
+            ", "
+        };
         let _ = write!(places, "{before}${}{}", place + 1, if close { ")" } else { "" });
     }
     places

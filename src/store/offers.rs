@@ -250,7 +250,9 @@ impl Change for Redemption {
                  RETURNING card, configurations"
             )
         } else {
-            format!("UPDATE offers SET failed_attempts = failed_attempts + 1 WHERE {open} RETURNING card, configurations")
+            format!(
+                "UPDATE offers SET failed_attempts = failed_attempts + 1 WHERE {open} RETURNING card, configurations"
+            )
         };
         let mut query = sqlx::query(AssertSqlSafe(statement))
             .bind(&self.offer)

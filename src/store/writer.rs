@@ -37,7 +37,7 @@ pub(super) struct Writer(mpsc::Sender<Box<dyn Job>>);
 
 impl Writer {
     /// Starts `lanes` tasks that write independently of each other.
-    pub(super) fn start(pool: AnyPool, dialect: Dialect, lanes: u32) -> Self {
+    pub(super) fn start(pool: &AnyPool, dialect: Dialect, lanes: u32) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..lanes {
@@ -49,7 +49,7 @@ impl Writer {
     pub(super) async fn submit<C: Change>(&self, change: C) -> Result<C::Done> {
         let (answer, waiting) = oneshot::channel();
         let job = Box::new(Pending { change, result: None, answer });
-        let gone = |_| Fault::new("changing the database", "the writer has stopped");
+        let gone = |()| Fault::new("changing the database", "the writer has stopped");
         self.0.send(job).await.map_err(|_| gone(()))?;
         waiting.await.map_err(|_| gone(()))?
     }
@@ -62,7 +62,9 @@ async fn run(pool: AnyPool, dialect: Dialect, receiver: Arc<Mutex<mpsc::Receiver
             return;
         }
         if commit(&pool, dialect, &mut group).await.is_ok() {
-            group.into_iter().for_each(|job| job.answer(None));
+            for job in group {
+                job.answer(None);
+            }
             continue;
         }
         for job in group {

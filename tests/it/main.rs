@@ -2,6 +2,8 @@
 //! people with verbs. A story goes through HTTP only; `store` is the contract of the store; in `races` two do the same
 //! thing at once and exactly one wins.
 
+#![allow(clippy::needless_pass_by_value)]
+
 mod api;
 mod issue;
 mod races;

@@ -1,10 +1,10 @@
 //! Locking, unlocking, withdrawing, replacing: every copy of the card follows at once, in what verifiers fetch.
 
+use axum::body::Body;
+use axum::http::{Request, header};
 use officials_card::credential::sd_jwt::Presentation;
 use officials_card::credential::status_list::{StatusListToken, StatusReference};
 use officials_card::credential::{jws::Jws, x509::Anchors};
-use axum::body::Body;
-use axum::http::{Request, header};
 use serde_json::{Value, json};
 
 use crate::story;

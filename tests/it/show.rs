@@ -1,12 +1,12 @@
 //! Showing and verifying: the printed badge, the live code, the online presentation, and every way to be turned away.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use officials_card::credential::cose::Sign1;
 use officials_card::credential::qr::{self, Challenge};
 use officials_card::credential::x509::Anchors;
 use officials_card::credential::{cwt, sd_jwt};
 use officials_card::flow::{Bundle, VerifyRequest, verify_offline};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::story;

@@ -1,8 +1,8 @@
 //! The store's contract, on both databases: each promise in the prose of `src/store/mod.rs` and of its functions.
 
-use officials_card::model::card::{Reason, Step};
+use officials_card::model::card::{Reason, Selector, Step};
 use officials_card::model::id::{Handle, PersonalNumber};
-use officials_card::store::{Issuance, NewCredential, Recorded, Selector};
+use officials_card::store::{Issuance, NewCredential, Recorded};
 use serde_json::json;
 
 use crate::story;

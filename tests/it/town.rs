@@ -431,7 +431,7 @@ impl Town {
 
 impl Town {
     /// Where the keys of all towns are.
-    pub fn folder_of_keys(&self) -> &'static std::path::Path {
+    pub fn folder_of_keys() -> &'static std::path::Path {
         keys_folder()
     }
 

@@ -31,7 +31,7 @@ async fn a_tenant_path_stands_after_the_well_known_part() {
     let town = Town::on(Ground::Sqlite).await;
     let mut config = town.service.config.clone();
     config.public_url = "https://card.example.vn/tenant".into();
-    let keys = town.folder_of_keys();
+    let keys = Town::folder_of_keys();
     let service = officials_card::flow::Service::new(
         config,
         town.clock.clone(),

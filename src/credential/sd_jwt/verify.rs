@@ -161,8 +161,8 @@ impl VerifiedCard<'_> {
     /// Proves that the holder of the key made this presentation for `audience` and `nonce`, just now. A card always
     /// names a holder key, so a presentation without proof is never accepted. Returns when the proof was made.
     pub fn check_binding(&self, audience: &str, nonce: &str, now: UnixSeconds) -> Result<UnixSeconds, CardError> {
-        let jws = Jws::parse(self.key_binding.ok_or(CardError::NoBinding)?, KEY_BINDING_TYPE)
-            .map_err(CardError::Binding)?;
+        let jws =
+            Jws::parse(self.key_binding.ok_or(CardError::NoBinding)?, KEY_BINDING_TYPE).map_err(CardError::Binding)?;
         let payload = jws.verify(&self.holder).map_err(CardError::Binding)?;
         let text = |name: &str| payload.get(name).and_then(Value::as_str).unwrap_or_default();
         let same = |name: &str, expected: &str| text(name).as_bytes().ct_eq(expected.as_bytes());

@@ -1,0 +1,84 @@
+//! Status entries for new credentials: drawn from the database in blocks, so that no two processes share one and no
+//! request waits for another; permuted, so that nobody can tell the next; spread over several open lists.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Service;
+use crate::error::{Fault, Result};
+use crate::model::status::Permutation;
+
+/// Positions that a process draws at a time: a restart loses at most so many per list.
+const BLOCK: u64 = 256;
+
+/// Status positions that this process has drawn and not yet given out, by open list.
+#[derive(Default)]
+pub(super) struct Positions(tokio::sync::Mutex<HashMap<i64, Block>>);
+
+#[derive(Default)]
+struct Block {
+    list: i64,
+    permutation: Option<Permutation>,
+    next: u64,
+    end: u64,
+}
+
+impl Service {
+    /// Draws `count` status entries of one list: unique for ever, and unpredictable. One request stays on one list, so
+    /// that a batch does not show by its addresses; requests spread over the open lists.
+    pub(super) async fn draw_positions(&self, count: usize) -> Result<Vec<(i64, u64)>> {
+        let count = count as u64;
+        let lists = i64::from(self.config.limits.status_open_lists);
+        let slot = i64::from(u16::from_be_bytes(self.chance.bytes())) % lists + 1;
+        let mut blocks = self.positions.0.lock().await;
+        let block = blocks.entry(slot).or_default();
+        if block.end - block.next < count {
+            *block = self.draw_block(slot, lists, count).await?;
+        }
+        let positions = block.next..block.next + count;
+        block.next = positions.end;
+        positions
+            .map(|position| {
+                let position = u32::try_from(position).ok()?;
+                Some((block.list, u64::from(block.permutation.as_ref()?.index(position)?)))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| Fault::new("drawing a status index", "the position is outside its list").into())
+    }
+
+    /// A block of positions of an open list of this slot: the lists `slot`, `slot + lists`, … A new one where all are
+    /// full.
+    async fn draw_block(&self, slot: i64, lists: i64, count: u64) -> Result<Block> {
+        let size = self.config.limits.status_list_size;
+        let block = BLOCK.max(count);
+        let of_slot = |id: i64| (id - slot) % lists == 0;
+        loop {
+            for list in self.store.open_status_lists(block).await?.into_iter().filter(|list| of_slot(list.id)) {
+                if let Some(start) = self.store.draw_positions(list.id, block).await? {
+                    let size = u32::try_from(list.size).map_err(|error| Fault::new("drawing a status index", error))?;
+                    let permutation = Permutation::new(&secret_bytes(&list.secret)?, size);
+                    return Ok(Block {
+                        list: list.id,
+                        permutation: Some(permutation),
+                        next: start,
+                        end: start + block,
+                    });
+                }
+            }
+            let newest = self.store.status_lists().await?.iter().map(|list| list.id).filter(|id| of_slot(*id)).max();
+            let id = newest.map_or(slot, |newest| newest + lists);
+            let secret = STANDARD.encode(self.chance.bytes::<32>());
+            self.store.open_status_list(id, size, secret, self.clock.now()).await?;
+        }
+    }
+}
+
+fn secret_bytes(text: &str) -> Result<[u8; 32], Fault> {
+    STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| Fault::new("reading a status list", "its secret is malformed"))
+}
