@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: String,
     /// The bearer key that it asks for.
-    #[arg(long)]
+    #[arg(long, env = "POPULATION_KEY", hide_env_values = true)]
     key: String,
     /// How long each answer takes, in milliseconds.
     #[arg(long, default_value_t = 0)]
@@ -65,7 +65,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         questions: AtomicU64::new(0),
     };
     let listener = tokio::net::TcpListener::bind(&arguments.listen).await?;
-    eprintln!("{} people at http://{}", registry.people.len(), listener.local_addr()?);
+    // The address comes first and on its own line: whoever started this program on a free port reads it.
+    println!("http://{}", listener.local_addr()?);
+    eprintln!("knows {} people", registry.people.len());
     let router = Router::new().route("/lookup", post(look_up)).with_state(Arc::new(registry));
     axum::serve(listener, router).await?;
     Ok(())

@@ -42,6 +42,12 @@ pub struct Jws<'a> {
 impl<'a> Jws<'a> {
     /// Parses a compact JWS whose header carries this `typ`.
     pub fn parse(compact: &'a str, typ: &str) -> Result<Self, JwsError> {
+        let jws = Self::parse_any_type(compact)?;
+        if jws.header.get("typ").and_then(Value::as_str) == Some(typ) { Ok(jws) } else { Err(JwsError::WrongType) }
+    }
+
+    /// Parses a compact JWS whose `typ` does not matter: client assertions have none of their own (RFC 7523).
+    pub fn parse_any_type(compact: &'a str) -> Result<Self, JwsError> {
         if compact.len() > MAX_LENGTH {
             return Err(JwsError::Malformed);
         }
@@ -53,9 +59,6 @@ impl<'a> Jws<'a> {
             signing_input,
             signature: URL_SAFE_NO_PAD.decode(signature).map_err(|_| JwsError::Malformed)?,
         };
-        if jws.header.get("typ").and_then(Value::as_str) != Some(typ) {
-            return Err(JwsError::WrongType);
-        }
         if jws.header.contains_key("crit") || jws.algorithm().is_none() {
             return Err(JwsError::Unsupported);
         }
@@ -80,11 +83,17 @@ impl<'a> Jws<'a> {
 
     /// Checks the signature and hands out the payload.
     pub fn verify(self, key: &PublicKey) -> Result<Map<String, Value>, JwsError> {
-        if self.algorithm() != Some(key.algorithm()) {
+        self.verify_by_one(std::slice::from_ref(key))
+    }
+
+    /// Checks that one of these keys signed, and hands out the payload.
+    pub fn verify_by_one(self, keys: &[PublicKey]) -> Result<Map<String, Value>, JwsError> {
+        let mut fitting = keys.iter().filter(|key| self.algorithm() == Some(key.algorithm())).peekable();
+        if fitting.peek().is_none() {
             return Err(JwsError::Unsupported);
         }
-        key.verify(self.signing_input.as_bytes(), &self.signature).map_err(|_| JwsError::BadSignature)?;
-        Ok(self.payload)
+        let signed = fitting.any(|key| key.verify(self.signing_input.as_bytes(), &self.signature).is_ok());
+        if signed { Ok(self.payload) } else { Err(JwsError::BadSignature) }
     }
 }
 

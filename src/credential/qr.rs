@@ -11,8 +11,8 @@ use crate::credential::zlib::{self, ZlibError};
 use crate::credential::{PublicKey, Signer};
 use crate::error::Fault;
 
-/// The longest text that is looked at: more does not fit a symbol (version 40, L, byte mode).
-const MAX_TEXT_BYTES: usize = 2953 * 2;
+/// The longest text that is looked at: what the largest symbol holds (version 40, L, alphanumeric mode).
+const MAX_TEXT_BYTES: usize = 4296;
 
 /// The text of a QR code for a signed message.
 pub fn encode(cose: &[u8]) -> String {

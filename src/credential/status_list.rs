@@ -12,8 +12,8 @@ use crate::credential::cose::{CoseError, Sign1};
 use crate::credential::zlib::{self, ZlibError};
 use crate::error::Fault;
 
-/// The largest list that is inflated: sixteen million cards of two bits.
-pub const MAX_LIST_BYTES: usize = 4 << 20;
+/// The largest list that is inflated: four million cards of two bits.
+pub const MAX_LIST_BYTES: usize = 1 << 20;
 /// The largest token that is read: a list at its bound that does not compress.
 pub const MAX_TOKEN_BYTES: usize = MAX_LIST_BYTES + (64 << 10);
 
@@ -140,9 +140,9 @@ impl Bits {
 
     /// Byte and shift of an entry, and the mask of its value: the lowest bits of a byte come first (section 4.1).
     fn place(self, index: u32) -> (usize, u32, u8) {
-        let bit = u64::from(index) * u64::from(self.number());
-        let at = usize::try_from(bit / 8).unwrap_or(usize::MAX);
-        (at, u32::from((bit % 8) as u8), u8::MAX >> (8 - self.number()))
+        let bits = u32::from(self.number());
+        let entries_per_byte = 8 / bits;
+        ((index / entries_per_byte) as usize, index % entries_per_byte * bits, u8::MAX >> (8 - bits))
     }
 }
 
@@ -157,9 +157,11 @@ impl StatusList {
     /// A list with room for `size` entries, valid (0) but for those given. The size of a published list is never
     /// reduced: an index beyond its end would be refused.
     pub fn new(bits: Bits, size: u32, others: impl IntoIterator<Item = (u32, u8)>) -> Result<Self, StatusListError> {
-        let length = (u64::from(size) * u64::from(bits.number())).div_ceil(8);
-        let length = usize::try_from(length).ok().filter(|length| *length <= MAX_LIST_BYTES);
-        let mut list = Self { bits, bytes: vec![0; length.ok_or(StatusListError::TooLarge)?] };
+        let length = size.div_ceil(8 / u32::from(bits.number())) as usize;
+        if length > MAX_LIST_BYTES {
+            return Err(StatusListError::TooLarge);
+        }
+        let mut list = Self { bits, bytes: vec![0; length] };
         for (index, value) in others {
             let (at, shift, mask) = bits.place(index);
             if value > mask {

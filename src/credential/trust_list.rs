@@ -21,7 +21,7 @@ use crate::credential::status_list::Band;
 use crate::credential::{PublicKey, Signer};
 use crate::error::Fault;
 
-/// The largest list that is read: about ninety keys.
+/// The largest list that is read: about seventy keys.
 pub const MAX_BYTES: usize = 10 * 1024;
 
 /// The type of the whole object, in its protected header: nothing else that a key signs can pass for a trust list.
@@ -110,10 +110,17 @@ pub enum TrustListError {
 }
 
 impl TrustList {
-    /// Signs the list. The certificates of the signer go along, so that they can be led back to the pinned root.
+    /// Signs the list, unless nobody would accept it. The certificates of the signer go along, so that they can be led
+    /// back to the pinned root.
     pub fn seal(&self, signer: &dyn Signer) -> Result<Vec<u8>, Fault> {
-        let message = Sign1::sign(Some(MEDIA_TYPE), cbor::encode(&self.to_cbor()), signer)?;
-        Ok(message.with_certificates(signer.certificates()).encode())
+        let payload = self.to_cbor();
+        Self::from_cbor(&payload).map_err(|error| Fault::new("sealing the trust list", error))?;
+        let message = Sign1::sign(Some(MEDIA_TYPE), cbor::encode(&payload), signer)?;
+        let bytes = message.with_certificates(signer.certificates()).encode();
+        if bytes.len() > MAX_BYTES {
+            return Err(Fault::new("sealing the trust list", CborError::TooLarge));
+        }
+        Ok(bytes)
     }
 
     /// Reads a list and puts it in the place of `current`. `trusted_key` leads certificates, the signer's own first,
@@ -356,14 +363,17 @@ mod tests {
         assert!(agency_is_within("", "") && agency_is_within("H26", ""));
         assert!(key.may_name("https://issuer.example.vn/s/1") && !key.may_name("https://issuer.example.vn/t/1"));
         assert!(key.may_sign_at(100) && key.may_sign_at(199) && !key.may_sign_at(200) && !key.may_sign_at(99));
-        let open = TrustedKey { status_lists: vec!["https://issuer.example.vn".into()], ..key };
-        assert_eq!(TrustedKey::from_cbor(&open.to_cbor()), Err(TrustListError::Member("status_lists")));
     }
 
     #[test]
-    fn the_budget_holds_forty_keys() {
-        let full = TrustList { keys: (0..40).map(|_| trusted(1, &[0; 8])).collect(), ..list(1) };
-        assert!(accept(None, &full.seal(&signer()).unwrap()).is_ok());
+    fn what_nobody_would_accept_is_not_signed() {
+        let of = |keys| TrustList { keys, ..list(1) };
+        let full = of((0..70).map(|_| trusted(1, &[0; 8])).collect());
+        assert_eq!(accept(None, &full.seal(&signer()).unwrap()), Ok(full));
+        assert!(of((0..90).map(|_| trusted(1, &[0; 8])).collect()).seal(&signer()).is_err());
+        let any_host = TrustedKey { status_lists: vec!["https://issuer.example.vn".into()], ..trusted(1, b"") };
+        assert_eq!(TrustedKey::from_cbor(&any_host.to_cbor()), Err(TrustListError::Member("status_lists")));
+        assert!(of(vec![any_host]).seal(&signer()).is_err());
     }
 
     proptest! {

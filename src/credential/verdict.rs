@@ -42,6 +42,8 @@ pub enum Reason {
     Damaged,
     /// The checkpoint has no trust list.
     NoTrustList,
+    /// The trust list was signed after the checkpoint's time.
+    ClockBehind,
     /// The trust list has expired but still serves; a notice.
     TrustListAging,
     /// The trust list is beyond its grace.
@@ -68,6 +70,12 @@ pub enum Reason {
     ProofMissing,
     /// The holder proof is malformed, by another key or for something else.
     ProofWrong,
+    /// The holder proof was made for another verifier or question, or for another selection of claims.
+    ProofForAnother,
+    /// The verifier did not say what it had asked, so nothing shows that the presentation is for it.
+    NothingAsked,
+    /// The card is of another type than is accepted.
+    OtherType,
     /// The proof is good but does not cover the challenge.
     ChallengeUnanswered,
     /// The proof is older than the window.
@@ -114,8 +122,8 @@ pub enum Reason {
     Specimen,
 }
 
-/// The answer for one presented card. Its reasons hold no personal data; its claims do, and are only there when the
-/// issuer's signature is good.
+/// The answer for one presented card. Its reasons hold no personal data; its claims do, and are only there when a key
+/// that may speak for them has signed them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// What to do.
@@ -176,6 +184,7 @@ impl Reason {
             Self::OtherText => ("other_text", "Đây không phải mã thẻ công vụ.", "This is not an officials card code."),
             Self::Damaged => ("damaged", "Mã bị hỏng hoặc bị sửa.", "The code is damaged or was changed."),
             Self::NoTrustList => ("no_trust_list", "Máy chưa có danh sách nơi cấp; hãy đồng bộ.", "This device has no list of issuers; synchronise it."),
+            Self::ClockBehind => ("clock_behind", "Đồng hồ của máy chạy sai; hãy chỉnh giờ.", "This device's clock is wrong; set it."),
             Self::TrustListAging => ("trust_list_aging", "Danh sách nơi cấp đã cũ; hãy đồng bộ.", "The list of issuers is old; synchronise it."),
             Self::TrustListExpired => ("trust_list_expired", "Danh sách nơi cấp quá cũ; hãy đồng bộ.", "The list of issuers is too old; synchronise it."),
             Self::UnknownKey => ("unknown_key", "Không nhận ra nơi cấp thẻ.", "The card's issuer is not known."),
@@ -189,6 +198,9 @@ impl Reason {
             Self::Expired => ("expired", "Thẻ đã hết hạn.", "The card has expired."),
             Self::ProofMissing => ("proof_missing", "Đây là bản chụp mã; hãy mở thẻ trên điện thoại của người giữ thẻ.", "This is a copy of a code; open the card on the holder's phone."),
             Self::ProofWrong => ("proof_wrong", "Mã không do điện thoại của người giữ thẻ tạo ra.", "The code was not made by the holder's phone."),
+            Self::ProofForAnother => ("proof_for_another", "Lần xuất trình này dành cho nơi khác hoặc đã dùng.", "This presentation was made for another verifier or request."),
+            Self::NothingAsked => ("nothing_asked", "Chưa rõ thẻ được xuất trình cho ai; hãy yêu cầu xuất trình lại.", "It is not clear whom the card was presented to; ask again."),
+            Self::OtherType => ("other_type", "Đây là loại thẻ khác.", "This is another type of card."),
             Self::ChallengeUnanswered => ("challenge_unanswered", "Chưa nhập số kiểm tra vào điện thoại.", "The check digits were not typed into the phone."),
             Self::ProofStale { .. } => ("proof_stale", "Mã đã cũ {difference} giây (điện thoại {phone}, máy này {here}); hãy làm mới mã.", "The code is {difference} seconds old (phone {phone}, this device {here}); refresh it."),
             Self::ProofFromFuture { .. } => ("proof_from_future", "Mã đi trước {difference} giây (điện thoại {phone}, máy này {here}); hãy xem lại giờ.", "The code is {difference} seconds ahead (phone {phone}, this device {here}); check both clocks."),

@@ -10,10 +10,13 @@ use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::clock::UnixSeconds;
 use crate::credential::cwt::{QrClaims, QrCredential};
+use crate::credential::jws::JwsError;
 use crate::credential::qr::{self, Challenge, Foreign, HolderProof, NotOurs};
 use crate::credential::status_list::{Band, StatusReference};
 use crate::credential::trust_list::{Purpose, TrustList, TrustedKey, agency_is_within};
+use crate::credential::sd_jwt::{CardError, Presentation};
 use crate::credential::verdict::{Outcome, Reason, Verdict};
+use crate::credential::x509::{Anchors, ChainError};
 
 /// How old, and how far ahead of our clock, a holder proof may be.
 pub const PROOF_WINDOW_SECONDS: i64 = 60;
@@ -59,6 +62,41 @@ pub enum StatusAnswer {
     Unavailable,
 }
 
+/// What is presented, and what a verifier asked for.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The text of a scanned code, or an SD-JWT presentation.
+    pub text: &'a str,
+    /// Roots of the issuers of SD-JWT cards.
+    pub anchors: &'a Anchors,
+    /// The type of SD-JWT card that is accepted.
+    pub vct: &'a str,
+    /// Audience and nonce that an SD-JWT presentation has to answer.
+    pub question: Option<(&'a str, &'a str)>,
+}
+
+/// Verifies either kind of card.
+pub fn verify(presented: &Presented<'_>, context: &Context<'_>) -> Verdict {
+    if !is_sd_jwt(presented.text) {
+        return verify_qr(presented.text, context);
+    }
+    let mut findings = Findings::default();
+    let decided = findings.examine_sd_jwt(presented, context);
+    findings.verdict(decided)
+}
+
+/// Where the status of a card stands, before anything of it is proved: for a source that has to fetch it first.
+pub fn status_reference(text: &str) -> Option<StatusReference> {
+    if is_sd_jwt(text) {
+        return Presentation::parse(text).ok()?.claimed_status();
+    }
+    QrCredential::parse(&qr::decode(text).ok()?).ok()?.claims.status
+}
+
+fn is_sd_jwt(text: &str) -> bool {
+    text.starts_with("ey") && text.contains('~')
+}
+
 /// Verifies the text of a scanned code.
 pub fn verify_qr(text: &str, context: &Context<'_>) -> Verdict {
     let mut findings = Findings::default();
@@ -83,25 +121,48 @@ impl Findings {
         let bytes = qr::decode(text).map_err(not_ours)?;
         let card = QrCredential::parse(&bytes).map_err(|_| (Outcome::NotValid, Reason::Damaged))?;
         let key = self.signed_by(&card, context)?;
-        self.claims = Some(disclosed(&card.claims));
         within_bounds(key, &card.claims)?;
+        self.claims = Some(disclosed(&card.claims));
         in_its_time(&card.claims, context.now)?;
         let outcome = self.shown_by_holder(&card, context)?;
         if let Some(reference) = &card.claims.status {
             self.in_force(context.status.status(reference))?;
         }
         if let Some(gate) = context.gate {
-            let code = card.claims.identity.agency_code.as_deref();
-            let code = code.ok_or((Outcome::CheckFurther, Reason::AgencyUnknown))?;
-            unless(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)?;
+            Self::let_in(card.claims.identity.agency_code.as_deref(), gate)?;
         }
-        unless(!card.claims.identity.specimen, Outcome::OtherCode, Reason::Specimen)?;
+        require(!card.claims.identity.specimen, Outcome::OtherCode, Reason::Specimen)?;
         Ok(outcome)
+    }
+
+    fn examine_sd_jwt(&mut self, presented: &Presented<'_>, context: &Context<'_>) -> Result<Outcome, Stop> {
+        let stop = |error| (Outcome::NotValid, refused(error, context.now));
+        let card = Presentation::parse(presented.text).map_err(stop)?;
+        let card = card.verify(presented.anchors, presented.vct, context.now).map_err(stop)?;
+        self.claims = Some(card.claims.clone());
+        let (audience, nonce) = presented.question.ok_or((Outcome::CheckFurther, Reason::NothingAsked))?;
+        self.proof_time = Some(card.check_binding(audience, nonce, context.now).map_err(stop)?);
+        if let Some(reference) = &card.status {
+            self.in_force(context.status.status(reference))?;
+        }
+        if let Some(gate) = context.gate {
+            let agency = card.claims.get("employing_agency").and_then(|agency| agency.get("code"));
+            Self::let_in(agency.and_then(Json::as_str), gate)?;
+        }
+        Ok(Outcome::ValidLive)
+    }
+
+    /// Whether the gate is for the card's agency.
+    fn let_in(agency_code: Option<&str>, gate: &str) -> Result<(), Stop> {
+        let code = agency_code.ok_or((Outcome::CheckFurther, Reason::AgencyUnknown))?;
+        require(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)
     }
 
     /// The trusted key that signed the card.
     fn signed_by<'a>(&mut self, card: &'a QrCredential, context: &Context<'a>) -> Result<&'a TrustedKey, Stop> {
         let trust = context.trust.ok_or((Outcome::CheckFurther, Reason::NoTrustList))?;
+        let dated_ahead = trust.issued_at > context.now.saturating_add(ISSUER_SKEW_SECONDS);
+        require(!dated_ahead, Outcome::CheckFurther, Reason::ClockBehind)?;
         match trust.band(context.now) {
             Band::Fresh => {}
             Band::Aging => self.notices.push(Reason::TrustListAging),
@@ -180,6 +241,32 @@ impl Findings {
     }
 }
 
+/// Why an SD-JWT card is turned away, in the checkpoint's words.
+fn refused(error: CardError, now: UnixSeconds) -> Reason {
+    match error {
+        CardError::Malformed | CardError::DigestAlgorithm | CardError::Disclosure => Reason::Damaged,
+        CardError::Issuer(JwsError::BadSignature) | CardError::Chain(ChainError::BadSignature) => Reason::BadSignature,
+        CardError::Issuer(_) => Reason::Damaged,
+        CardError::Chain(_) => Reason::UnknownKey,
+        CardError::OtherType => Reason::OtherType,
+        CardError::NotYetValid => Reason::NotYetValid,
+        CardError::Expired => Reason::Expired,
+        CardError::NoBinding => Reason::ProofMissing,
+        CardError::NoHolderKey | CardError::Binding(_) => Reason::ProofWrong,
+        CardError::OtherRequest => Reason::ProofForAnother,
+        CardError::Stale { made_at } if made_at > now => Reason::ProofFromFuture {
+            difference_seconds: made_at.saturating_sub(now),
+            proof_time: made_at,
+            checkpoint_time: now,
+        },
+        CardError::Stale { made_at } => Reason::ProofStale {
+            difference_seconds: now.saturating_sub(made_at),
+            proof_time: made_at,
+            checkpoint_time: now,
+        },
+    }
+}
+
 fn not_ours(why: NotOurs) -> Stop {
     let foreign = match why {
         NotOurs::Damaged => return (Outcome::NotValid, Reason::Damaged),
@@ -198,23 +285,24 @@ fn not_ours(why: NotOurs) -> Stop {
 
 /// Whether the key may have signed this very card.
 fn within_bounds(key: &TrustedKey, claims: &QrClaims) -> Result<(), Stop> {
-    let unless = |holds, reason| unless(holds, Outcome::NotValid, reason);
-    unless(key.issuer == claims.issuer, Reason::IssuerMismatch)?;
-    unless(key.may_sign_at(claims.issued_at), Reason::KeyNotValidThen)?;
-    unless(key.may_speak_for(claims.identity.agency_code.as_deref()), Reason::AgencyNotAllowed)?;
+    let valid_only_if = |holds, reason| require(holds, Outcome::NotValid, reason);
+    valid_only_if(key.issuer == claims.issuer, Reason::IssuerMismatch)?;
+    valid_only_if(key.may_sign_at(claims.issued_at), Reason::KeyNotValidThen)?;
+    valid_only_if(key.may_speak_for(claims.identity.agency_code.as_deref()), Reason::AgencyNotAllowed)?;
     let named = claims.status.as_ref().is_none_or(|status| key.may_name(&status.uri));
-    unless(named, Reason::StatusListNotAllowed)
+    valid_only_if(named, Reason::StatusListNotAllowed)
 }
 
 fn in_its_time(claims: &QrClaims, now: UnixSeconds) -> Result<(), Stop> {
-    let unless = |holds, reason| unless(holds, Outcome::NotValid, reason);
+    let valid_only_if = |holds, reason| require(holds, Outcome::NotValid, reason);
     let latest = now.saturating_add(ISSUER_SKEW_SECONDS);
-    unless(claims.issued_at <= latest, Reason::IssuedInFuture)?;
-    unless(claims.not_before <= latest, Reason::NotYetValid)?;
-    unless(now < claims.expires_at, Reason::Expired)
+    // A trusted issuer does not date cards ahead: the doubt is about our clock.
+    require(claims.issued_at <= latest, Outcome::CheckFurther, Reason::IssuedInFuture)?;
+    valid_only_if(claims.not_before <= latest, Reason::NotYetValid)?;
+    valid_only_if(now < claims.expires_at, Reason::Expired)
 }
 
-fn unless(holds: bool, outcome: Outcome, reason: Reason) -> Result<(), Stop> {
+fn require(holds: bool, outcome: Outcome, reason: Reason) -> Result<(), Stop> {
     if holds { Ok(()) } else { Err((outcome, reason)) }
 }
 
@@ -235,4 +323,93 @@ fn disclosed(claims: &QrClaims) -> JsonMap<String, Json> {
         ("portrait_webp", identity.photo.as_ref().map(|photo| STANDARD.encode(photo.as_bytes()).into())),
     ];
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::cose::{self, Sign1};
+    use crate::credential::cwt::{self, Identity};
+    use crate::credential::test_key::TestKey;
+    use crate::credential::{Signer, cbor};
+    use proptest::prelude::*;
+
+    const NOW: UnixSeconds = 10_000;
+
+    struct InForce;
+
+    impl StatusSource for InForce {
+        fn status(&self, _: &StatusReference) -> StatusAnswer {
+            StatusAnswer::Known { value: 0, as_of: NOW, band: Band::Fresh }
+        }
+    }
+
+    fn trust() -> TrustList {
+        let key = TestKey::new(1).public_key().clone();
+        let key = TrustedKey {
+            key_id: cose::key_id(&key).to_vec(),
+            key,
+            issuer: "i".into(),
+            valid_from: 0,
+            valid_until: 2 * NOW,
+            purposes: vec![Purpose::Issuer],
+            agencies: vec![String::new()],
+            status_lists: vec!["https://s/".into()],
+        };
+        TrustList { version: 1, issued_at: 0, expires_at: 2 * NOW, keys: vec![key] }
+    }
+
+    fn live_card() -> Vec<u8> {
+        let claims = QrClaims {
+            issuer: "i".into(),
+            issued_at: NOW - 100,
+            not_before: NOW - 100,
+            expires_at: NOW + 100,
+            confirmation: Some(TestKey::new(2).public_key().clone()),
+            status: Some(StatusReference { index: 1, uri: "https://s/1".into() }),
+            identity: Identity { handle: "H".into(), full_name: "N".into(), ..Identity::default() },
+        };
+        let mut message = Sign1::parse(&cwt::seal(&claims, &TestKey::new(1)).unwrap(), cwt::MAX_BYTES).unwrap();
+        qr::countersign(&mut message, &TestKey::new(2), NOW, None).unwrap();
+        message.encode()
+    }
+
+    fn outcome(text: &str) -> Outcome {
+        let trust = trust();
+        let context = Context { now: NOW, trust: Some(&trust), status: &InForce, challenge: None, gate: None };
+        verify_qr(text, &context).outcome
+    }
+
+    #[test]
+    fn a_live_card_is_valid() {
+        assert_eq!(outcome(&qr::encode(&live_card())), Outcome::ValidLive);
+    }
+
+    #[test]
+    fn no_claims_before_the_signature() {
+        let context = Context { now: NOW, trust: None, status: &InForce, challenge: None, gate: None };
+        let verdict = verify_qr(&qr::encode(&live_card()), &context);
+        assert_eq!((verdict.outcome, verdict.claims), (Outcome::CheckFurther, None));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_changed_it_is_never_valid(at in 0_usize..4096, bit in 0_u32..8) {
+            let mut card = live_card();
+            let at = at % card.len();
+            card[at] ^= 1 << bit;
+            // What may differ is what nobody signs and nobody reads: the empty unprotected header of the proof.
+            if let Ok(read) = Sign1::parse(&card, cwt::MAX_BYTES) {
+                prop_assume!(cbor::decode(&read.encode(), cwt::MAX_BYTES) != cbor::decode(&live_card(), cwt::MAX_BYTES));
+            }
+            prop_assert!(!matches!(outcome(&qr::encode(&card)), Outcome::ValidLive | Outcome::ValidCopy));
+        }
+
+        #[test]
+        fn arbitrary_texts_are_never_valid(text in any::<String>(), alphanumeric in "NCF[0-9A-Z $%*+./:-]{0,200}") {
+            for text in [text, alphanumeric] {
+                prop_assert!(matches!(outcome(&text), Outcome::OtherCode | Outcome::NotValid));
+            }
+        }
+    }
 }

@@ -108,9 +108,10 @@ pub fn public_key(der: &[u8]) -> Result<PublicKey, ChainError> {
     key_of(&parse(der)?)
 }
 
-/// The instant from which a certificate is no longer valid: for our own files.
-pub fn not_after(der: &[u8]) -> Result<UnixSeconds, ChainError> {
-    Ok(parse(der)?.validity().not_after.timestamp())
+/// First and last instant of a certificate: for our own files.
+pub fn validity(der: &[u8]) -> Result<(UnixSeconds, UnixSeconds), ChainError> {
+    let certificate = parse(der)?;
+    Ok((certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp()))
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, ChainError> {

@@ -10,10 +10,8 @@ use futures_util::stream;
 use time::{Date, OffsetDateTime, UtcOffset};
 
 use crate::clock::{Clock, UnixSeconds};
-use crate::error::{Fault, Result};
-use crate::model::card::CardFacts;
-use crate::model::id::{Handle, PersonalNumber};
-use crate::model::person::{MatchOutcome, VerifiedRecord, compare, question};
+use crate::error::Result;
+use crate::model::person::{MatchOutcome, compare, question};
 use crate::remote::population::PopulationRegistry;
 use crate::store::{Confirmed, Store, StoredRecord};
 
@@ -48,17 +46,6 @@ pub struct MatchSummary {
     pub incomplete: u64,
     /// Records that moved on to another version while the question was under way.
     pub overtaken: u64,
-}
-
-/// The facts of one verified record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedFacts {
-    /// The record.
-    pub record: Handle,
-    /// Its version.
-    pub version: i64,
-    /// What a card will say.
-    pub facts: CardFacts,
 }
 
 /// Asks the population database about every record that it was not asked about yet. `progress` is called after every
@@ -126,24 +113,6 @@ async fn ask(
 pub async fn confirm(store: &Store, clock: &Clock, unit: &str, which: Confirmed, officer: &str) -> Result<u64> {
     let now = clock.now();
     store.confirm_records(unit, which, officer, now, now).await
-}
-
-/// The person's records that a card can be made of, with what it would say.
-pub async fn verified_records(
-    store: &Store,
-    clock: &Clock,
-    person: &PersonalNumber,
-) -> Result<Vec<VerifiedFacts>, Fault> {
-    let mut verified = Vec::new();
-    for StoredRecord { handle, version, record, standing } in store.records_of(person).await? {
-        let Ok(checked) = VerifiedRecord::new(record, &standing) else { continue };
-        let codes =
-            ["managing_unit_code", "using_unit_code"].map(|field| checked.record().text(field).unwrap_or_default());
-        let units = store.units_named(day_in_vietnam(clock.now()), &codes).await?;
-        let facts = checked.card_facts(&units, &store.code_book().await?);
-        verified.push(VerifiedFacts { record: handle, version, facts });
-    }
-    Ok(verified)
 }
 
 /// The calendar day in Vietnam (UTC+7, no summer time).

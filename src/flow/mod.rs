@@ -1,4 +1,110 @@
 //! The stories. Each file is one: it knows the order read → decide → store → sign, and nothing of HTTP or SQL.
 
+mod access;
 pub mod enroll;
 pub mod import;
+mod issue;
+mod offer;
+mod publish;
+mod revoke;
+mod show;
+mod verify;
+
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::chance::Chance;
+use crate::clock::{Clock, UnixSeconds};
+use crate::config::Config;
+use crate::credential::nonce::Nonces;
+use crate::keyring::Keyring;
+use crate::model::code_list::CodeBook;
+use crate::store::Store;
+
+pub use access::Caller;
+pub use issue::IssuedCredentials;
+pub use offer::{MadeOffer, OfferRequest};
+pub use publish::{PublishedStatusList, StatusFormat};
+pub use show::{Badge, BadgeFormat};
+pub use verify::{Bundle, VerifyRequest, verify_offline};
+
+/// All that the stories need. One per process; cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+/// The parts of a [`Service`].
+pub struct Parts {
+    /// Settings.
+    pub config: Config,
+    /// Time.
+    pub clock: Clock,
+    /// Chance.
+    pub chance: Chance,
+    store: Store,
+    keys: Keyring,
+    nonces: Nonces,
+    templates: issue::Templates,
+    positions: publish::Positions,
+    published: publish::Published,
+    labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
+}
+
+impl std::ops::Deref for Service {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Service {
+    /// Puts the parts together. Nothing is read or written yet.
+    pub fn new(config: Config, clock: Clock, chance: Chance, store: Store, keys: Keyring) -> Self {
+        Self(Arc::new(Parts {
+            nonces: Nonces::new(&keys.secret),
+            templates: issue::Templates::new(&config, &keys),
+            positions: publish::Positions::default(),
+            published: publish::Published::default(),
+            labels: Mutex::default(),
+            config,
+            clock,
+            chance,
+            store,
+            keys,
+        }))
+    }
+
+    /// The store, for the command line and for tests of the whole.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The root certificate as PEM: what verifiers pin.
+    pub fn anchor_pem(&self) -> &str {
+        &self.keys.anchor_pem
+    }
+
+    /// A random name of 128 bits in base64url.
+    fn random_name(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.chance.bytes::<16>())
+    }
+
+    /// A random token of 256 bits, and the hash under which it is kept.
+    fn random_token(&self) -> (String, String) {
+        let token = URL_SAFE_NO_PAD.encode(self.chance.bytes::<32>());
+        let hash = hash(&[token.as_bytes()]);
+        (token, hash)
+    }
+}
+
+/// SHA-256 of the parts, each preceded by its length, in base64url.
+fn hash(parts: &[&[u8]]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    URL_SAFE_NO_PAD.encode(digest.finalize())
+}

@@ -1,1 +1,97 @@
-//! (in the making)
+//! The routes, on one screen, grouped by who calls. A handler extracts, calls one story and wraps its answer.
+
+mod answer;
+mod api;
+mod extract;
+mod observe;
+mod openapi;
+mod pages;
+mod public;
+mod wallet;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::flow::Service;
+pub use observe::start_metrics;
+pub use openapi::document as openapi_document;
+
+/// The whole server as one router.
+pub fn router(service: Service) -> Router {
+    let limits = &service.config.limits;
+    let (body_bytes, request_seconds) = (limits.body_bytes, limits.request_seconds);
+
+    // Wallets: OpenID4VCI 1.0.
+    let wallet = Router::new()
+        .route("/offers/{id}", get(wallet::offer))
+        .route("/token", post(wallet::token))
+        .route("/nonce", post(wallet::nonce))
+        .route("/credential", post(wallet::credential))
+        .route("/notification", post(wallet::notification));
+
+    // Programs of VNeID and of the units.
+    let api = Router::new()
+        .route("/api/v1/offers", post(api::make_offer))
+        .route("/api/v1/cards/search", post(api::search_cards))
+        .route("/api/v1/cards/lock", post(api::lock_cards))
+        .route("/api/v1/cards/unlock", post(api::unlock_cards))
+        .route("/api/v1/cards/withdraw", post(api::withdraw_cards))
+        .route("/api/v1/cards/{handle}", get(api::card))
+        .route("/api/v1/cards/{handle}/lock", post(api::lock_card))
+        .route("/api/v1/cards/{handle}/unlock", post(api::unlock_card))
+        .route("/api/v1/cards/{handle}/withdraw", post(api::withdraw_card))
+        .route("/api/v1/cards/{handle}/replace", post(api::replace_card))
+        .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
+        .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png));
+
+    // Everybody: what is needed to find, understand and verify a card. Readable from any web page.
+    let everybody = Router::new()
+        .route("/.well-known/openid-credential-issuer", get(public::issuer_metadata))
+        .route("/.well-known/oauth-authorization-server", get(public::server_metadata))
+        .route("/.well-known/jwks.json", get(public::jwks))
+        .route("/types/official-card/1", get(public::type_metadata))
+        .route("/s", get(public::status_lists))
+        .route("/s/{list}", get(public::status_list))
+        .route("/trust-list", get(public::trust_list))
+        .route("/trust-anchor.pem", get(public::trust_anchor))
+        .route("/api/v1/bundle", get(public::bundle))
+        .route("/api/v1/verify", post(api::verify))
+        .layer(CorsLayer::permissive());
+
+    // People and operators.
+    let pages = Router::new()
+        .route("/", get(pages::start))
+        .route("/docs", get(pages::docs))
+        .route("/openapi.json", get(openapi::serve))
+        .route("/health", get(observe::health))
+        .route("/ready", get(observe::ready))
+        .route("/metrics", get(observe::metrics));
+
+    let app = wallet.merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
+    let app = under_path(app, &service.config.public_url);
+    app.method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(DefaultBodyLimit::max(body_bytes))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
+        .layer(CatchPanicLayer::custom(answer::panicked))
+        .layer(axum::middleware::from_fn(observe::observe))
+        .with_state(service)
+}
+
+/// Serves the app under the path of the public URL. Well-known documents stand between host and path (RFC 8414
+/// section 3.1, OpenID4VCI section 12.2.2).
+fn under_path(app: Router<Service>, public_url: &str) -> Router<Service> {
+    let after_scheme = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
+    let Some((_, path)) = after_scheme.split_once('/') else { return app };
+    Router::new()
+        .route(&format!("/.well-known/openid-credential-issuer/{path}"), get(public::issuer_metadata))
+        .route(&format!("/.well-known/oauth-authorization-server/{path}"), get(public::server_metadata))
+        .nest(&format!("/{path}"), app)
+        .fallback(answer::not_found)
+}

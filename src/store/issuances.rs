@@ -72,6 +72,12 @@ impl Store {
         self.write(issuance).await
     }
 
+    /// The credentials that were issued for a nonce, while their card is in force.
+    pub async fn issued_for(&self, nonce: &str) -> Result<Vec<CredentialRow>, Fault> {
+        let mut connection = self.readers().acquire().await.map_err(failed("reading an issuance"))?;
+        issued_for(&mut connection, nonce).await
+    }
+
     /// Notes the wallet's notification about an issuance made with this token; repeats succeed (OpenID4VCI 11.2).
     pub async fn note_event(
         &self,
@@ -184,29 +190,33 @@ impl Issuance {
             return Ok(Recorded::NonceUsed);
         }
         let id: String = row.try_get("id").map_err(&doing)?;
-        let rows = sqlx::query(
-            "SELECT credentials.holder, credentials.list_id, credentials.list_index, credentials.issued_at, \
-             credentials.expires_at FROM credentials JOIN cards ON cards.handle = credentials.card \
-             WHERE credentials.issuance = $1 AND cards.state = 'active' ORDER BY credentials.id",
-        )
-        .bind(&id)
-        .fetch_all(transaction)
-        .await
-        .map_err(&doing)?;
-        if rows.is_empty() {
-            return Ok(Recorded::CardNotInForce);
-        }
-        let read = |row: &sqlx::any::AnyRow| -> Result<CredentialRow, sqlx::Error> {
-            Ok(CredentialRow {
-                holder: row.try_get(0)?,
-                list: row.try_get(1)?,
-                index: row.try_get::<i64, _>(2)?.cast_unsigned(),
-                issued_at: row.try_get(3)?,
-                expires_at: row.try_get(4)?,
-            })
-        };
-        Ok(Recorded::Again(id, rows.iter().map(read).collect::<Result<_, _>>().map_err(&doing)?))
+        let rows = issued_for(transaction, &self.nonce).await?;
+        Ok(if rows.is_empty() { Recorded::CardNotInForce } else { Recorded::Again(id, rows) })
     }
+}
+
+async fn issued_for(connection: &mut AnyConnection, nonce: &str) -> Result<Vec<CredentialRow>, Fault> {
+    let doing = failed("reading an issuance");
+    let rows = sqlx::query(
+        "SELECT credentials.holder, credentials.list_id, credentials.list_index, credentials.issued_at, \
+         credentials.expires_at FROM issuances JOIN credentials ON credentials.issuance = issuances.id \
+         JOIN cards ON cards.handle = credentials.card \
+         WHERE issuances.nonce = $1 AND cards.state = 'active' ORDER BY credentials.id",
+    )
+    .bind(nonce)
+    .fetch_all(connection)
+    .await
+    .map_err(&doing)?;
+    let read = |row: &sqlx::any::AnyRow| -> Result<CredentialRow, sqlx::Error> {
+        Ok(CredentialRow {
+            holder: row.try_get(0)?,
+            list: row.try_get(1)?,
+            index: row.try_get::<i64, _>(2)?.cast_unsigned(),
+            issued_at: row.try_get(3)?,
+            expires_at: row.try_get(4)?,
+        })
+    };
+    rows.iter().map(read).collect::<Result<_, _>>().map_err(&doing)
 }
 
 struct NoteEvent {

@@ -217,6 +217,28 @@ impl Store {
         self.write(Confirm { unit: unit.to_owned(), which, officer: officer.to_owned(), seen_at, at }).await
     }
 
+    /// The units that have records: all of which an officer could confirm.
+    pub async fn units_with_records(&self) -> Result<Vec<String>, Fault> {
+        let doing = "reading the units of records";
+        let rows = sqlx::query("SELECT DISTINCT unit FROM records ORDER BY unit").fetch_all(self.readers()).await;
+        rows.map_err(failed(doing))?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed(doing))
+    }
+
+    /// People, at most `limit`, with a record that is matched and confirmed.
+    pub async fn matched_people(&self, limit: i64) -> Result<Vec<PersonalNumber>, Fault> {
+        let doing = "reading matched people";
+        let rows = sqlx::query(
+            "SELECT person FROM records WHERE population = 'matched' AND confirmed_at IS NOT NULL \
+             AND person IS NOT NULL ORDER BY person LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await
+        .map_err(failed(doing))?;
+        let numbers = rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<Vec<_>, _>>();
+        Ok(numbers.map_err(failed(doing))?.iter().filter_map(|number| PersonalNumber::parse(number)).collect())
+    }
+
     async fn select(
         &self,
         condition: &str,

@@ -13,7 +13,7 @@ pub struct StatusList {
     pub id: i64,
     /// How many entries it has.
     pub size: u64,
-    /// The key of the permutation from positions to indices, 64 hex digits.
+    /// The key of the permutation from positions to indices, in base64.
     pub secret: String,
     /// Grows with every change of an entry.
     pub version: i64,

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 use super::{ALWAYS_PLAIN, KEY_BINDING_TYPE, TYPE, digest};
 use crate::clock::UnixSeconds;
 use crate::credential::jws::{Jws, JwsError};
+use crate::credential::status_list::StatusReference;
 use crate::credential::x509::{Anchors, ChainError};
 use crate::credential::{PublicKey, json};
 
@@ -40,9 +41,12 @@ pub enum CardError {
     /// A disclosure is malformed, repeated, unreferenced, or names what may not be disclosed that way.
     #[error("a disclosure does not belong to the credential")]
     Disclosure,
-    /// Before `nbf` or after `exp`, or `exp` is missing.
-    #[error("the credential is outside its validity")]
-    NotValidNow,
+    /// Before `nbf` or `iat`.
+    #[error("the credential is not valid yet")]
+    NotYetValid,
+    /// After `exp`, or `exp` is missing.
+    #[error("the credential has expired")]
+    Expired,
     /// The credential is of another type.
     #[error("the credential is of another type")]
     OtherType,
@@ -60,7 +64,10 @@ pub enum CardError {
     OtherRequest,
     /// The proof is too old or from the future.
     #[error("the holder's proof is not fresh")]
-    Stale,
+    Stale {
+        /// When it says it was made; 0 when it does not say.
+        made_at: UnixSeconds,
+    },
 }
 
 /// A presentation, taken apart but not yet trusted.
@@ -80,8 +87,8 @@ pub struct VerifiedCard<'a> {
     pub claims: Map<String, Value>,
     /// The holder's key.
     pub holder: PublicKey,
-    /// Status list address and index.
-    pub status: Option<(String, u64)>,
+    /// Where its status stands.
+    pub status: Option<StatusReference>,
     key_binding: Option<&'a str>,
     bound: &'a str,
 }
@@ -107,6 +114,12 @@ impl<'a> Presentation<'a> {
         })
     }
 
+    /// Where the status stands according to the payload, before anything is proved.
+    pub fn claimed_status(&self) -> Option<StatusReference> {
+        let jws = Jws::parse(self.issuer_jwt, TYPE).ok()?;
+        StatusReference::from_json(jws.claimed("status")?)
+    }
+
     /// Proves issuer, disclosures, type and validity.
     pub fn verify(self, anchors: &Anchors, vct: &str, now: UnixSeconds) -> Result<VerifiedCard<'a>, CardError> {
         let jws = Jws::parse(self.issuer_jwt, TYPE).map_err(CardError::Issuer)?;
@@ -123,18 +136,21 @@ impl<'a> Presentation<'a> {
             return Err(CardError::Disclosure);
         }
 
-        let instant = |name: &str| claims.get(name).map(|value| value.as_i64().ok_or(CardError::NotValidNow));
-        let expires_at = instant("exp").ok_or(CardError::NotValidNow)??;
-        let starts_at = instant("nbf").or_else(|| instant("iat")).transpose()?.unwrap_or(now);
-        if now >= expires_at + CLOCK_SKEW_SECONDS || now + CLOCK_SKEW_SECONDS < starts_at {
-            return Err(CardError::NotValidNow);
+        let instant = |name: &str| claims.get(name).map(|value| value.as_i64().ok_or(CardError::Malformed)).transpose();
+        let starts_at = instant("nbf")?.into_iter().chain(instant("iat")?).max().unwrap_or(now);
+        if now.saturating_add(CLOCK_SKEW_SECONDS) < starts_at {
+            return Err(CardError::NotYetValid);
+        }
+        if now >= instant("exp")?.ok_or(CardError::Expired)?.saturating_add(CLOCK_SKEW_SECONDS) {
+            return Err(CardError::Expired);
         }
         if claims.get("vct").and_then(Value::as_str) != Some(vct) {
             return Err(CardError::OtherType);
         }
         let holder = claims.get("cnf").and_then(|cnf| cnf.get("jwk")).ok_or(CardError::NoHolderKey)?;
         let holder = PublicKey::from_jwk(holder).map_err(|_| CardError::NoHolderKey)?;
-        let status = claims.get("status").map(reference).transpose()?;
+        let status = claims.get("status").map(|status| StatusReference::from_json(status).ok_or(CardError::Malformed));
+        let status = status.transpose()?;
         claims.remove("cnf");
         claims.remove("status");
         Ok(VerifiedCard { claims, holder, status, key_binding: self.key_binding, bound: self.bound })
@@ -143,8 +159,8 @@ impl<'a> Presentation<'a> {
 
 impl VerifiedCard<'_> {
     /// Proves that the holder of the key made this presentation for `audience` and `nonce`, just now. A card always
-    /// names a holder key, so a presentation without proof is never accepted.
-    pub fn check_binding(&self, audience: &str, nonce: &str, now: UnixSeconds) -> Result<(), CardError> {
+    /// names a holder key, so a presentation without proof is never accepted. Returns when the proof was made.
+    pub fn check_binding(&self, audience: &str, nonce: &str, now: UnixSeconds) -> Result<UnixSeconds, CardError> {
         let jws = Jws::parse(self.key_binding.ok_or(CardError::NoBinding)?, KEY_BINDING_TYPE)
             .map_err(CardError::Binding)?;
         let payload = jws.verify(&self.holder).map_err(CardError::Binding)?;
@@ -153,20 +169,16 @@ impl VerifiedCard<'_> {
         if !bool::from(same("aud", audience) & same("nonce", nonce) & same("sd_hash", &digest(self.bound))) {
             return Err(CardError::OtherRequest);
         }
-        let made_at = payload.get("iat").and_then(Value::as_i64).ok_or(CardError::Stale)?;
-        let expired = payload.get("exp").and_then(Value::as_i64).is_some_and(|exp| now > exp + CLOCK_SKEW_SECONDS);
-        if expired || made_at > now + CLOCK_SKEW_SECONDS || made_at < now - MAX_BINDING_AGE_SECONDS {
-            return Err(CardError::Stale);
+        let made_at = payload.get("iat").and_then(Value::as_i64).unwrap_or_default();
+        let end = payload.get("exp").and_then(Value::as_i64).unwrap_or(UnixSeconds::MAX);
+        let oldest = now.saturating_sub(MAX_BINDING_AGE_SECONDS);
+        let newest = now.saturating_add(CLOCK_SKEW_SECONDS).min(end.saturating_add(CLOCK_SKEW_SECONDS));
+        if (oldest..=newest).contains(&made_at) && now <= end.saturating_add(CLOCK_SKEW_SECONDS) {
+            Ok(made_at)
+        } else {
+            Err(CardError::Stale { made_at })
         }
-        Ok(())
     }
-}
-
-fn reference(status: &Value) -> Result<(String, u64), CardError> {
-    let list = status.get("status_list").ok_or(CardError::Malformed)?;
-    let uri = list.get("uri").and_then(Value::as_str).ok_or(CardError::Malformed)?;
-    let index = list.get("idx").and_then(Value::as_u64).ok_or(CardError::Malformed)?;
-    Ok((uri.to_owned(), index))
 }
 
 /// The disclosures that no digest has referred to yet, by digest.

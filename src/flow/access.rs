@@ -1,0 +1,139 @@
+//! Who calls: programs of `/api/v1`, authenticated by OAuth 2.0 client credentials with `private_key_jwt` (RFC 7523).
+
+use serde_json::Value;
+
+use super::{Service, hash};
+use crate::clock::UnixSeconds;
+use crate::config::Client;
+use crate::credential::PublicKey;
+use crate::credential::jws::Jws;
+use crate::error::{Fault, Refusal, Result};
+use crate::protocol::oauth::{self, SCOPES};
+
+/// How far a client's clock may be ahead, and how far its assertion's end.
+const MAX_AHEAD_SECONDS: i64 = 60;
+const MAX_ASSERTION_SECONDS: i64 = 600;
+
+/// A program that was authenticated, or an operator at the terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its name, the actor of audit lines.
+    pub name: String,
+    scopes: Vec<String>,
+    units: Option<Vec<String>>,
+}
+
+impl Caller {
+    /// An operator at the terminal of the server: everything, under this name.
+    pub fn operator(name: impl Into<String>) -> Self {
+        Self { name: name.into(), scopes: SCOPES.map(str::to_owned).to_vec(), units: None }
+    }
+
+    /// Refuses a caller without the scope.
+    pub fn needs(&self, scope: &'static str) -> Result<(), Refusal> {
+        if self.scopes.iter().any(|own| own == scope) { Ok(()) } else { Err(Refusal::MissingScope(scope)) }
+    }
+
+    /// Refuses a caller that may not act for the unit: one of its own units, or below one.
+    pub fn may_touch(&self, unit: &str) -> Result<(), Refusal> {
+        if self.sees(unit) { Ok(()) } else { Err(Refusal::ForeignUnit) }
+    }
+
+    /// Whether the caller may see things of the unit.
+    pub fn sees(&self, unit: &str) -> bool {
+        self.units.as_ref().is_none_or(|own| {
+            own.iter().any(|own| unit.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+        })
+    }
+}
+
+impl Service {
+    /// The caller that a token of `/api/v1` stands for.
+    pub async fn caller(&self, token: &str) -> Result<Caller> {
+        let found = self.store.api_token(&hash(&[token.as_bytes()]), self.clock.now()).await?;
+        let (name, scopes) = found.ok_or(Refusal::Unauthenticated)?;
+        // A client that was taken out of the configuration, or out of a scope, loses it at once.
+        let client = self.config.client(&name).ok_or(Refusal::Unauthenticated)?;
+        let scopes = scopes.split(' ').filter(|scope| client.scopes.iter().any(|own| own == scope));
+        Ok(Caller { name, scopes: scopes.map(str::to_owned).collect(), units: client.units.clone() })
+    }
+
+    /// The token endpoint for client credentials. Returns the token response.
+    pub async fn client_token(
+        &self,
+        client_id: Option<&str>,
+        assertion: &str,
+        scopes: &[String],
+    ) -> Result<Value> {
+        let now = self.clock.now();
+        let invalid = Refusal::InvalidClient;
+        let jws = Jws::parse_any_type(assertion).map_err(|_| invalid("client_assertion is not a signed JWT"))?;
+        let name = jws.claimed("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if client_id.is_some_and(|client_id| client_id != name) {
+            return Err(invalid("client_id is not the subject of the assertion").into());
+        }
+        let client = self.config.client(&name).ok_or(invalid("the client is not registered"))?;
+        let payload = jws
+            .verify_by_one(&keys_of(client).unwrap_or_default())
+            .map_err(|_| invalid("no registered key of the client signed the assertion"))?;
+        let text = |member: &str| payload.get(member).and_then(Value::as_str);
+        let number = |member: &str| payload.get(member).and_then(Value::as_i64);
+        if text("iss") != Some(&name) {
+            return Err(invalid("iss of the assertion is not the client").into());
+        }
+        // RFC 7523bis: the audience is the issuer identifier alone; anything else could have been meant for others.
+        if text("aud") != Some(&self.config.public_url) {
+            return Err(invalid("aud of the assertion must be the issuer identifier, as a single string").into());
+        }
+        let expires_at = number("exp").ok_or(invalid("exp of the assertion is missing"))?;
+        let too_early = |member| number(member).is_some_and(|at| at > now + MAX_AHEAD_SECONDS);
+        if expires_at <= now || expires_at > now + MAX_ASSERTION_SECONDS || too_early("nbf") || too_early("iat") {
+            return Err(invalid("the assertion is expired, too early or lives longer than 10 minutes").into());
+        }
+        let jti = text("jti").filter(|jti| !jti.is_empty() && jti.len() <= 256);
+        let jti = jti.ok_or(invalid("jti of the assertion is missing or too long"))?;
+        if !self.store.use_assertion(hash(&[name.as_bytes(), jti.as_bytes()]), expires_at, now).await? {
+            return Err(invalid("the assertion was used before").into());
+        }
+        let (token, scope) = self.give_token(client, scopes, self.config.limits.api_token_ttl_seconds).await?;
+        Ok(oauth::token_response(&token, self.config.limits.api_token_ttl_seconds, Some(&scope)))
+    }
+
+    /// A token for a registered client, made by an operator: for curl.
+    pub async fn mint_token(&self, client: &str, ttl_seconds: i64) -> Result<String> {
+        let client = self.config.client(client).ok_or(Refusal::NotFound("client"))?;
+        Ok(self.give_token(client, &[], ttl_seconds).await?.0)
+    }
+
+    async fn give_token(&self, client: &Client, asked: &[String], ttl_seconds: i64) -> Result<(String, String)> {
+        if asked.iter().any(|scope| !client.scopes.contains(scope)) {
+            return Err(Refusal::InvalidScope.into());
+        }
+        let scope = if asked.is_empty() { client.scopes.join(" ") } else { asked.join(" ") };
+        let (token, hash) = self.random_token();
+        let now: UnixSeconds = self.clock.now();
+        self.store.keep_api_token(hash, client.name.clone(), scope.clone(), now + ttl_seconds, now).await?;
+        Ok((token, scope))
+    }
+
+    /// Checks that every configured client can be used: known scopes, readable keys.
+    pub fn check_clients(&self) -> Result<(), Fault> {
+        let wrong = |client: &Client, what: &str| {
+            Fault::new("checking the configuration", format!("client {}: {what}", client.name))
+        };
+        for client in &self.config.clients {
+            if let Some(unknown) = client.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+                return Err(wrong(client, &format!("unknown scope {unknown}")));
+            }
+            if client.jwks.is_some() && keys_of(client).is_none() {
+                return Err(wrong(client, "jwks is not a JWK Set of public P-256 or Ed25519 keys"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn keys_of(client: &Client) -> Option<Vec<PublicKey>> {
+    let keys = client.jwks.as_ref()?.get("keys")?.as_array()?;
+    keys.iter().map(|key| PublicKey::from_jwk(key).ok()).collect()
+}

@@ -1,0 +1,195 @@
+//! Offers: the VNeID backend asks for one, the wallet fetches it by reference.
+//!
+//! The pre-authorized code and the transaction code are derived from the offer's name under the deployment's secret:
+//! nothing secret is stored, and the same request gives the same answer.
+
+use std::sync::{Arc, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+
+use super::enroll::day_in_vietnam;
+use super::{Caller, Service, hash};
+use crate::clock::UnixSeconds;
+use crate::credential::nonce;
+use crate::error::{Refusal, Result};
+use crate::model::code_list::CodeBook;
+use crate::model::id::{Handle, PersonalNumber};
+use crate::model::person::VerifiedRecord;
+use crate::protocol::oid4vci::{self, Configuration, TX_CODE_LENGTH};
+use crate::store::{NewCard, NewOffer, Offer};
+
+const DAY_SECONDS: i64 = 86400;
+/// How long labels that an operator loads may take to show.
+const LABELS_SECONDS: i64 = 30;
+
+/// A request for an offer.
+#[derive(Clone, Debug)]
+pub struct OfferRequest {
+    /// Whose card.
+    pub person: PersonalNumber,
+    /// The identity assurance level at which VNeID knows the person.
+    pub assurance_level: u8,
+    /// What to offer; empty means every configuration.
+    pub configurations: Vec<Configuration>,
+    /// The unit, where the person has verified records in several.
+    pub unit: Option<String>,
+    /// Repeating it repeats the answer.
+    pub idempotency_key: Option<String>,
+}
+
+/// An offer that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeOffer {
+    /// The card that it is for.
+    pub card: Handle,
+    /// Where the wallet fetches it.
+    pub uri: String,
+    /// The link that opens a wallet.
+    pub link: String,
+    /// To be told to the person on another channel.
+    pub tx_code: String,
+    /// When it expires.
+    pub expires_at: UnixSeconds,
+}
+
+impl Service {
+    /// Makes an offer for the card of a person whose record is verified.
+    pub async fn make_offer(&self, caller: &Caller, request: OfferRequest) -> Result<MadeOffer> {
+        caller.needs("offers:create")?;
+        if request.assurance_level < 2 {
+            return Err(Refusal::AssuranceTooLow.into());
+        }
+        let configurations = match request.configurations.as_slice() {
+            [] => &Configuration::ALL[..],
+            some => some,
+        };
+        let configurations: Vec<_> = configurations.iter().map(|configuration| configuration.id()).collect();
+        let configurations = configurations.join(" ");
+        let card = self.card_of(caller, &request.person, request.unit.as_deref()).await?;
+        let request_hash = hash(&[
+            request.person.expose().as_bytes(),
+            request.unit.as_deref().unwrap_or_default().as_bytes(),
+            configurations.as_bytes(),
+        ]);
+        let offer = NewOffer {
+            id: self.random_name(),
+            client: caller.name.clone(),
+            idempotency_key: request.idempotency_key,
+            request_hash,
+            configurations,
+            expires_at: card.created_at + self.config.limits.offer_ttl_seconds,
+            card,
+        };
+        let offer = self.store.make_offer(offer).await?;
+        Ok(self.made(&offer))
+    }
+
+    /// A person whose card could be offered, for a demonstration.
+    pub async fn somebody_verified(&self, caller: &Caller) -> Result<Option<PersonalNumber>> {
+        for person in self.store.matched_people(100).await? {
+            if self.card_of(caller, &person, None).await.is_ok() {
+                return Ok(Some(person));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The offer that a wallet fetches: until it is redeemed or expires.
+    pub async fn offer(&self, id: &str) -> Result<Value> {
+        let offer = self.store.offer(id).await?.ok_or(Refusal::NotFound("offer"))?;
+        if offer.redeemed_at.is_some() || offer.expires_at <= self.clock.now() {
+            return Err(Refusal::Gone("offer").into());
+        }
+        Ok(oid4vci::offer(&self.config.public_url, offer.configurations.split(' '), &self.code_of(id)))
+    }
+
+    fn made(&self, offer: &Offer) -> MadeOffer {
+        let uri = format!("{}/offers/{}", self.config.public_url, offer.id);
+        MadeOffer {
+            card: offer.card.clone(),
+            link: oid4vci::offer_link(&uri),
+            uri,
+            tx_code: self.tx_code_of(&offer.id),
+            expires_at: offer.expires_at,
+        }
+    }
+
+    /// What a new card of the person would be: from the one verified record that the caller may see.
+    pub(super) async fn card_of(
+        &self,
+        caller: &Caller,
+        person: &PersonalNumber,
+        unit: Option<&str>,
+    ) -> Result<NewCard> {
+        let mut why_not = Refusal::NotVerified("there is no record of the person");
+        let mut verified = Vec::new();
+        for stored in self.store.records_of(person).await? {
+            let units = ["using_unit_code", "managing_unit_code"].map(|field| stored.record.text(field).unwrap_or_default());
+            if !caller.sees(units[0]) || unit.is_some_and(|unit| !units.contains(&unit)) {
+                continue;
+            }
+            match VerifiedRecord::new(stored.record, &stored.standing) {
+                Ok(record) => verified.push((stored.handle, stored.version, record)),
+                Err(reason) => why_not = reason.into(),
+            }
+        }
+        match verified.pop() {
+            Some((handle, version, record)) if verified.is_empty() => self.new_card(handle, version, &record).await,
+            Some(_) => Err(Refusal::SeveralRecords.into()),
+            None => Err(why_not.into()),
+        }
+    }
+
+    /// A card from a verified record, starting now. It ends with the holder's term, if that is earlier.
+    async fn new_card(&self, handle: Handle, version: i64, record: &VerifiedRecord) -> Result<NewCard> {
+        let created_at = self.clock.now();
+        let codes = ["managing_unit_code", "using_unit_code"].map(|field| record.record().text(field).unwrap_or_default());
+        let units = self.store.units_named(day_in_vietnam(created_at), &codes).await?;
+        let facts = record.card_facts(&units, &*self.code_book().await?);
+        let by_rule =
+            created_at - created_at.rem_euclid(DAY_SECONDS) + self.config.limits.card_validity_days * DAY_SECONDS;
+        let by_term = facts.term_ends.map(|day| day.midnight().assume_utc().unix_timestamp() + DAY_SECONDS);
+        Ok(NewCard {
+            handle: Handle::random(&self.chance),
+            record: handle,
+            record_version: version,
+            facts,
+            created_at,
+            valid_until: by_term.map_or(by_rule, |by_term| by_term.min(by_rule)),
+        })
+    }
+
+    /// The labels of codes, at most [`LABELS_SECONDS`] old.
+    async fn code_book(&self) -> Result<Arc<CodeBook>> {
+        let now = self.clock.now();
+        let fresh = |cached: &(UnixSeconds, Arc<CodeBook>)| (cached.0..cached.0 + LABELS_SECONDS).contains(&now);
+        if let Some((_, labels)) = self.labels.lock().unwrap_or_else(PoisonError::into_inner).as_ref().filter(|c| fresh(c)) {
+            return Ok(Arc::clone(labels));
+        }
+        let labels = Arc::new(self.store.code_book().await?);
+        *self.labels.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&labels)));
+        Ok(labels)
+    }
+
+    /// The pre-authorized code of an offer: its name and a MAC of it.
+    fn code_of(&self, offer: &str) -> String {
+        let mac = nonce::derive(&self.keys.secret, "pre-authorized code", &[offer.as_bytes()]);
+        format!("{offer}.{}", URL_SAFE_NO_PAD.encode(&mac[..20]))
+    }
+
+    /// The offer that a pre-authorized code names, if we made the code.
+    pub(super) fn offer_of_code<'a>(&self, code: &'a str) -> Option<&'a str> {
+        let (offer, _) = code.split_once('.')?;
+        bool::from(self.code_of(offer).as_bytes().ct_eq(code.as_bytes())).then_some(offer)
+    }
+
+    /// The transaction code of an offer.
+    pub(super) fn tx_code_of(&self, offer: &str) -> String {
+        let bits = nonce::derive(&self.keys.secret, "transaction code", &[offer.as_bytes()]);
+        let number = bits[..16].iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        format!("{:0width$}", number % 10_u128.pow(TX_CODE_LENGTH as u32), width = TX_CODE_LENGTH)
+    }
+}

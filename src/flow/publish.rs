@@ -1,0 +1,330 @@
+//! What verifiers fetch: status lists, the trust list, and both together for a checkpoint without network.
+//!
+//! A list is rebuilt when its version in the database has grown, so a withdrawal is visible in the next answer of every
+//! process, and re-signed when its `ttl` is over, long before its `exp`.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{Service, hash};
+use crate::clock::UnixSeconds;
+use crate::credential::jws;
+use crate::credential::status_list::{Bits, StatusList, StatusListToken};
+use crate::credential::trust_list::{self, Purpose, TrustList, TrustedKey};
+use crate::credential::{Signer, x509};
+use crate::error::{Fault, Refusal, Result};
+use crate::model::status::Permutation;
+use crate::store::PublishedList;
+
+/// Positions that a process draws at a time: a restart loses at most so many per list.
+const BLOCK: u64 = 256;
+
+/// The two forms of a status list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StatusFormat {
+    /// `application/statuslist+jwt`.
+    Jwt,
+    /// `application/statuslist+cwt`.
+    Cwt,
+}
+
+impl StatusFormat {
+    /// The media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jwt => "application/statuslist+jwt",
+            Self::Cwt => "application/statuslist+cwt",
+        }
+    }
+}
+
+/// A signed status list, ready to be served.
+#[derive(Debug)]
+pub struct PublishedStatusList {
+    /// The token.
+    pub bytes: Vec<u8>,
+    /// The token under gzip; only for the JWT, whose base64 it takes back.
+    pub gzip: Option<Vec<u8>>,
+    /// Names these bytes.
+    pub etag: String,
+    /// When it was signed.
+    pub issued_at: UnixSeconds,
+    version: i64,
+}
+
+/// Status positions that this process has drawn and not yet given out, by open list.
+#[derive(Default)]
+pub(super) struct Positions(tokio::sync::Mutex<Vec<Block>>);
+
+#[derive(Default)]
+struct Block {
+    list: i64,
+    permutation: Option<Permutation>,
+    next: u64,
+    end: u64,
+}
+
+/// Signed lists by number and form.
+#[derive(Default)]
+pub(super) struct Published {
+    lists: Mutex<HashMap<(i64, StatusFormat), Arc<PublishedStatusList>>>,
+    building: tokio::sync::Mutex<()>,
+}
+
+impl Service {
+    /// The address of a status list.
+    pub(super) fn status_uri(&self, list: i64) -> String {
+        format!("{}/s/{list}", self.config.public_url)
+    }
+
+    /// The addresses of all status lists (aggregation, section 9 of the draft).
+    pub async fn status_list_uris(&self) -> Result<Vec<String>, Fault> {
+        Ok(self.store.status_lists().await?.iter().map(|list| self.status_uri(list.id)).collect())
+    }
+
+    /// A status list as of now.
+    pub async fn status_list(&self, id: i64, format: StatusFormat) -> Result<Arc<PublishedStatusList>> {
+        let version = self.store.status_list(id).await?.ok_or(Refusal::NotFound("status list"))?.version;
+        if let Some(current) = self.cached(id, format, version) {
+            return Ok(current);
+        }
+        let _alone = self.published.building.lock().await;
+        if let Some(current) = self.cached(id, format, version) {
+            return Ok(current);
+        }
+        let list = Arc::new(self.sign_status_list(id, format).await?);
+        let mut lists = self.published.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.insert((id, format), Arc::clone(&list));
+        Ok(list)
+    }
+
+    /// What must be well before this process may serve: the database answers, the certificates are valid, the trust
+    /// list and the status lists are not over.
+    pub async fn readiness(&self) -> Vec<(&'static str, bool)> {
+        let now = self.clock.now();
+        let keys = &self.keys;
+        let signers = [&keys.issuer_es256, &keys.issuer_eddsa, &keys.qr, &keys.status_es256, &keys.status_eddsa, &keys.list];
+        let keys = signers.iter().all(|signer| keys.anchors.check(signer.certificates(), now).is_ok());
+        let trust_list = self.trust_list().await.is_ok_and(|list| now < list.expires_at);
+        let lists = match self.store.status_lists().await {
+            Ok(lists) => {
+                let mut fine = true;
+                for list in lists {
+                    let served = self.status_list(list.id, StatusFormat::Jwt).await;
+                    let lifetime = self.config.limits.status_lifetime_seconds;
+                    fine &= served.is_ok_and(|list| now < list.issued_at + lifetime);
+                }
+                fine
+            }
+            Err(_) => false,
+        };
+        vec![
+            ("database", self.store.ping().await.is_ok()),
+            ("keys", keys),
+            ("trust_list", trust_list),
+            ("status_lists", lists),
+        ]
+    }
+
+    /// Signs again what is due, so that no verifier waits for it.
+    pub async fn refresh_published(&self) -> Result<()> {
+        self.trust_list().await?;
+        for list in self.store.status_lists().await? {
+            self.status_list(list.id, StatusFormat::Jwt).await?;
+            self.status_list(list.id, StatusFormat::Cwt).await?;
+        }
+        Ok(())
+    }
+
+    fn cached(&self, id: i64, format: StatusFormat, version: i64) -> Option<Arc<PublishedStatusList>> {
+        let lists = self.published.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = lists.get(&(id, format))?;
+        let due = list.issued_at + self.config.limits.status_ttl_seconds / 2;
+        (list.version >= version && self.clock.now() < due).then(|| Arc::clone(list))
+    }
+
+    async fn sign_status_list(&self, id: i64, format: StatusFormat) -> Result<PublishedStatusList> {
+        let size = self.store.status_list(id).await?.ok_or(Refusal::NotFound("status list"))?.size;
+        let entries = self.store.status_entries(id).await?;
+        let issued_at = self.clock.now();
+        let service = self.clone();
+        let signed = tokio::task::spawn_blocking(move || -> Result<_, Fault> {
+            let doing = "building a status list";
+            let size = u32::try_from(size).map_err(|error| Fault::new(doing, error))?;
+            let others = entries.not_valid.iter().map(|(index, status)| Ok((u32::try_from(*index)?, *status)));
+            let others: Vec<_> = others.collect::<Result<_, std::num::TryFromIntError>>().map_err(|error| Fault::new(doing, error))?;
+            let mut list = StatusList::new(Bits::Two, size, others).map_err(|error| Fault::new(doing, error))?.compress();
+            list.aggregation_uri = Some(format!("{}/s", service.config.public_url));
+            let token = StatusListToken {
+                uri: service.status_uri(id),
+                issued_at,
+                expires_at: Some(issued_at + service.config.limits.status_lifetime_seconds),
+                ttl_seconds: Some(service.config.limits.status_ttl_seconds),
+                list,
+            };
+            let (bytes, gzip) = match format {
+                StatusFormat::Cwt => (token.to_cwt(&*service.keys.status_eddsa)?, None),
+                StatusFormat::Jwt => {
+                    let jwt = service.status_jwt(&token)?;
+                    let gzip = gzip(&jwt).map_err(|error| Fault::new(doing, error))?;
+                    (jwt, Some(gzip))
+                }
+            };
+            Ok((entries.version, bytes, gzip))
+        });
+        let (version, bytes, gzip) =
+            signed.await.map_err(|error| Fault::new("building a status list", error))??;
+        let etag = format!("\"{}\"", &hash(&[&bytes])[..22]);
+        Ok(PublishedStatusList { bytes, gzip, etag, issued_at, version })
+    }
+
+    /// The JWT carries `x5c` for HAIP and `jwk` for the plain profile of the conformance suite.
+    fn status_jwt(&self, token: &StatusListToken) -> Result<Vec<u8>, Fault> {
+        let signer: &dyn Signer = &*self.keys.status_es256;
+        let header =
+            jws::header(signer, "statuslist+jwt", json!({"x5c": jws::x5c(signer), "jwk": signer.public_key().to_jwk()}));
+        Ok(jws::sign(signer, &header, token.to_jwt_claims().to_string().as_bytes())?.into_bytes())
+    }
+
+    /// Draws `count` status entries of one list: unique for ever, and unpredictable. One request stays on one list, so
+    /// that a batch does not show by its addresses; requests spread over the open lists.
+    pub(super) async fn draw_positions(&self, count: usize) -> Result<Vec<(i64, u64)>> {
+        let count = count as u64;
+        let lists = usize::try_from(self.config.limits.status_open_lists).unwrap_or(1);
+        let mut blocks = self.positions.0.lock().await;
+        blocks.resize_with(lists, Block::default);
+        let slot = usize::from(u16::from_be_bytes(self.chance.bytes())) % lists;
+        let block = &mut blocks[slot];
+        if block.end - block.next < count {
+            *block = self.draw_block(slot, lists, count).await?;
+        }
+        let positions = block.next..block.next + count;
+        block.next = positions.end;
+        positions
+            .map(|position| {
+                let position = u32::try_from(position).ok()?;
+                Some((block.list, u64::from(block.permutation.as_ref()?.index(position)?)))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| Fault::new("drawing a status index", "the position is outside its list").into())
+    }
+
+    /// A block of positions of an open list of this slot; a new list where all are full.
+    async fn draw_block(&self, slot: usize, lists: usize, count: u64) -> Result<Block> {
+        let size = self.config.limits.status_list_size;
+        let block = BLOCK.max(count).min(size);
+        let (first, step) = (slot as i64 + 1, lists as i64);
+        let of_slot = |id: i64| (id - first) % step == 0;
+        loop {
+            for list in self.store.open_status_lists(block).await?.into_iter().filter(|list| of_slot(list.id)) {
+                if let Some(start) = self.store.draw_positions(list.id, block).await? {
+                    let size = u32::try_from(list.size).map_err(|error| Fault::new("drawing a status index", error))?;
+                    let permutation = Permutation::new(&secret_bytes(&list.secret)?, size);
+                    return Ok(Block { list: list.id, permutation: Some(permutation), next: start, end: start + block });
+                }
+            }
+            let newest = self.store.status_lists().await?.iter().map(|list| list.id).filter(|id| of_slot(*id)).max();
+            let id = newest.map_or(first, |newest| newest + step);
+            let secret = STANDARD.encode(self.chance.bytes::<32>());
+            self.store.open_status_list(id, size, secret, self.clock.now()).await?;
+        }
+    }
+
+    /// The trust list in force. A new version is published when the keys have changed or half its life is over.
+    pub async fn trust_list(&self) -> Result<PublishedList> {
+        let now = self.clock.now();
+        let keys = self.trusted_keys()?;
+        let parts: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
+        let keys_digest = hash(&parts.iter().map(String::as_bytes).collect::<Vec<_>>());
+        loop {
+            let newest = self.store.newest_trust_list().await?;
+            let next = newest.as_ref().map_or(1, |list| list.version + 1);
+            if let Some(list) = newest
+                && list.keys_digest == keys_digest
+                && now < i64::midpoint(list.issued_at, list.expires_at)
+            {
+                return Ok(list);
+            }
+            let expires_at = now + self.config.limits.trust_list_lifetime_seconds;
+            let list = TrustList { version: next.cast_unsigned(), issued_at: now, expires_at, keys: keys.clone() };
+            let bytes = list.seal(&*self.keys.list)?;
+            let list = PublishedList { version: next, keys_digest: keys_digest.clone(), issued_at: now, expires_at, bytes };
+            self.store.publish_trust_list(list).await?;
+        }
+    }
+
+    /// The media type of the trust list.
+    pub fn trust_list_media_type(&self) -> &'static str {
+        trust_list::MEDIA_TYPE
+    }
+
+    fn trusted_keys(&self) -> Result<Vec<TrustedKey>, Fault> {
+        let trusted = |signer: &dyn Signer, purpose, agencies: &[&str], status_lists: &[String]| {
+            let certificate = signer.certificates().first().map(Vec::as_slice).unwrap_or_default();
+            let (valid_from, valid_until) =
+                x509::validity(certificate).map_err(|error| Fault::new("reading a certificate", error))?;
+            Ok(TrustedKey {
+                key_id: TrustedKey::key_id_of(signer.public_key()),
+                key: signer.public_key().clone(),
+                issuer: self.config.public_url.clone(),
+                valid_from,
+                valid_until,
+                purposes: vec![purpose],
+                agencies: agencies.iter().map(|agency| (*agency).to_owned()).collect(),
+                status_lists: status_lists.to_vec(),
+            })
+        };
+        let lists = [format!("{}/s/", self.config.public_url)];
+        // The empty agency stands for the whole nation.
+        Ok(vec![
+            trusted(&*self.keys.qr, Purpose::Issuer, &[""], &lists)?,
+            trusted(&*self.keys.status_eddsa, Purpose::Status, &[], &lists)?,
+        ])
+    }
+
+    /// The public keys that sign QR cards and CWT status lists, as a JWK Set for readers of claim 169.
+    pub fn jwks(&self) -> Value {
+        let key = |signer: &dyn Signer| {
+            let mut jwk = signer.public_key().to_jwk();
+            jwk["kid"] = json!(TrustedKey::key_id_of(signer.public_key()).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")));
+            jwk["alg"] = json!(signer.algorithm().jose_name());
+            jwk["use"] = json!("sig");
+            jwk["x5c"] = jws::x5c(signer);
+            jwk
+        };
+        let keys = &self.keys;
+        json!({"keys": [
+            key(&*keys.qr), key(&*keys.status_eddsa), key(&*keys.issuer_es256), key(&*keys.issuer_eddsa), key(&*keys.status_es256),
+        ]})
+    }
+
+    /// All that a checkpoint needs to verify without network: trust list and status lists.
+    pub async fn bundle(&self) -> Result<super::Bundle> {
+        let trust_list = self.trust_list().await?.bytes;
+        let mut status_lists = Vec::new();
+        for list in self.store.status_lists().await? {
+            let token = self.status_list(list.id, StatusFormat::Cwt).await?;
+            status_lists.push((self.status_uri(list.id), token.bytes.clone()));
+        }
+        Ok(super::Bundle::new(&self.templates.vct, self.clock.now(), trust_list, status_lists))
+    }
+}
+
+fn secret_bytes(text: &str) -> Result<[u8; 32], Fault> {
+    STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| Fault::new("reading a status list", "its secret is malformed"))
+}
+
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}

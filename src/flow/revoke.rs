@@ -1,0 +1,94 @@
+//! The life of a card after it was made: found, locked, unlocked, withdrawn, replaced, expired.
+
+use super::{Caller, Service};
+use crate::error::{Refusal, Result};
+use crate::model::card::{Card, Reason, Step};
+use crate::model::id::{Handle, PersonalNumber};
+use crate::store::{FoundCard, Moved, Selector};
+
+/// Cards that one search returns at most.
+const MOST_FOUND: i64 = 100;
+
+impl Step {
+    fn scope(self) -> &'static str {
+        match self {
+            Self::Lock => "cards:lock",
+            Self::Unlock => "cards:unlock",
+            Self::Withdraw => "cards:withdraw",
+        }
+    }
+}
+
+impl Service {
+    /// A card of a unit that the caller may see.
+    pub async fn find_card(&self, caller: &Caller, handle: &Handle) -> Result<FoundCard> {
+        caller.needs("cards:read")?;
+        self.visible(caller, handle).await
+    }
+
+    /// The cards of a person that the caller may see, newest first.
+    pub async fn find_cards(&self, caller: &Caller, person: &PersonalNumber) -> Result<Vec<Card>> {
+        caller.needs("cards:read")?;
+        let mut cards = self.store.cards(&Selector::Person(person.clone()), MOST_FOUND).await?;
+        cards.retain(|card| caller.sees(&card.unit));
+        Ok(cards)
+    }
+
+    /// Takes a step on the cards that are meant, each with all its copies, in one transaction. On one card or person,
+    /// finding nothing to change is refused with the reason; on a unit it is not.
+    pub async fn move_cards(&self, caller: &Caller, selector: Selector, step: Step, reason: Reason) -> Result<Moved> {
+        caller.needs(step.scope())?;
+        step.accepts(reason)?;
+        let now = self.clock.now();
+        let meant = match &selector {
+            Selector::Card(handle) => vec![self.visible(caller, handle).await?.card],
+            Selector::Person(_) => {
+                let cards = self.store.cards(&selector, MOST_FOUND).await?;
+                if cards.iter().any(|card| step.moves().0.contains(&card.state_at(now).name()) && !caller.sees(&card.unit)) {
+                    return Err(Refusal::ForeignUnit.into());
+                }
+                cards.into_iter().filter(|card| caller.sees(&card.unit)).collect()
+            }
+            Selector::Unit(unit) => {
+                caller.may_touch(unit)?;
+                Vec::new()
+            }
+        };
+        let is_unit = matches!(selector, Selector::Unit(_));
+        let moved = self.store.move_cards(selector, step, reason, caller.name.clone(), now).await?;
+        if moved.cards.is_empty() && !is_unit {
+            let newest = meant.first().ok_or(Refusal::NotFound("card"))?;
+            newest.may(step, now)?;
+            // Somebody else was first; say what the card is now.
+            self.visible(caller, &newest.handle).await?.card.may(step, now)?;
+        }
+        Ok(moved)
+    }
+
+    /// Withdraws a card and makes a new one from the person's verified record, in one transaction. Returns the new card.
+    pub async fn replace_card(&self, caller: &Caller, handle: &Handle, reason: Reason) -> Result<Handle> {
+        caller.needs("cards:replace")?;
+        Step::Withdraw.accepts(reason)?;
+        let found = self.visible(caller, handle).await?;
+        found.card.may(Step::Withdraw, self.clock.now())?;
+        let new = self.card_of(caller, &found.facts.personal_id_number, None).await?;
+        let name = new.handle.clone();
+        self.store.replace_card(handle.clone(), new, reason, caller.name.clone()).await?;
+        Ok(name)
+    }
+
+    /// Notes the cards whose term is over.
+    pub async fn expire_cards(&self) -> Result<Moved> {
+        self.store.expire_cards(self.clock.now()).await
+    }
+
+    /// What happened to a card, oldest first.
+    pub async fn card_history(&self, handle: &Handle) -> Result<Vec<(i64, String, String, String)>> {
+        Ok(self.store.history(handle.as_str()).await?)
+    }
+
+    pub(super) async fn visible(&self, caller: &Caller, handle: &Handle) -> Result<FoundCard> {
+        let found = self.store.card(handle).await?.filter(|found| caller.sees(&found.card.unit));
+        found.ok_or_else(|| Refusal::NotFound("card").into())
+    }
+}

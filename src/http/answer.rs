@@ -1,0 +1,164 @@
+//! Refusals and faults on the wire. Every refusal has one row: status, OAuth error code, problem type.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::{Error, Refusal};
+
+/// The wire form of a refusal. `code` is the `error` of the OAuth and OpenID4VCI endpoints and, with hyphens, the last
+/// part of the problem type (RFC 9457) of `/api/v1`.
+struct Wire {
+    status: StatusCode,
+    code: &'static str,
+}
+
+fn wire(refusal: &Refusal) -> Wire {
+    use Refusal as R;
+    let (status, code) = match refusal {
+        R::Malformed { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
+        R::Unauthenticated => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        R::MissingScope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        R::ForeignUnit => (StatusCode::FORBIDDEN, "foreign_unit"),
+        R::AssuranceTooLow => (StatusCode::FORBIDDEN, "assurance_too_low"),
+        R::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+        R::Gone(_) => (StatusCode::GONE, "gone"),
+        R::NotVerified(_) => (StatusCode::CONFLICT, "not_verified"),
+        R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
+        R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
+        R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+        R::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_much"),
+        R::InvalidTokenRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
+        R::InvalidClient(_) => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        R::InvalidGrant(_) => (StatusCode::BAD_REQUEST, "invalid_grant"),
+        R::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+        R::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope"),
+        R::InvalidCredentialRequest(_) => (StatusCode::BAD_REQUEST, "invalid_credential_request"),
+        R::UnknownCredentialConfiguration => (StatusCode::BAD_REQUEST, "unknown_credential_configuration"),
+        R::UnknownCredentialIdentifier => (StatusCode::BAD_REQUEST, "unknown_credential_identifier"),
+        R::InvalidProof(_) => (StatusCode::BAD_REQUEST, "invalid_proof"),
+        R::InvalidNonce => (StatusCode::BAD_REQUEST, "invalid_nonce"),
+        R::InvalidEncryptionParameters => (StatusCode::BAD_REQUEST, "invalid_encryption_parameters"),
+        R::CredentialRequestDenied(_) => (StatusCode::BAD_REQUEST, "credential_request_denied"),
+        R::InvalidNotificationId => (StatusCode::BAD_REQUEST, "invalid_notification_id"),
+        R::InvalidNotificationRequest(_) => (StatusCode::BAD_REQUEST, "invalid_notification_request"),
+    };
+    Wire { status, code }
+}
+
+/// An error of `/api/v1` and of public documents: a problem document (RFC 9457).
+pub struct Problem(Error);
+
+/// A problem document.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ProblemDocument {
+    /// `urn:officials-card:problem:` and the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:officials-card:problem:card-state")]
+    kind: String,
+    /// The kind in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What was wrong, and where.
+    detail: String,
+}
+
+/// An error of the OAuth and OpenID4VCI endpoints: `error` and `error_description`, nothing else.
+pub struct OAuthError(Error);
+
+impl<E: Into<Error>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl<E: Into<Error>> From<E> for OAuthError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let refusal = match self.0 {
+            Error::Refusal(refusal) => refusal,
+            Error::Fault(fault) => {
+                tracing::error!(%fault, "a request failed");
+                return problem(StatusCode::INTERNAL_SERVER_ERROR, "fault", "the service failed; try again".into());
+            }
+        };
+        let Wire { status, code } = wire(&refusal);
+        let mut response = problem(status, code, refusal.to_string());
+        challenge(&mut response, &refusal);
+        response
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let (status, code, description, refusal) = match self.0 {
+            Error::Refusal(refusal) => {
+                let Wire { status, code } = wire(&refusal);
+                (status, code, refusal.to_string(), Some(refusal))
+            }
+            Error::Fault(fault) => {
+                tracing::error!(%fault, "a request failed");
+                (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the service failed; try again".into(), None)
+            }
+        };
+        // RFC 6749 section 5.2: the description is ASCII without quotation mark and backslash.
+        let description: String =
+            description.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')).collect();
+        let body = Json(json!({"error": code, "error_description": description}));
+        let mut response = (status, [(header::CACHE_CONTROL, "no-store")], body).into_response();
+        if let Some(refusal) = refusal {
+            challenge(&mut response, &refusal);
+        }
+        response
+    }
+}
+
+/// RFC 6750 section 3: how to authenticate.
+fn challenge(response: &mut Response, refusal: &Refusal) {
+    let value = match refusal {
+        Refusal::Unauthenticated => "Bearer error=\"invalid_token\"".to_owned(),
+        Refusal::MissingScope(scope) => format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
+        _ => return,
+    };
+    if let Ok(value) = value.parse() {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+}
+
+fn problem(status: StatusCode, code: &str, detail: String) -> Response {
+    let document = ProblemDocument {
+        kind: format!("urn:officials-card:problem:{}", code.replace('_', "-")),
+        title: status.canonical_reason().unwrap_or("Problem"),
+        status: status.as_u16(),
+        detail,
+    };
+    let headers: [(HeaderName, &str); 2] =
+        [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, json!(document).to_string()).into_response()
+}
+
+/// No route.
+pub async fn not_found() -> Response {
+    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address".into())
+}
+
+/// A route, but not for this method.
+pub async fn method_not_allowed() -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method".into())
+}
+
+/// A defect of ours: logged without its text, which could hold data.
+pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a handler panicked");
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "fault", "the service failed; try again".into())
+}

@@ -1,0 +1,137 @@
+//! What handlers take from a request: a token, JSON with a named place for every mistake, a form.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use super::answer::{OAuthError, Problem};
+use crate::error::Refusal;
+use crate::flow::{Caller, Service};
+
+/// The bearer token of the `Authorization` header (RFC 6750 section 2.1). A token in the URL is never looked at.
+pub struct Bearer(pub String);
+
+impl Bearer {
+    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let (value, more) = (values.next(), values.next());
+        let token = value.filter(|_| more.is_none()).and_then(|value| value.to_str().ok()).and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim().to_owned())
+        });
+        token.filter(|token| !token.is_empty()).map(Self).ok_or(Refusal::Unauthenticated)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Bearer {
+    type Rejection = OAuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, OAuthError> {
+        Ok(Self::of(&parts.headers)?)
+    }
+}
+
+impl FromRequestParts<Service> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
+        let Bearer(token) = Bearer::of(&parts.headers)?;
+        Ok(service.caller(&token).await?)
+    }
+}
+
+/// A JSON body. A mistake is named by its place.
+pub struct ApiJson<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Refusal::malformed("Content-Type", "must be application/json").into());
+        }
+        let bytes = body(request, state).await?;
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let place = match error.path().to_string().as_str() {
+                "." | "?" => "body".to_owned(),
+                path => format!("body.{path}"),
+            };
+            // serde's message may quote the value, which may be personal: say what kind of mistake it is.
+            let inner = error.into_inner();
+            let rule = match inner.classify() {
+                serde_json::error::Category::Data => match inner.to_string() {
+                    text if text.starts_with("missing field") || text.starts_with("unknown field") => {
+                        text.split(" at line").next().unwrap_or_default().to_owned()
+                    }
+                    _ => "has the wrong type or a value that is not allowed".to_owned(),
+                },
+                _ => format!("is not JSON (line {}, column {})", inner.line(), inner.column()),
+            };
+            Refusal::malformed(place, rule)
+        })?;
+        reader.end().map_err(|_| Refusal::malformed("body", "has text after the JSON value"))?;
+        Ok(Self(value))
+    }
+}
+
+/// The parameters of a form (`application/x-www-form-urlencoded`), in order.
+pub struct Form(pub Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if !content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded")) {
+            return Err(Refusal::InvalidTokenRequest("the body must be application/x-www-form-urlencoded").into());
+        }
+        let bytes = body(request, state).await?;
+        axum::extract::Form::<Vec<(String, String)>>::from_request(
+            Request::builder()
+                .method("POST")
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(bytes.into())
+                .map_err(|_| Refusal::InvalidTokenRequest("the form is malformed"))?,
+            state,
+        )
+        .await
+        .map(|axum::extract::Form(form)| Self(form))
+        .map_err(|_| Refusal::InvalidTokenRequest("the form is malformed").into())
+    }
+}
+
+/// The body of a wallet's JSON request, for the protocol to parse.
+pub struct WalletJson(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for WalletJson {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if content_type.is_some_and(|value| value.starts_with("application/jwt")) {
+            return Err(Refusal::InvalidEncryptionParameters.into());
+        }
+        if !is_json(request.headers()) {
+            return Err(Refusal::InvalidCredentialRequest("the body must be application/json".into()).into());
+        }
+        Ok(Self(body(request, state).await?))
+    }
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Refusal::TooMuch("the request body is too large".into())
+        } else {
+            Refusal::malformed("body", "could not be read")
+        }
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+}

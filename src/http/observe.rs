@@ -1,0 +1,95 @@
+//! What operators see: health, readiness, metrics, one log line a request.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+use tracing::Instrument;
+
+use crate::error::Fault;
+use crate::flow::Service;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id of a caller that is taken over.
+const REQUEST_ID_LENGTH: usize = 64;
+
+static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Begins to count; once per process.
+pub fn start_metrics() -> Result<(), Fault> {
+    let fault = |error| Fault::new("starting metrics", error);
+    if METRICS.get().is_some() {
+        return Ok(());
+    }
+    let buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("http_request_duration_seconds".into()), &buckets)
+        .map_err(|error| fault(error.to_string()))?
+        .install_recorder()
+        .map_err(|error| fault(error.to_string()))?;
+    let _ = METRICS.set(handle);
+    Ok(())
+}
+
+/// One log line and two metrics a request, under a request id that the caller may choose. Paths are logged as route
+/// patterns: an offer's name is a secret.
+pub async fn observe(request: Request, next: Next) -> Response {
+    #[allow(clippy::disallowed_methods)]
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().as_str().to_owned();
+    let id = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
+        (1..=REQUEST_ID_LENGTH).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    });
+    let id = id.map_or_else(fresh_id, str::to_owned);
+    let span = tracing::info_span!("request", id, method, route);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
+    span.in_scope(|| tracing::info!(status, milliseconds = seconds * 1000.0, "answered"));
+    let labels = [("method", method), ("route", route), ("status", status.to_string())];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", &labels[1..2]).record(seconds);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response.headers_mut().entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn fresh_id() -> String {
+    static REQUESTS: OnceLock<crate::chance::Chance> = OnceLock::new();
+    let bytes = REQUESTS.get_or_init(crate::chance::Chance::system).bytes::<8>();
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}
+
+/// The process is alive.
+pub async fn health() -> Response {
+    Json(json!({"status": "alive"})).into_response()
+}
+
+/// The process can serve: database, keys, and status lists that are not over.
+pub async fn ready(State(service): State<Service>) -> Response {
+    let checks = service.readiness().await;
+    let is_ready = checks.iter().all(|(_, fine)| *fine);
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let checks: serde_json::Map<_, _> = checks.into_iter().map(|(name, fine)| (name.to_owned(), json!(fine))).collect();
+    (status, Json(json!({"ready": is_ready, "checks": checks}))).into_response()
+}
+
+/// Prometheus text: requests, and cards by state.
+pub async fn metrics(State(service): State<Service>) -> Response {
+    if let Ok(counts) = service.store().count_cards().await {
+        for (state, count) in counts {
+            #[allow(clippy::cast_precision_loss)]
+            metrics::gauge!("officials_cards", "state" => state).set(count as f64);
+        }
+    }
+    let text = METRICS.get().map(PrometheusHandle::render).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
