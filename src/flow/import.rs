@@ -38,7 +38,7 @@ use crate::store::{IncomingRecord, Store};
 /// The longest row.
 pub const MAX_ROW_BYTES: u64 = 1 << 20;
 /// Rows of one transaction.
-const BATCH: usize = 5_000;
+const BATCH: usize = 4_000;
 /// Bytes of one batch, whichever comes first.
 const BATCH_BYTES: u64 = 32 << 20;
 /// The column of a rejects file in which a rejected line of NDJSON stands.

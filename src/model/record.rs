@@ -234,16 +234,19 @@ fn name(json: &mut String, name: &str) {
 /// A JSON string (RFC 8259 section 7): escapes only what must be escaped.
 fn quoted(json: &mut String, text: &str) {
     json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            control if u32::from(control) < 0x20 => {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        json.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => json.push_str("\\\""),
+            b'\\' => json.push_str("\\\\"),
+            control => {
                 json.push_str("\\u00");
-                json.push_str(&crate::model::value::hex(&[u8::try_from(control).unwrap_or_default()]));
+                json.push_str(&crate::model::value::hex(&[control]));
             }
-            other => json.push(other),
         }
+        rest = &rest[at + 1..];
     }
+    json.push_str(rest);
     json.push('"');
 }

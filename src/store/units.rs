@@ -10,8 +10,8 @@ use crate::error::{Fault, Result};
 use crate::model::code_list::CodeBook;
 use crate::model::unit::UnitRegister;
 
-/// Rows of one statement.
-const ROWS: usize = 500;
+/// Rows of one statement. SQLite looks a parameter's name up by going through all of them, so more rows cost more.
+const ROWS: usize = 32;
 
 impl Store {
     /// All units, as valid on `day`. For imports: some ten megabytes for the whole country.
