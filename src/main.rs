@@ -1,3 +1,5 @@
 //! The program `officials-card`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    officials_card::cli::main()
+}

@@ -1,6 +1,8 @@
 //! The stories. Each file is one: it knows the order read → decide → store → sign, and nothing of HTTP or SQL.
 
 mod access;
+pub mod enroll;
+pub mod import;
 mod issue;
 mod offer;
 mod publish;

@@ -9,12 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
-use time::OffsetDateTime;
 
+use super::enroll::day_in_vietnam;
 use super::{Caller, Service, hash};
 use crate::clock::UnixSeconds;
 use crate::credential::nonce;
-use crate::error::{Fault, Refusal, Result};
+use crate::error::{Refusal, Result};
 use crate::model::code_list::CodeBook;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::VerifiedRecord;
@@ -87,6 +87,16 @@ impl Service {
         Ok(self.made(&offer))
     }
 
+    /// A person whose card could be offered, for a demonstration.
+    pub async fn somebody_verified(&self, caller: &Caller) -> Result<Option<PersonalNumber>> {
+        for person in self.store.matched_people(100).await? {
+            if self.card_of(caller, &person, None).await.is_ok() {
+                return Ok(Some(person));
+            }
+        }
+        Ok(None)
+    }
+
     /// The offer that a wallet fetches: until it is redeemed or expires.
     pub async fn offer(&self, id: &str) -> Result<Value> {
         let offer = self.store.offer(id).await?.ok_or(Refusal::NotFound("offer"))?;
@@ -136,9 +146,8 @@ impl Service {
     /// A card from a verified record, starting now. It ends with the holder's term, if that is earlier.
     async fn new_card(&self, handle: Handle, version: i64, record: &VerifiedRecord) -> Result<NewCard> {
         let created_at = self.clock.now();
-        let today = OffsetDateTime::from_unix_timestamp(created_at).map_err(|error| Fault::new("dating a card", error))?;
         let codes = ["managing_unit_code", "using_unit_code"].map(|field| record.record().text(field).unwrap_or_default());
-        let units = self.store.units_named(today.date(), &codes).await?;
+        let units = self.store.units_named(day_in_vietnam(created_at), &codes).await?;
         let facts = record.card_facts(&units, &*self.code_book().await?);
         let by_rule =
             created_at - created_at.rem_euclid(DAY_SECONDS) + self.config.limits.card_validity_days * DAY_SECONDS;

@@ -93,4 +93,5 @@ fn under_path(app: Router<Service>, public_url: &str) -> Router<Service> {
         .route(&format!("/.well-known/openid-credential-issuer/{path}"), get(public::issuer_metadata))
         .route(&format!("/.well-known/oauth-authorization-server/{path}"), get(public::server_metadata))
         .nest(&format!("/{path}"), app)
+        .fallback(answer::not_found)
 }

@@ -79,6 +79,12 @@ fn params(common_name: &str, now: UnixSeconds, years: i64) -> Result<Certificate
     Ok(params)
 }
 
+/// A fresh P-256 private JWK without a certificate: for a client's or a holder's key.
+pub fn fresh_p256_jwk() -> Result<Value, Fault> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| Fault::new("making a key", error))?;
+    private_jwk(&key)
+}
+
 /// The private JWK of a fresh key pair.
 fn private_jwk(pair: &KeyPair) -> Result<Value, Fault> {
     let der = Zeroizing::new(pair.serialize_der());

@@ -1,1 +1,3 @@
-//! (in the making)
+//! Every outgoing call.
+
+pub mod population;

@@ -143,8 +143,9 @@ impl Store {
 
     /// Every record of a person, portraits with their bytes.
     pub async fn records_of(&self, person: &PersonalNumber) -> Result<Vec<StoredRecord>, Fault> {
-        let mut records =
-            self.select("records.person = $1 ORDER BY records.id LIMIT 100", |query| query.bind(person.expose().to_owned())).await?;
+        let mut records = self
+            .select("records.person = $1 ORDER BY records.id LIMIT 100", |query| query.bind(person.expose().to_owned()))
+            .await?;
         for stored in &mut records {
             self.attach_portrait(stored).await?;
         }
@@ -154,7 +155,8 @@ impl Store {
     /// The record that a unit keeps under a number, portrait with its bytes.
     pub async fn record(&self, key: &RecordKey) -> Result<Option<StoredRecord>, Fault> {
         let (unit, number) = (key.unit.clone(), key.number.clone());
-        let found = self.select("records.unit = $1 AND records.number = $2", |query| query.bind(unit).bind(number)).await?;
+        let found =
+            self.select("records.unit = $1 AND records.number = $2", |query| query.bind(unit).bind(number)).await?;
         let Some(mut stored) = found.into_iter().next() else { return Ok(None) };
         self.attach_portrait(&mut stored).await?;
         Ok(Some(stored))
@@ -192,8 +194,14 @@ impl Store {
     /// Notes a question to the population database that got no answer: who asked and why.
     pub async fn note_unreachable(&self, record: &Handle, officer: &str, purpose: &str, at: UnixSeconds) -> Result<()> {
         let action = "population.unreachable";
-        self.write(Note(Line { at, actor: officer.to_owned(), action, subject: record.to_string(), detail: purpose.to_owned() }))
-            .await
+        self.write(Note(Line {
+            at,
+            actor: officer.to_owned(),
+            action,
+            subject: record.to_string(),
+            detail: purpose.to_owned(),
+        }))
+        .await
     }
 
     /// The unit confirms its records as they stood at `seen_at`: versions that came later stay unconfirmed. Returns how
@@ -207,6 +215,28 @@ impl Store {
         at: UnixSeconds,
     ) -> Result<u64> {
         self.write(Confirm { unit: unit.to_owned(), which, officer: officer.to_owned(), seen_at, at }).await
+    }
+
+    /// The units that have records: all of which an officer could confirm.
+    pub async fn units_with_records(&self) -> Result<Vec<String>, Fault> {
+        let doing = "reading the units of records";
+        let rows = sqlx::query("SELECT DISTINCT unit FROM records ORDER BY unit").fetch_all(self.readers()).await;
+        rows.map_err(failed(doing))?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed(doing))
+    }
+
+    /// People, at most `limit`, with a record that is matched and confirmed.
+    pub async fn matched_people(&self, limit: i64) -> Result<Vec<PersonalNumber>, Fault> {
+        let doing = "reading matched people";
+        let rows = sqlx::query(
+            "SELECT person FROM records WHERE population = 'matched' AND confirmed_at IS NOT NULL \
+             AND person IS NOT NULL ORDER BY person LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await
+        .map_err(failed(doing))?;
+        let numbers = rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<Vec<_>, _>>();
+        Ok(numbers.map_err(failed(doing))?.iter().filter_map(|number| PersonalNumber::parse(number)).collect())
     }
 
     async fn select(
@@ -233,9 +263,14 @@ impl Store {
         let Some(name) = stored.record.portrait().map(|portrait| portrait.name().replace("sha256:", "")) else {
             return Ok(());
         };
-        let row = sqlx::query("SELECT bytes FROM portraits WHERE sha256 = $1").bind(name).fetch_one(self.readers()).await;
+        let row =
+            sqlx::query("SELECT bytes FROM portraits WHERE sha256 = $1").bind(name).fetch_one(self.readers()).await;
         let bytes = row.map_err(failed(doing))?.try_get(0).map_err(failed(doing))?;
-        if stored.record.attach_portrait(bytes) { Ok(()) } else { Err(Fault::new(doing, "its bytes are not those it names")) }
+        if stored.record.attach_portrait(bytes) {
+            Ok(())
+        } else {
+            Err(Fault::new(doing, "its bytes are not those it names"))
+        }
     }
 }
 
@@ -497,7 +532,8 @@ impl Change for SetPopulation {
             MatchOutcome::NotFound => "population.not_found",
             MatchOutcome::Mismatched { .. } => "population.mismatched",
         };
-        let detail = format!("version {} {} {}", self.version, self.purpose, self.outcome.detail()).trim_end().to_owned();
+        let detail =
+            format!("version {} {} {}", self.version, self.purpose, self.outcome.detail()).trim_end().to_owned();
         let (actor, subject) = (self.officer.clone(), self.record.to_string());
         Line { at: self.at, actor, action, subject, detail }.write(transaction).await?;
         Ok(set.rows_affected() == 1)

@@ -25,7 +25,8 @@ impl Store {
     pub async fn units_named(&self, day: Date, codes: &[&str]) -> Result<UnitRegister, Fault> {
         let mut loaded = Vec::with_capacity(codes.len());
         for code in codes {
-            let row = sqlx::query("SELECT code, name FROM units WHERE code = $1").bind(*code).fetch_optional(self.readers());
+            let row =
+                sqlx::query("SELECT code, name FROM units WHERE code = $1").bind(*code).fetch_optional(self.readers());
             loaded.extend(row.await.map_err(failed("reading a unit"))?.as_ref().map(pair).transpose()?);
         }
         Ok(UnitRegister::restored(day, loaded))
@@ -46,14 +47,26 @@ impl Store {
     /// Enters or renames units: codes and names.
     pub async fn save_units(&self, units: Vec<(String, String)>, actor: &str, at: UnixSeconds) -> Result<u64> {
         let rows = units.into_iter().map(|(code, name)| vec![code, name]).collect();
-        let audit = Line { at, actor: actor.to_owned(), action: "units.loaded", subject: "units".into(), detail: String::new() };
+        let audit = Line {
+            at,
+            actor: actor.to_owned(),
+            action: "units.loaded",
+            subject: "units".into(),
+            detail: String::new(),
+        };
         self.write(Load { table: "units (code, name)", key: "code", value: "name", width: 2, rows, audit }).await
     }
 
     /// Enters or renames codes: list, code and label.
     pub async fn save_labels(&self, labels: Vec<[String; 3]>, actor: &str, at: UnixSeconds) -> Result<u64> {
         let rows = labels.into_iter().map(Vec::from).collect();
-        let audit = Line { at, actor: actor.to_owned(), action: "codes.loaded", subject: "codes".into(), detail: String::new() };
+        let audit = Line {
+            at,
+            actor: actor.to_owned(),
+            action: "codes.loaded",
+            subject: "codes".into(),
+            detail: String::new(),
+        };
         let (table, key) = ("code_labels (list, code, label)", "list, code");
         self.write(Load { table, key, value: "label", width: 3, rows, audit }).await
     }

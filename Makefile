@@ -1,0 +1,37 @@
+# Two commands: `make run` shows everything, `make test` is all that CI runs. Each installs what it needs.
+.PHONY: run test bench install lint unit interop tour
+.DEFAULT_GOAL := run
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+run: install
+	cargo build --release --bins --examples
+	$(TARGET)/release/officials-card demo
+
+test: install lint unit interop tour
+
+install:
+	tests/install.sh
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --no-default-features --lib --locked -- -D warnings
+	cargo check --no-default-features --lib --locked --target wasm32-unknown-unknown
+
+# Every store and race test runs on SQLite and on a throw-away PostgreSQL cluster.
+unit:
+	tests/with-postgres.sh cargo test --locked
+
+# Other people's libraries read what we make.
+interop:
+	cargo build --locked --bins --examples
+	tests/interop/run.sh
+
+# Every command of the README's tour.
+tour:
+	cargo build --locked --bins --examples
+	tests/tour.sh
+
+bench: install
+	OFFICIALS_CARD_TEST_POSTGRES_FSYNC=on tests/with-postgres.sh cargo bench --locked

@@ -1,0 +1,37 @@
+//! `officials-card keys`: the key ceremony.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::Result;
+use crate::keyring;
+
+/// Keys.
+#[derive(Subcommand)]
+pub enum Keys {
+    /// Tạo khóa và chứng thư mới / make a new root and all certified keys; encrypted when `OFFICIALS_CARD_KEYS_PASSPHRASE` is set
+    Init {
+        /// Thư mục / folder; the configured one when absent
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+impl Keys {
+    /// Runs the command.
+    pub fn run(self, config: &Config) -> Result<()> {
+        let Self::Init { dir } = self;
+        let folder = dir.unwrap_or_else(|| config.keys.clone());
+        keyring::init(&folder, config.keys_passphrase.as_ref(), &Chance::system(), Clock::system().now())?;
+        println!("Đã tạo khóa trong {0}. Hãy cất root.jwk ngoại tuyến.", folder.display());
+        println!("Keys were made in {0}. Keep root.jwk offline: the server does not need it.", folder.display());
+        if config.keys_passphrase.is_none() {
+            println!("They are not encrypted: set OFFICIALS_CARD_KEYS_PASSPHRASE before `keys init` in production.");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! `officials-card records …`, `units import` and `codes import`: the stories of enrolment from a terminal.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::error::{Error, Refusal, Result};
+use crate::flow::enroll::{self, Asker};
+use crate::flow::import::{self, Format, ImportRequest, ListSummary, Seen};
+use crate::model::quality::{Measure, flags};
+use crate::model::record::RecordKey;
+use crate::remote::population::HttpRegistry;
+use crate::store::{Confirmed, Store};
+
+/// What the commands work with.
+pub struct RecordsContext {
+    /// The store.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// Chance.
+    pub chance: Chance,
+    /// Address of the population registry, when one is configured.
+    pub population_url: Option<String>,
+    /// The key that it knows us by.
+    pub population_key: Option<String>,
+}
+
+/// `officials-card records …`
+#[derive(Debug, Subcommand)]
+pub enum RecordsCommand {
+    /// Nhập tệp hồ sơ (CSV hoặc NDJSON) / import a personnel file
+    Import(ImportArguments),
+    /// Đối khớp với CSDLQG về dân cư / match pending records with the population database
+    Match {
+        /// Cán bộ tra cứu / the officer who asks
+        #[arg(long)]
+        officer: String,
+        /// Mục đích tra cứu / why
+        #[arg(long, default_value = "cấp thẻ cán bộ, công chức, viên chức")]
+        purpose: String,
+        /// Thời gian chờ mỗi câu trả lời, giây / how long an answer may take, in seconds
+        #[arg(long, default_value_t = 10)]
+        timeout_seconds: u64,
+    },
+    /// Đơn vị xác nhận hồ sơ / the unit confirms its records
+    Confirm {
+        /// Mã đơn vị quản lý / code of the managing unit
+        #[arg(long)]
+        unit: String,
+        /// Số hiệu; lặp lại được; bỏ trống là tất cả / numbers; without any, all of the unit and below
+        #[arg(long)]
+        number: Vec<String>,
+        /// Người xác nhận / the officer who confirms
+        #[arg(long)]
+        officer: String,
+    },
+    /// Xem chất lượng một hồ sơ / show how good a record is, without its values
+    Show {
+        /// Mã đơn vị quản lý / code of the managing unit
+        #[arg(long)]
+        unit: String,
+        /// Số hiệu do đơn vị cấp / the number that the unit gave
+        #[arg(long)]
+        number: String,
+    },
+}
+
+/// `officials-card units …` and `officials-card codes …`
+#[derive(Debug, Subcommand)]
+pub enum ListCommand {
+    /// Nạp danh mục từ CSV / load the list from CSV
+    Import {
+        /// Tệp CSV / the file
+        file: PathBuf,
+        /// Người nạp / who loads it
+        #[arg(long, default_value = "operator")]
+        officer: String,
+    },
+}
+
+/// `officials-card records import`
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Tệp hồ sơ / the file
+    file: PathBuf,
+    /// Định dạng; mặc định theo đuôi tệp / the form; by the file's ending unless given
+    #[arg(long, value_enum)]
+    format: Option<FormatArgument>,
+    /// Chỉ kiểm tra, không ghi / only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+    /// Tệp ghi dòng bị loại; mặc định FILE.rejects.csv / where rejected rows go
+    #[arg(long)]
+    rejects: Option<PathBuf>,
+    /// Người nhập / who imports
+    #[arg(long, default_value = "operator")]
+    officer: String,
+}
+
+/// The forms of a personnel file on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum FormatArgument {
+    /// CSV.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+impl RecordsCommand {
+    /// Runs the command.
+    pub async fn run(self, context: RecordsContext) -> Result<()> {
+        let RecordsContext { store, clock, .. } = &context;
+        match self {
+            Self::Import(arguments) => arguments.run(&context).await,
+            Self::Match { officer, purpose, timeout_seconds } => {
+                let asker = Asker { officer, purpose };
+                match_records(&context, &asker, Duration::from_secs(timeout_seconds)).await
+            }
+            Self::Confirm { unit, number, officer } => {
+                let which = if number.is_empty() { Confirmed::All } else { Confirmed::Numbers(number) };
+                let confirmed = enroll::confirm(store, clock, &unit, which, &officer).await?;
+                println!("Đã xác nhận {confirmed} hồ sơ / {confirmed} records confirmed");
+                Ok(())
+            }
+            Self::Show { unit, number } => show(&context, RecordKey { unit, number }).await,
+        }
+    }
+}
+
+impl ListCommand {
+    /// `officials-card units import`
+    pub async fn run_units(self, context: RecordsContext) -> Result<()> {
+        let Self::Import { file, officer } = self;
+        tell(&import::import_units(&context.store, &file, &officer, context.clock.now()).await?)
+    }
+
+    /// `officials-card codes import`
+    pub async fn run_codes(self, context: RecordsContext) -> Result<()> {
+        let Self::Import { file, officer } = self;
+        tell(&import::import_codes(&context.store, &file, &officer, context.clock.now()).await?)
+    }
+}
+
+fn tell(summary: &ListSummary) -> Result<()> {
+    for fault in &summary.faults {
+        eprintln!("{fault}");
+    }
+    let (changed, faulty) = (summary.changed, summary.faults.len());
+    println!(
+        "Đã nạp hoặc đổi {changed}, bỏ qua {faulty} dòng lỗi / {changed} loaded or changed, {faulty} faulty rows left out"
+    );
+    if faulty == 0 { Ok(()) } else { Err(Refusal::malformed("list", format!("{faulty} rows were left out")).into()) }
+}
+
+impl ImportArguments {
+    async fn run(self, context: &RecordsContext) -> Result<()> {
+        let format = match self.format {
+            Some(FormatArgument::Csv) => Format::Csv,
+            Some(FormatArgument::Ndjson) => Format::Ndjson,
+            None => Format::of(&self.file),
+        };
+        let rejects = self.rejects.unwrap_or_else(|| {
+            let mut name = self.file.clone().into_os_string();
+            name.push(".rejects.csv");
+            name.into()
+        });
+        let (rejects_name, dry_run) = (rejects.display().to_string(), self.dry_run);
+        let request = ImportRequest { file: self.file, format, dry_run, rejects, actor: self.officer };
+        let mut meter = Meter::new();
+        let summary =
+            import::import(&context.store, &context.clock, &context.chance, request, |seen| meter.show(seen)).await;
+        meter.finish();
+        let summary = summary.map_err(Error::from)?;
+        if let Some(line) = summary.resumed_after {
+            println!("Tiếp tục lần nhập dở dang sau dòng {line} / continued an unfinished import after line {line}");
+        }
+        if dry_run {
+            println!("Chạy thử, không ghi gì / dry run, nothing written");
+        }
+        let import::ImportSummary { new, changed, unchanged, rejected, .. } = summary;
+        println!(
+            "Mới {new}, thay đổi {changed}, giữ nguyên {unchanged}, bị loại {rejected} / new {new}, changed {changed}, unchanged {unchanged}, rejected {rejected}"
+        );
+        if new + changed + rejected == 0 {
+            println!("Không có gì thay đổi / nothing changed");
+        }
+        if rejected > 0 {
+            println!("Các dòng bị loại: {rejects_name} / rejected rows: {rejects_name}");
+        }
+        Ok(())
+    }
+}
+
+async fn match_records(context: &RecordsContext, asker: &Asker, timeout: Duration) -> Result<()> {
+    let Some(url) = &context.population_url else {
+        let rule = "chưa cấu hình / not configured (OFFICIALS_CARD_POPULATION_URL)";
+        return Err(Refusal::malformed("population_url", rule).into());
+    };
+    let registry = HttpRegistry::new(url, context.population_key.as_deref().unwrap_or_default(), timeout)?;
+    let summary = enroll::match_pending(&context.store, &context.clock, &registry, asker, |so_far| {
+        eprintln!("… {} khớp / matched", so_far.matched);
+    })
+    .await?;
+    println!("Khớp / matched: {}", summary.matched);
+    println!("Không tìm thấy / not found: {}", summary.not_found);
+    println!("Sai lệch / mismatched: {}", summary.mismatched);
+    println!("Chưa hỏi được, sẽ hỏi lại / unreachable, to be asked again: {}", summary.unreachable);
+    if summary.incomplete + summary.overtaken > 0 {
+        println!("Thiếu ngày sinh / without birth date: {}", summary.incomplete);
+        println!("Đã có phiên bản mới / overtaken by a new version: {}", summary.overtaken);
+    }
+    Ok(())
+}
+
+async fn show(context: &RecordsContext, key: RecordKey) -> Result<()> {
+    let stored = context.store.record(&key).await?.ok_or(Refusal::NotFound("record"))?;
+    println!("{} {}", key.unit, key.number);
+    println!("Phiên bản / version: {}", stored.version);
+    if let Some(number) = stored.record.personal_number() {
+        println!("Số định danh / personal number: {number}");
+    }
+    let flags = flags(&stored.record, &stored.standing, context.clock.now());
+    for measure in Measure::ALL {
+        let against: Vec<_> = flags.iter().filter(|flag| flag.measure() == measure).collect();
+        let verdict = if against.is_empty() { "đạt / yes" } else { "chưa / no" };
+        println!("{} / {}: {verdict}", measure.word_vi(), measure.word_en());
+        for (vi, en) in against.into_iter().map(|flag| flag.messages()) {
+            println!("  - {vi} / {en}");
+        }
+    }
+    Ok(())
+}
+
+/// Rate and remaining time: a bar at a terminal, a line now and then elsewhere. On standard error.
+struct Meter {
+    bar: ProgressBar,
+    plain: bool,
+    told_at: u64,
+}
+
+impl Meter {
+    fn new() -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        let template = "{wide_bar} {percent}% {msg} {binary_bytes_per_sec}, còn/left {eta}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar, plain, told_at: 0 }
+    }
+
+    fn show(&mut self, seen: Seen) {
+        self.bar.set_length(seen.bytes_total);
+        self.bar.set_position(seen.bytes);
+        let seconds = self.bar.elapsed().as_secs_f64().max(0.001);
+        let share = |part: u64, whole: f64| f64::from(u32::try_from(part).unwrap_or(u32::MAX)) / whole;
+        let rate = share(seen.rows, seconds);
+        self.bar.set_message(format!("{} dòng/rows, {rate:.0}/s", seen.rows));
+        // Every tenth of the file is enough for a log.
+        let tenth = seen.bytes * 10 / seen.bytes_total.max(1);
+        if self.plain && tenth > self.told_at {
+            self.told_at = tenth;
+            let left = seconds * share(10 - tenth.min(10), 1.0) / share(tenth, 1.0);
+            eprintln!("{} dòng/rows, {}%, {rate:.0}/s, còn/left {left:.0} s", seen.rows, tenth * 10);
+        }
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

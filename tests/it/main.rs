@@ -1,0 +1,12 @@
+//! Tests as people: a town with a real router, a real store (SQLite and PostgreSQL), a clock that a test moves, and
+//! people with verbs. A story goes through HTTP only; `store` is the contract of the store; in `races` two do the same
+//! thing at once and exactly one wins.
+
+mod api;
+mod issue;
+mod races;
+mod revoke;
+mod show;
+mod store;
+mod town;
+mod wire;

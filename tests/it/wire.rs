@@ -1,0 +1,48 @@
+//! Our own wire answers, kept in `tests/golden/`: a change there is a change of contract. `UPDATE_GOLDEN=1` writes them.
+
+use serde_json::Value;
+
+use crate::town::{Ground, Town};
+
+fn golden(name: &str, answer: &Value) {
+    let file = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = format!("{}\n", serde_json::to_string_pretty(answer).unwrap());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), text, "{file} differs");
+}
+
+#[tokio::test]
+async fn documents_stay_as_they_are() {
+    let town = Town::on(Ground::Sqlite).await;
+    for (path, name) in [
+        ("/.well-known/openid-credential-issuer", "issuer-metadata"),
+        ("/.well-known/oauth-authorization-server", "server-metadata"),
+        ("/types/official-card/1", "type-metadata"),
+        ("/openapi.json", "openapi"),
+    ] {
+        golden(name, &town.get(path).await.expect(200));
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_path_stands_after_the_well_known_part() {
+    let town = Town::on(Ground::Sqlite).await;
+    let mut config = town.service.config.clone();
+    config.public_url = "https://card.example.vn/tenant".into();
+    let keys = town.folder_of_keys();
+    let service = officials_card::flow::Service::new(
+        config,
+        town.clock.clone(),
+        officials_card::chance::Chance::seeded([1; 32]),
+        town.service.store().clone(),
+        officials_card::keyring::Keyring::open(keys, None).unwrap(),
+    );
+    let tenant = town.at(service);
+    let metadata = tenant.get("/.well-known/openid-credential-issuer/tenant").await.expect(200);
+    assert_eq!(metadata["credential_issuer"], "https://card.example.vn/tenant");
+    tenant.get("/.well-known/oauth-authorization-server/tenant").await.expect(200);
+    tenant.get("/tenant/health").await.expect(200);
+    tenant.get("/health").await.problem(404);
+}
