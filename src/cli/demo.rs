@@ -26,10 +26,10 @@ use crate::keyring;
 use crate::model::id::PersonalNumber;
 use crate::store::Confirmed;
 
-const RECORDS: &str = include_str!("../../examples/sample/personnel.csv");
-const UNITS: &str = include_str!("../../examples/sample/units.csv");
-const LABELS: &str = include_str!("../../examples/sample/labels.csv");
-const POPULATION: &str = include_str!("../../examples/sample/population.ndjson");
+const RECORDS: &[u8] = include_bytes!("../../examples/sample/personnel.csv");
+const UNITS: &[u8] = include_bytes!("../../examples/sample/units.csv");
+const LABELS: &[u8] = include_bytes!("../../examples/sample/labels.csv");
+const POPULATION: &[u8] = include_bytes!("../../examples/sample/population.ndjson");
 
 /// Marks a folder as ours to replace.
 const MARK: &str = ".officials-card-demo";
@@ -187,7 +187,7 @@ jwks = {{ keys = [{{ kty = "EC", crv = "P-256", x = "{x}", y = "{y}" }}] }}
 /// Imports the sample, matches and confirms it. Returns a person who can be tried.
 async fn fill(service: &Service, dir: &Path) -> Result<PersonalNumber> {
     let (store, clock) = (service.store(), &service.clock);
-    let write = |name: &str, text: &str| -> Result<PathBuf> {
+    let write = |name: &str, text: &[u8]| -> Result<PathBuf> {
         let file = dir.join(name);
         std::fs::write(&file, text).map_err(|error| Fault::new("writing the sample data", error))?;
         Ok(file)
