@@ -1,0 +1,81 @@
+//! The reference wallet, on the command line: for developers of wallets to read, and to try an issuer with.
+//!
+//! ```text
+//! wallet take 'openid-credential-offer://?credential_offer_uri=…' --tx-code 493021
+//! wallet show
+//! wallet qr --watch
+//! wallet present --audience https://verifier.example --nonce 7Kq2
+//! ```
+//!
+//! Read on in this order: `take.rs` (the story of issuance), `issuer.rs` (OpenID4VCI 1.0), `check.rs` (what a careful
+//! wallet checks), `code.rs` (the live QR code), `present.rs` (SD-JWT with key binding), `show.rs`; below them `folder.rs`
+//! and `http.rs`. Signatures and formats are the library's (`officials_card::credential`).
+//!
+//! What a wallet for phones does differently: its keys never leave the phone's hardware, and opening the card asks for
+//! the holder's finger, face or PIN.
+
+mod check;
+mod code;
+mod error;
+mod folder;
+mod http;
+mod issuer;
+mod present;
+mod show;
+mod take;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use officials_card::chance::Chance;
+use officials_card::clock::Clock;
+
+use crate::error::Result;
+use crate::folder::Folder;
+use crate::http::Http;
+
+/// Ví mẫu cho thẻ cán bộ, công chức, viên chức / A reference wallet for the officials card
+#[derive(Debug, Parser)]
+#[command(name = "wallet", version)]
+struct Arguments {
+    /// The folder with keys and cards.
+    #[arg(long, global = true, default_value = "wallet", value_name = "DIR")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take an offer: cards come into the wallet.
+    Take(take::Take),
+    /// Show the cards that are held, and their status.
+    Show,
+    /// Show the live QR code, good for a minute.
+    Qr(code::Code),
+    /// Present an SD-JWT card to a verifier.
+    Present(present::Present),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Không thực hiện được. / It did not work: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let folder = Folder::new(arguments.dir);
+    let clock = Clock::system();
+    match arguments.command {
+        Command::Take(take) => take.run(&folder, &Http::new()?, &clock, &Chance::system()).await,
+        Command::Show => show::show(&folder, &Http::new()?, &clock).await,
+        Command::Qr(code) => code.run(&folder, &clock).await,
+        Command::Present(present) => present.run(&folder, &clock),
+    }
+}

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Lets other people's libraries read what the built programs make. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+target=$(cd ../.. && realpath -m "${CARGO_TARGET_DIR:-target}")
+export OFFICIALS_CARD_BIN=${OFFICIALS_CARD_BIN:-$target/debug/officials-card}
+export OFFICIALS_CARD_WALLET=${OFFICIALS_CARD_WALLET:-$target/debug/examples/wallet}
+for program in "$OFFICIALS_CARD_BIN" "$OFFICIALS_CARD_WALLET"; do
+  if [[ ! -x $program ]]; then
+    echo "$program is missing: build it with cargo build --bins --examples" >&2
+    exit 1
+  fi
+done
+
+# A changed list of requirements makes a new environment; an interrupted installation leaves no mark.
+environment=$target/interop-venv
+if ! cmp -s requirements.txt "$environment/installed"; then
+  python3 -m venv --clear "$environment"
+  "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement requirements.txt
+  cp requirements.txt "$environment/installed"
+fi
+exec "$environment/bin/python" -B -m pytest -p no:cacheprovider "$@"
