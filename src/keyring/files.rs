@@ -152,7 +152,8 @@ pub fn read_text(path: &Path) -> Result<String, Fault> {
         .map_err(|error| Fault::new("reading a key file", format!("{}: {error}", path.display())))
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+/// Writes a file that only its owner may read, and that must not exist yet.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     let fault = |error: std::io::Error| Fault::new("writing a key file", format!("{}: {error}", path.display()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fault)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)
