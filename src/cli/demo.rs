@@ -72,7 +72,6 @@ impl Demo {
         let person = fill(&service, &dir).await?;
         let token = service.mint_token("vneid-backend", TOKEN_SECONDS).await?;
         service.refresh_published().await?;
-
         let url = service.config.public_url.clone();
         let anchor = dir.join("keys/root.pem");
         let ready = json!({

@@ -116,6 +116,7 @@ impl Service {
 
     /// Signs again what is due, so that no verifier waits for it.
     pub async fn refresh_published(&self) -> Result<()> {
+        self.open_lists_ahead().await?;
         self.trust_list().await?;
         for list in self.store.status_lists().await? {
             self.status_list(list.id, StatusFormat::Jwt).await?;
