@@ -97,6 +97,24 @@ impl CardFacts {
         format!("{}.{}.{}", self.managing_agency.code, self.personal_id_number.expose(), self.record_type.suffix())
     }
 
+    /// Why a card that says this has to be replaced by one that says `new`; `None` when both say the same (Decision
+    /// 06/2008/QĐ-BNV: another agency or unit, another position, title or post; `domain.md` 2.4: other data).
+    pub fn change_to(&self, new: &Self) -> Option<Reason> {
+        if self == new {
+            None
+        } else if self.managing_agency.code != new.managing_agency.code
+            || self.employing_agency.code != new.employing_agency.code
+        {
+            Some(Reason::Transferred)
+        } else if (&self.position_title, &self.job_position, self.record_type)
+            != (&new.position_title, &new.job_position, new.record_type)
+        {
+            Some(Reason::PositionChanged)
+        } else {
+            Some(Reason::DataChanged)
+        }
+    }
+
     /// The number with all but the last three digits of its middle part masked: what may be shown.
     pub fn masked_card_number(&self) -> String {
         format!("{}.{}.{}", self.managing_agency.code, self.personal_id_number.masked(), self.record_type.suffix())
@@ -401,6 +419,33 @@ mod tests {
             state,
             replaced_by: None,
         }
+    }
+
+    #[test]
+    fn a_change_of_facts_has_its_reason() {
+        let agency = |code: &str| AgencyName { code: code.into(), name: "Ủy ban".into() };
+        let facts = CardFacts {
+            personal_id_number: PersonalNumber::parse("001199000018").unwrap(),
+            full_name: "Nguyễn Thị Thử".into(),
+            date_of_birth: time::macros::date!(1999 - 03 - 15),
+            gender: None,
+            managing_agency: agency("H26"),
+            employing_agency: agency("H26.05"),
+            position_title: None,
+            job_position: None,
+            record_type: CardType::Contract,
+            portrait: None,
+            term_ends: None,
+        };
+        assert_eq!(facts.card_number(), "H26.001199000018.HĐ");
+        assert_eq!(facts.masked_card_number(), "H26.*********018.HĐ");
+        assert_eq!(facts.change_to(&facts), None);
+        let moved = CardFacts { employing_agency: agency("H26.06"), ..facts.clone() };
+        assert_eq!(facts.change_to(&moved), Some(Reason::Transferred));
+        let promoted = CardFacts { position_title: Some("Trưởng phòng".into()), ..facts.clone() };
+        assert_eq!(facts.change_to(&promoted), Some(Reason::PositionChanged));
+        let renamed = CardFacts { full_name: "Nguyễn Thị Mới".into(), ..facts.clone() };
+        assert_eq!(facts.change_to(&renamed), Some(Reason::DataChanged));
     }
 
     #[test]

@@ -265,33 +265,18 @@ pub(super) async fn expire(transaction: &mut AnyConnection, card: &Handle) -> Re
     set_status(transaction, std::slice::from_ref(card), StateName::Expired).await.map(|_| ())
 }
 
-/// The card in force of a record: its handle, state, end, and facts as stored.
-pub(super) async fn in_force(
-    transaction: &mut AnyConnection,
-    record: &Handle,
-) -> Result<Option<(Card, String)>, Fault> {
+/// The card in force of a record, with what it says.
+pub(super) async fn in_force(transaction: &mut AnyConnection, record: &Handle) -> Result<Option<FoundCard>, Fault> {
     let row = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {COLUMNS}, cards.portrait FROM cards WHERE record_id = $1 AND state IN ('active', 'locked')"
+        "SELECT {COLUMNS}, portraits.bytes AS portrait FROM cards \
+         LEFT JOIN portraits ON portraits.sha256 = cards.portrait \
+         WHERE cards.record_id = $1 AND cards.state IN ('active', 'locked')"
     )))
     .bind(record.as_str())
     .fetch_optional(transaction)
     .await
     .map_err(failed("reading the card in force"))?;
-    row.map(|row| {
-        let portrait: Option<String> = row.try_get("portrait").map_err(failed("reading a card"))?;
-        let (card, facts) = read(&row)?;
-        Ok((card, fingerprint(&facts, portrait.as_deref())))
-    })
-    .transpose()
-}
-
-/// The fingerprint of what a card would say, comparable with that of [`in_force`].
-pub(super) fn facts_fingerprint(facts: &CardFacts) -> String {
-    fingerprint(&StoredFacts::of(facts), facts.portrait.as_deref().map(portrait_name).as_deref())
-}
-
-fn fingerprint(facts: &StoredFacts, portrait: Option<&str>) -> String {
-    format!("{} {}", facts.to_json(), portrait.unwrap_or_default())
+    row.as_ref().map(found).transpose()
 }
 
 /// Gives all credentials of these cards the status of `state`, and their lists a new version.

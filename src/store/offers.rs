@@ -6,7 +6,7 @@ use super::cards::{self, FoundCard, NewCard};
 use super::{Change, Line, Store, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
-use crate::model::card::{CardFacts, Reason, State, StateName};
+use crate::model::card::{State, StateName};
 use crate::model::id::Handle;
 
 /// Seconds after which a code whose token was never used may be redeemed again: its answer was lost. Within them a
@@ -194,26 +194,23 @@ async fn earlier_offer(
 /// The card that the offer is for: the one in force, or a new one.
 async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Result<Handle> {
     let now = new.card.created_at;
-    if let Some((card, says)) = cards::in_force(transaction, &new.card.record).await? {
-        match card.state_at(now) {
-            State::Locked { .. } => {
+    if let Some(FoundCard { card, facts }) = cards::in_force(transaction, &new.card.record).await? {
+        match (card.state_at(now), facts.change_to(&new.card.facts)) {
+            (State::Locked { .. }, _) => {
                 return Err(Refusal::CardState { state: StateName::Locked.word(), action: "offered" }.into());
             }
-            State::Active if says == cards::facts_fingerprint(&new.card.facts) => return Ok(card.handle),
-            State::Active => {
-                let reason = reason_of_change(&says, &new.card.facts);
+            (State::Active, None) => return Ok(card.handle),
+            (State::Active, Some(reason)) => {
                 cards::replace(transaction, &card.handle, &new.card, reason, &new.client).await?;
                 return Ok(new.card.handle.clone());
             }
-            State::Expired { .. } | State::Withdrawn { .. } => {
-                cards::expire(transaction, &card.handle).await?;
-            }
+            (State::Expired { .. } | State::Withdrawn { .. }, _) => cards::expire(transaction, &card.handle).await?,
         }
     }
     if !cards::insert(transaction, &new.card).await? {
         // Another request made it between our reading and our writing.
         let made = cards::in_force(transaction, &new.card.record).await?;
-        return made.map(|(card, _)| card.handle).ok_or_else(|| Fault::new("making a card", "it is not there").into());
+        return made.map(|made| made.card.handle).ok_or_else(|| Fault::new("making a card", "it is not there").into());
     }
     let line = Line {
         at: now,
@@ -224,18 +221,6 @@ async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Resul
     };
     line.write(transaction).await?;
     Ok(new.card.handle.clone())
-}
-
-/// Why a card has to be replaced when its facts have changed (Decision 06/2008/QĐ-BNV).
-fn reason_of_change(says: &str, now: &CardFacts) -> Reason {
-    let still_says = |text: &Option<String>| text.as_ref().is_none_or(|text| says.contains(text.as_str()));
-    if !says.contains(&now.employing_agency.code) || !says.contains(&now.managing_agency.code) {
-        Reason::Transferred
-    } else if !still_says(&now.position_title) || !still_says(&now.job_position) {
-        Reason::PositionChanged
-    } else {
-        Reason::DataChanged
-    }
 }
 
 impl Change for Redemption {
