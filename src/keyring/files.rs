@@ -26,6 +26,7 @@ use crate::error::Fault;
 const PBKDF2_ROUNDS: usize = 210_000;
 const ROOT_YEARS: i64 = 15;
 const LEAF_YEARS: i64 = 6;
+const HOUR_SECONDS: i64 = 3600;
 const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
 
 /// The certified keys: name, whether P-256 (otherwise Ed25519), subject.
@@ -38,7 +39,9 @@ const LEAVES: [(&str, bool, &str); 6] = [
     ("list", false, "Officials card trust list"),
 ];
 
-/// Makes a new PKI in `folder`, which must not hold one already. Certificates start a minute before `now`.
+/// Makes a new PKI in `folder`, which must not hold one already. Certificates start an hour before the hour of `now`:
+/// cards are dated down to the hour (RFC 9901 section 10.1), and their key must have been entitled to sign then, on
+/// another server's clock too.
 pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: UnixSeconds) -> Result<(), Fault> {
     std::fs::create_dir_all(folder).map_err(|error| Fault::new("creating the key folder", error))?;
     if folder.join("root.pem").exists() {
@@ -74,7 +77,7 @@ fn params(common_name: &str, now: UnixSeconds, years: i64) -> Result<Certificate
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CountryName, "VN");
     params.distinguished_name.push(DnType::CommonName, common_name);
-    params.not_before = instant(now - 60)?;
+    params.not_before = instant(now - now.rem_euclid(HOUR_SECONDS) - HOUR_SECONDS)?;
     params.not_after = instant(now + years * YEAR_SECONDS)?;
     Ok(params)
 }
