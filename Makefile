@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 run: install
 	cargo build --release --bins --examples
-	$(TARGET)/release/officials-card demo
+	$(TARGET)/release/officials-card demo --dir demo
 
 test: install lint unit interop tour
 

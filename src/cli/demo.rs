@@ -72,20 +72,20 @@ impl Demo {
         let person = fill(&service, &dir).await?;
         let token = service.mint_token("vneid-backend", TOKEN_SECONDS).await?;
         service.refresh_published().await?;
-
         let url = service.config.public_url.clone();
         let anchor = dir.join("keys/root.pem");
+        let ready = json!({
+            "url": url,
+            "backend_token": token,
+            "person": person.expose(),
+            "trust_anchor_pem_file": anchor,
+            "config": dir.join("officials-card.toml"),
+            "dir": dir,
+            "pages": {"start": format!("{url}/"), "docs": format!("{url}/docs")},
+        });
+        keyring::write_new(&dir.join("demo.json"), format!("{ready}\n").as_bytes())?;
         if self.json {
-            let line = json!({
-                "url": url,
-                "backend_token": token,
-                "person": person.expose(),
-                "trust_anchor_pem_file": anchor,
-                "config": dir.join("officials-card.toml"),
-                "dir": dir,
-                "pages": {"start": format!("{url}/"), "docs": format!("{url}/docs")},
-            });
-            println!("{line}");
+            println!("{ready}");
         } else {
             let request = OfferRequest {
                 person: person.clone(),

@@ -32,6 +32,7 @@ pub async fn run(config: Config) -> Result<()> {
 pub async fn serve(service: Service, listener: TcpListener) -> Result<()> {
     use axum::serve::ListenerExt as _;
     http::start_metrics()?;
+    service.refresh_published().await?;
     let background = tokio::spawn(background(service.clone()));
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);

@@ -562,10 +562,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::flow::enroll::{Asker, confirm, match_pending, verified_records};
+    use crate::flow::enroll::{Asker, confirm, match_pending};
     use crate::model::id::PersonalNumber;
     use crate::model::partial_date::PartialDate;
-    use crate::model::person::{NameParts, PopulationPerson, PopulationQuery};
+    use crate::model::person::{NameParts, PopulationPerson, PopulationQuery, VerifiedRecord};
     use crate::model::record::RecordKey;
     use crate::remote::population::{PopulationRegistry, Unreachable};
     use crate::store::Confirmed;
@@ -729,6 +729,14 @@ mod tests {
         }
     }
 
+    /// The person's records that a card can be made of, with their handles.
+    async fn verified(store: &Store, person: &PersonalNumber) -> Vec<(Handle, VerifiedRecord)> {
+        let stored = store.records_of(person).await.unwrap().into_iter();
+        let verified =
+            stored.map(|stored| Some((stored.handle, VerifiedRecord::new(stored.record, &stored.standing).ok()?)));
+        verified.flatten().collect()
+    }
+
     #[tokio::test]
     async fn only_a_matched_and_confirmed_record_makes_a_card() {
         let desk = Desk::new("match").await;
@@ -742,21 +750,22 @@ mod tests {
         assert_eq!((again.matched, again.unreachable), (0, 1));
 
         let person = |number: u32| PersonalNumber::parse(&format!("0010870{number:05}")).unwrap();
-        assert!(verified_records(store, clock, &person(1)).await.unwrap().is_empty());
+        assert!(verified(store, &person(1)).await.is_empty());
         assert_eq!(confirm(store, clock, "H26", Confirmed::All, "cb02").await.unwrap(), 4);
         assert_eq!(confirm(store, clock, "H26", Confirmed::All, "cb02").await.unwrap(), 0);
-        let verified = verified_records(store, clock, &person(1)).await.unwrap();
-        assert_eq!(verified[0].facts.card_number(), "H26.001087000001.CC");
-        assert!(verified[0].facts.portrait.is_some());
+        let (handle, record) = verified(store, &person(1)).await.remove(0);
+        let units = store.units_named(time::macros::date!(2025 - 12 - 01), &["H26"]).await.unwrap();
+        let facts = record.card_facts(&units, &store.code_book().await.unwrap());
+        assert_eq!(facts.card_number(), "H26.001087000001.CC");
+        assert!(facts.portrait.is_some());
         for other in 2..=4 {
-            assert!(verified_records(store, clock, &person(other)).await.unwrap().is_empty());
+            assert!(verified(store, &person(other)).await.is_empty());
         }
         // A new version starts without match and confirmation.
         desk.import("b.csv", format!("{HEADER}{}", row(1, "Nguyễn Văn Ân"))).await.unwrap();
-        assert!(verified_records(store, clock, &person(1)).await.unwrap().is_empty());
-        let handle = &verified[0].record;
+        assert!(verified(store, &person(1)).await.is_empty());
         assert!(
-            !store.set_population(handle, 1, crate::model::person::MatchOutcome::Matched, "x", "y", 1).await.unwrap()
+            !store.set_population(&handle, 1, crate::model::person::MatchOutcome::Matched, "x", "y", 1).await.unwrap()
         );
         assert!(
             store

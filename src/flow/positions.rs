@@ -51,11 +51,11 @@ impl Service {
     /// A block of positions of an open list of this slot: the lists `slot`, `slot + lists`, … A new one where all are
     /// full.
     async fn draw_block(&self, slot: i64, lists: i64, count: u64) -> Result<Block> {
-        let size = self.config.limits.status_list_size;
         let block = BLOCK.max(count);
-        let of_slot = |id: i64| (id - slot) % lists == 0;
         loop {
-            for list in self.store.open_status_lists(block).await?.into_iter().filter(|list| of_slot(list.id)) {
+            for list in
+                self.store.open_status_lists(block).await?.into_iter().filter(|list| (list.id - slot) % lists == 0)
+            {
                 if let Some(start) = self.store.draw_positions(list.id, block).await? {
                     let size = u32::try_from(list.size).map_err(|error| Fault::new("drawing a status index", error))?;
                     let permutation = Permutation::new(&secret_bytes(&list.secret)?, size);
@@ -67,11 +67,28 @@ impl Service {
                     });
                 }
             }
-            let newest = self.store.status_lists().await?.iter().map(|list| list.id).filter(|id| of_slot(*id)).max();
-            let id = newest.map_or(slot, |newest| newest + lists);
-            let secret = STANDARD.encode(self.chance.bytes::<32>());
-            self.store.open_status_list(id, size, secret, self.clock.now()).await?;
+            self.open_list(slot, lists).await?;
         }
+    }
+
+    /// Opens the next list of every slot that runs low, so that verifiers have fetched a list before its first use.
+    pub(super) async fn open_lists_ahead(&self) -> Result<()> {
+        let lists = i64::from(self.config.limits.status_open_lists);
+        let roomy = self.store.open_status_lists(self.config.limits.status_list_size / 4).await?;
+        for slot in 1..=lists {
+            if !roomy.iter().any(|list| (list.id - slot) % lists == 0) {
+                self.open_list(slot, lists).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_list(&self, slot: i64, lists: i64) -> Result<()> {
+        let newest =
+            self.store.status_lists().await?.iter().map(|list| list.id).filter(|id| (id - slot) % lists == 0).max();
+        let id = newest.map_or(slot, |newest| newest + lists);
+        let secret = STANDARD.encode(self.chance.bytes::<32>());
+        self.store.open_status_list(id, self.config.limits.status_list_size, secret, self.clock.now()).await
     }
 }
 

@@ -7,8 +7,6 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Service, hash};
@@ -118,6 +116,7 @@ impl Service {
 
     /// Signs again what is due, so that no verifier waits for it.
     pub async fn refresh_published(&self) -> Result<()> {
+        self.open_lists_ahead().await?;
         self.trust_list().await?;
         for list in self.store.status_lists().await? {
             self.status_list(list.id, StatusFormat::Jwt).await?;

@@ -26,7 +26,7 @@ use crate::error::Fault;
 const PBKDF2_ROUNDS: usize = 210_000;
 const ROOT_YEARS: i64 = 15;
 const LEAF_YEARS: i64 = 6;
-const HOUR_SECONDS: i64 = 3600;
+const DAY_SECONDS: i64 = 86400;
 const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
 
 /// The certified keys: name, whether P-256 (otherwise Ed25519), subject.
@@ -39,9 +39,8 @@ const LEAVES: [(&str, bool, &str); 6] = [
     ("list", false, "Officials card trust list"),
 ];
 
-/// Makes a new PKI in `folder`, which must not hold one already. Certificates start an hour before the hour of `now`:
-/// cards are dated down to the hour (RFC 9901 section 10.1), and their key must have been entitled to sign then, on
-/// another server's clock too.
+/// Makes a new PKI in `folder`, which must not hold one already. Certificates start with the day of `now`: the dates of
+/// cards are rounded down, and a card may not be dated before its key.
 pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: UnixSeconds) -> Result<(), Fault> {
     std::fs::create_dir_all(folder).map_err(|error| Fault::new("creating the key folder", error))?;
     if folder.join("root.pem").exists() {
@@ -77,7 +76,7 @@ fn params(common_name: &str, now: UnixSeconds, years: i64) -> Result<Certificate
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CountryName, "VN");
     params.distinguished_name.push(DnType::CommonName, common_name);
-    params.not_before = instant(now - now.rem_euclid(HOUR_SECONDS) - HOUR_SECONDS)?;
+    params.not_before = instant(now - now.rem_euclid(DAY_SECONDS))?;
     params.not_after = instant(now + years * YEAR_SECONDS)?;
     Ok(params)
 }
@@ -155,7 +154,8 @@ pub fn read_text(path: &Path) -> Result<String, Fault> {
         .map_err(|error| Fault::new("reading a key file", format!("{}: {error}", path.display())))
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+/// Writes a file that only its owner may read, and that must not exist yet.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     let fault = |error: std::io::Error| Fault::new("writing a key file", format!("{}: {error}", path.display()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fault)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fault)

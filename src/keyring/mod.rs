@@ -28,7 +28,7 @@ use crate::config::Secret;
 use crate::credential::x509::{self, Anchors};
 use crate::credential::{Algorithm, PublicKey, Signer};
 use crate::error::Fault;
-pub use files::{fresh_p256_jwk, init, write_private};
+pub use files::{fresh_p256_jwk, init, write_new, write_private};
 
 /// All keys that a server signs with.
 pub struct Keyring {
