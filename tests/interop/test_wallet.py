@@ -73,6 +73,12 @@ def test_a_wrong_transaction_code_is_told_and_not_repeated(issuer, wallet):
     assert wrong not in told
 
 
+def test_the_screen_hides_what_is_not_disclosed_by_default(issuer, wallet):
+    wallet(*offer(issuer, "official-card-sdjwt"))
+    assert issuer.person not in wallet("show")
+    assert issuer.person in wallet("show", "--full")
+
+
 def test_a_claim_that_the_card_does_not_have_cannot_be_chosen(issuer, wallet):
     wallet(*offer(issuer, "official-card-sdjwt"))
     assert "no claim rank" in wallet(*ASKED, "--disclose", "full_name,rank", succeeds=False)
@@ -103,14 +109,15 @@ class LosingProxy(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.forward(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-        self.answers[self.path] += 1
 
     def forward(self, body: bytes | None) -> None:
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
         answer = requests.request(self.command, self.path, data=body, headers=headers, timeout=30)
-        if body is not None and not self.answers[self.path]:
-            self.close_connection = True
-            return
+        if body is not None:
+            self.answers[self.path] += 1
+            if self.answers[self.path] == 1:
+                self.close_connection = True
+                return
         self.send_response(answer.status_code)
         self.send_header("Content-Length", str(len(answer.content)))
         self.end_headers()
