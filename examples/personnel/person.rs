@@ -273,7 +273,7 @@ pub struct Dice(ChaCha8Rng);
 impl Dice {
     /// 0 up to but not including `end`.
     pub fn below(&mut self, end: u32) -> u32 {
-        u32::try_from(u64::from(self.0.next_u32()) * u64::from(end) >> 32).unwrap_or_default()
+        u32::try_from((u64::from(self.0.next_u32()) * u64::from(end)) >> 32).unwrap_or_default()
     }
 
     /// One of a few.

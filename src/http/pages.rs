@@ -49,7 +49,8 @@ pub async fn start(State(service): State<Service>) -> Response {
 pub async fn docs(State(service): State<Service>) -> Response {
     let document = serde_json::to_value(openapi::document(&service.config.public_url)).unwrap_or_default();
     let mut body = format!(
-        "<p>{}</p><p><a href=\"{}/openapi.json\">openapi.json</a></p>",
+        "<p>Dành cho hệ thống VNeID và các đơn vị: lời mời nhận thẻ, thẻ, mã in, kiểm tra.</p>\
+         <p lang=\"en\">{}</p><p><a href=\"{}/openapi.json\">openapi.json</a></p>",
         escape(document["info"]["description"].as_str().unwrap_or_default()),
         escape(&service.config.public_url)
     );
@@ -85,7 +86,7 @@ pub async fn docs(State(service): State<Service>) -> Response {
         }
         body.push_str("</details>");
     }
-    page("API", &body)
+    page("Tài liệu API", &body)
 }
 
 fn section(body: &mut String, title: &str, schema: &Value, document: &Value) {

@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod api;
+mod crash;
 mod issue;
 mod races;
 mod revoke;

@@ -430,6 +430,13 @@ impl Town {
 }
 
 impl Town {
+    /// Writes a file of the town and gives its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let file = self.folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
     /// Where the keys of all towns are.
     pub fn folder_of_keys() -> &'static std::path::Path {
         keys_folder()

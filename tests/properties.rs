@@ -1,0 +1,112 @@
+//! Parsers of what strangers send never panic, whatever they are sent, and keep their bounds. (Those of the QR code have
+//! their properties at the foot of their own files.)
+
+use officials_card::credential::jws::{self, Jws};
+use officials_card::credential::proof::Proof;
+use officials_card::credential::sd_jwt::{self, Presentation};
+use officials_card::credential::x509::{Anchors, MAX_CHAIN, pem_certificates};
+use officials_card::credential::{PublicKey, json, key};
+use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::protocol::oauth::TokenRequest;
+use officials_card::protocol::oid4vci::{CredentialRequest, Notification, offer_link};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// JSON of every shape, with the member names that parsers look for.
+fn any_json() -> impl Strategy<Value = Value> {
+    let names = "alg|typ|x5c|jwk|kid|kty|crv|x|y|d|_sd|\\.\\.\\.|_sd_alg|exp|iat|nonce|aud|cnf|status|proofs|jwt|credential_configuration_id|notification_id|event|[a-z]{0,3}";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "ES256|EdDSA|EC|OKP|P-256|Ed25519|dc\\+sd-jwt|\\PC{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::hash_map(names, inner, 0..6).prop_map(|members| json!(members)),
+        ]
+    })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn text_of_any_kind(text in "\\PC{0,200}", more in "[A-Za-z0-9_.~-]{0,200}") {
+        for text in [&text, &more] {
+            let _ = Jws::parse_any_type(text);
+            let _ = Presentation::parse(text).map(|card| card.verify(&Anchors::default(), "x", 0));
+            let _ = Proof::verify(text, "https://issuer.example", None, 0);
+            let _ = Anchors::from_pem(text);
+            let _ = Handle::parse(text);
+            let _ = sd_jwt::select(text, |_| true);
+            prop_assert!(offer_link(text).is_ascii());
+            if let Some(number) = PersonalNumber::parse(text) {
+                let printed = format!("{number:?}");
+                prop_assert!(!printed.contains(text.as_str()));
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_kind(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = json::parse(&bytes);
+        let _ = CredentialRequest::parse(&bytes, 10);
+        let _ = Notification::parse(&bytes);
+        let _ = PublicKey::p256(&bytes);
+        let _ = PublicKey::ed25519(&bytes);
+        let chain = vec![bytes.clone(); 1 + bytes.len() % (MAX_CHAIN + 2)];
+        prop_assert!(Anchors::new(vec![bytes.clone()]).check(&chain, 0).is_err());
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----", base64(&bytes));
+        let _ = pem_certificates(&pem);
+    }
+
+    #[test]
+    fn json_of_any_shape(header in any_json(), payload in any_json(), disclosures in prop::collection::vec(any_json(), 0..4)) {
+        let part = |value: &Value| base64(value.to_string().as_bytes());
+        let jwt = format!("{}.{}.{}", part(&header), part(&payload), base64(&[0; 64]));
+        if let Ok(jws) = Jws::parse_any_type(&jwt) {
+            let _ = jws.certificates();
+            let key = PublicKey::ed25519(&[9; 32]).or_else(|_| PublicKey::ed25519(&[3; 32]));
+            if let Ok(key) = key {
+                prop_assert!(jws.verify(&key).is_err(), "nobody signed it");
+            }
+        }
+        let parts: Vec<_> = disclosures.iter().map(part).collect();
+        let presentation = format!("{jwt}~{}~{jwt}", parts.join("~"));
+        let _ = Presentation::parse(&presentation).map(|card| card.verify(&Anchors::default(), "x", 0));
+        let _ = Proof::verify(&jwt, "https://issuer.example", None, 0);
+        let _ = PublicKey::from_jwk(&header);
+        let _ = CredentialRequest::parse(payload.to_string().as_bytes(), 10);
+        let _ = Notification::parse(payload.to_string().as_bytes());
+    }
+
+    #[test]
+    fn forms_of_any_kind(form in prop::collection::vec(("grant_type|scope|client_assertion|\\PC{0,8}", "\\PC{0,40}"), 0..6)) {
+        let _ = TokenRequest::parse(form);
+    }
+
+    #[test]
+    fn keys_come_back_as_they_went(seed in any::<[u8; 32]>()) {
+        let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
+        let key = PublicKey::ed25519(public.as_bytes()).unwrap();
+        prop_assert_eq!(&PublicKey::from_jwk(&key.to_jwk()).unwrap(), &key);
+        prop_assert_eq!(&PublicKey::from_cose(&key.to_cose()).unwrap(), &key);
+    }
+}
+
+#[test]
+fn what_is_too_long_is_not_looked_at() {
+    let long = "a".repeat(jws::MAX_LENGTH + 1);
+    assert_eq!(Jws::parse_any_type(&long).unwrap_err(), jws::JwsError::Malformed);
+    assert_eq!(Presentation::parse(&format!("{long}~")).unwrap_err(), sd_jwt::CardError::Malformed);
+    let many = format!("a.b.c~{}", "x~".repeat(201));
+    assert_eq!(Presentation::parse(&many).unwrap_err(), sd_jwt::CardError::Malformed);
+    assert_eq!(PublicKey::ed25519(&[0; 31]).unwrap_err(), key::KeyError::Malformed);
+}
