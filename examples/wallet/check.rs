@@ -8,7 +8,7 @@ use officials_card::credential::PublicKey;
 use officials_card::credential::cwt::{QrClaims, QrCredential};
 use officials_card::credential::jws::Jws;
 use officials_card::credential::sd_jwt::{self, Presentation, VerifiedCard};
-use officials_card::credential::status_list::{StatusListToken, StatusReference};
+use officials_card::credential::status_list::{Band, StatusListToken, StatusReference};
 use officials_card::credential::trust_list::{Purpose, TrustList};
 use officials_card::credential::x509::Anchors;
 use serde_json::Value;
@@ -46,28 +46,12 @@ impl Trust {
         Ok(card)
     }
 
-    /// Checks a QR card as issued: the trust list's key, signature, dates. It has no countersignature yet.
-    pub fn qr(&self, credential: &str, list: &TrustList, issuer: &str, now: UnixSeconds) -> Result<QrClaims> {
-        let card = read_qr(credential)?;
-        let signer = list.signer(&card.message, Purpose::Issuer);
-        let signer = signer.ok_or(WalletError::Issued("no key of the trust list has signed it"))?;
-        let claims = card.claims;
-        let in_its_time = signer.may_sign_at(claims.issued_at) && claims.not_before <= now && now < claims.expires_at;
-        let in_its_bounds = signer.issuer == claims.issuer
-            && signer.may_speak_for(claims.identity.agency_code.as_deref())
-            && claims.status.as_ref().is_some_and(|status| signer.may_name(&status.uri));
-        match () {
-            () if claims.issuer != issuer => Err(WalletError::Issued("it names another issuer")),
-            () if !in_its_time => Err(WalletError::Issued("it is not in its time")),
-            () if !in_its_bounds => Err(WalletError::Issued("its key may not sign such a card")),
-            () => Ok(claims),
-        }
-    }
-
     /// The issuer's trust list, once it is led back to the root.
     pub async fn list(&self, http: &Http, issuer: &str, now: UnixSeconds) -> Result<TrustList> {
-        let bytes = http.get("trust list", &format!("{issuer}/trust-list"), "*/*").await?;
-        Ok(TrustList::accept(None, &bytes, |chain| self.anchors.check(chain, now))?)
+        const PLACE: &str = "trust list";
+        let bytes = http.get(PLACE, &format!("{issuer}/trust-list"), "*/*").await?;
+        let list = TrustList::accept(None, &bytes, |chain| self.anchors.check(chain, now))?;
+        if list.band(now) == Band::Expired { Err(WalletError::Answer(PLACE, "has expired")) } else { Ok(list) }
     }
 
     /// The status of a card as its list tells it now (Token Status List section 8.3).
@@ -81,6 +65,27 @@ impl Trust {
         let claims = jws.verify(&self.anchors.check(&chain, now)?)?;
         let token = StatusListToken::from_jwt_claims(&Value::Object(claims), &reference.uri, now)?;
         Ok(token.list.inflate()?.get(reference.index)?)
+    }
+}
+
+/// Checks a QR card as issued: the trust list's key, signature, dates. It has no countersignature yet.
+fn check_qr(credential: &str, list: &TrustList, issuer: &str, now: UnixSeconds) -> Result<QrClaims> {
+    let card = read_qr(credential)?;
+    let signer = list.signer(&card.message, Purpose::Issuer);
+    let signer = signer.ok_or(WalletError::Issued("no key of the trust list has signed it"))?;
+    let claims = card.claims;
+    let in_its_time = signer.may_sign_at(claims.issued_at) && claims.not_before <= now && now < claims.expires_at;
+    let in_its_bounds = signer.issuer == claims.issuer
+        && signer.may_speak_for(claims.identity.agency_code.as_deref())
+        && claims.status.as_ref().is_some_and(|status| signer.may_name(&status.uri));
+    if claims.issuer != issuer {
+        Err(WalletError::Issued("it names another issuer"))
+    } else if !in_its_time {
+        Err(WalletError::Issued("it is not in its time"))
+    } else if !in_its_bounds {
+        Err(WalletError::Issued("its key may not sign such a card"))
+    } else {
+        Ok(claims)
     }
 }
 
@@ -118,7 +123,7 @@ impl Checked {
             });
         }
         let list = list.ok_or(WalletError::Issued("there is no trust list to check it by"))?;
-        let read = trust.qr(&card.credential, list, &card.issuer, now)?;
+        let read = check_qr(&card.credential, list, &card.issuer, now)?;
         let (Some(holder), Some(status)) = (read.confirmation, read.status) else { return Err(lacking) };
         let identity = read.identity;
         let claims = [

@@ -51,7 +51,7 @@ enum Command {
     /// Take an offer: cards come into the wallet.
     Take(take::Take),
     /// Show the cards that are held, and their status.
-    Show,
+    Show(show::Show),
     /// Show the live QR code, good for a minute.
     Qr(code::Code),
     /// Present an SD-JWT card to a verifier.
@@ -74,7 +74,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     let clock = Clock::system();
     match arguments.command {
         Command::Take(take) => take.run(&folder, &Http::new()?, &clock, &Chance::system()).await,
-        Command::Show => show::show(&folder, &Http::new()?, &clock).await,
+        Command::Show(show) => show.run(&folder, &Http::new()?, &clock).await,
         Command::Qr(code) => code.run(&folder, &clock).await,
         Command::Present(present) => present.run(&folder, &clock),
     }

@@ -9,7 +9,7 @@ use crate::folder::Folder;
 
 /// What is disclosed unless the holder says otherwise: enough to recognise an official, and neither the personal number
 /// (which the full card number contains), the birth date nor the gender.
-const DEFAULT: [&str; 6] =
+pub const DEFAULT_DISCLOSURE: [&str; 6] =
     ["full_name", "portrait", "managing_agency", "employing_agency", "position_title", "card_number_masked"];
 
 /// To whom the card is presented, and how much of it.
@@ -52,7 +52,7 @@ impl Present {
     fn wanted(&self) -> Vec<&str> {
         match &self.disclose {
             Some(names) => names.iter().map(String::as_str).collect(),
-            None => DEFAULT.to_vec(),
+            None => DEFAULT_DISCLOSURE.to_vec(),
         }
     }
 }

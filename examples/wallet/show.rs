@@ -9,47 +9,76 @@ use crate::check::{Checked, QR_FORMAT, Trust};
 use crate::error::Result;
 use crate::folder::{Folder, KeptCard};
 use crate::http::Http;
+use crate::present::DEFAULT_DISCLOSURE;
 
-/// Shows every card. One that does not check, or whose status cannot be had, says so and hides no other.
-pub async fn show(folder: &Folder, http: &Http, clock: &Clock) -> Result<()> {
-    let cards = folder.cards()?;
-    if cards.is_empty() {
-        println!("Ví chưa có thẻ. / The wallet holds no card.");
-    }
-    for card in &cards {
-        println!("── {} · {}", card.configuration, &card.key[..8.min(card.key.len())]);
-        if let Err(error) = show_one(card, http, clock).await {
-            println!("  Không dùng được. / Not usable: {error}");
-        }
-    }
-    Ok(())
+/// Claims that are not disclosed by default, but that nobody needs to hide on a screen.
+const IMPERSONAL: [&str; 3] = ["job_position", "record_type", "valid_until"];
+
+/// Whether all is shown.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// Also show what a presentation does not disclose by default, such as the personal number.
+    #[arg(long)]
+    full: bool,
 }
 
-async fn show_one(card: &KeptCard, http: &Http, clock: &Clock) -> Result<()> {
-    let now = clock.now();
-    let trust = Trust::new(card.trust_anchor_pem.clone())?;
-    let list = match card.format.as_str() {
-        QR_FORMAT => Some(trust.list(http, &card.issuer, now).await?),
-        _ => None,
-    };
-    let checked = Checked::new(card, &trust, list.as_ref(), now)?;
-    // The labels of the issuer's metadata and of the type metadata, in their order.
-    for (name, vi, en, _) in CLAIMS {
-        if let Some((_, value)) = checked.claims.iter().find(|(claim, _)| claim == name) {
-            println!("  {vi} · {en}: {}", plain(value));
+impl Show {
+    /// Shows every card: its claims once, then each of its copies. One that does not check says so and hides no other.
+    pub async fn run(&self, folder: &Folder, http: &Http, clock: &Clock) -> Result<()> {
+        let cards = folder.cards()?;
+        if cards.is_empty() {
+            println!("Ví chưa có thẻ. / The wallet holds no card.");
+        }
+        let together = |one: &KeptCard, other: &KeptCard| {
+            one.configuration == other.configuration && one.received_at == other.received_at
+        };
+        for copies in cards.chunk_by(together) {
+            println!("{}", copies[0].configuration);
+            for (position, card) in copies.iter().enumerate() {
+                if let Err(error) = self.show_copy(card, position == 0, http, clock).await {
+                    println!("  {}: không dùng được · not usable: {error}", short(&card.key));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn show_copy(&self, card: &KeptCard, with_claims: bool, http: &Http, clock: &Clock) -> Result<()> {
+        let now = clock.now();
+        let trust = Trust::new(card.trust_anchor_pem.clone())?;
+        let list = match card.format.as_str() {
+            QR_FORMAT => Some(trust.list(http, &card.issuer, now).await?),
+            _ => None,
+        };
+        let checked = Checked::new(card, &trust, list.as_ref(), now)?;
+        if with_claims {
+            self.show_claims(&checked);
+        }
+        let status = match trust.status(http, &checked.status, now).await {
+            Ok(0) => "còn hiệu lực · in force".to_owned(),
+            Ok(1) => "đã bị thu hồi · withdrawn".to_owned(),
+            Ok(2) => "đang bị khóa · locked".to_owned(),
+            Ok(other) => format!("không rõ · unknown ({other})"),
+            Err(error) => format!("chưa tra được · could not be looked up: {error}"),
+        };
+        let (key, until, shown) = (short(&card.key), day_in_viet_nam(checked.expires_at), card.times_shown);
+        println!("  bản · copy {key}: {status}; đến · until {until}; đã xuất trình · shown {shown}");
+        Ok(())
+    }
+
+    /// The claims under the labels of the issuer's metadata, in its order.
+    fn show_claims(&self, checked: &Checked) {
+        for (name, vi, en, _) in CLAIMS {
+            let Some((_, value)) = checked.claims.iter().find(|(claim, _)| claim == name) else { continue };
+            let open = self.full || DEFAULT_DISCLOSURE.contains(&name) || IMPERSONAL.contains(&name);
+            println!("  {vi} · {en}: {}", if open { plain(value) } else { "•••".to_owned() });
         }
     }
-    println!("  Thẻ điện tử dùng đến · Good until: {}", day_in_viet_nam(checked.expires_at));
-    println!("  Đã xuất trình · Shown: {}", card.times_shown);
-    let status = match trust.status(http, &checked.status, now).await {
-        Ok(0) => "còn hiệu lực · in force".to_owned(),
-        Ok(1) => "đã bị thu hồi · withdrawn".to_owned(),
-        Ok(2) => "đang bị khóa · locked".to_owned(),
-        Ok(other) => format!("không rõ · unknown ({other})"),
-        Err(error) => format!("chưa tra được · could not be looked up: {error}"),
-    };
-    println!("  Hiệu lực · Status: {status}");
-    Ok(())
+}
+
+/// The start of a key's name, enough to tell copies apart.
+fn short(key: &str) -> &str {
+    key.get(..8).unwrap_or(key)
 }
 
 /// A claim for a terminal: an agency by its name and code, a picture by its size.

@@ -46,9 +46,10 @@ def first_line(process: subprocess.Popen) -> str:
 def wallet(issuer: Issuer, tmp_path: Path):
     """The reference wallet: `wallet("show")` gives what it prints."""
 
-    def run(*arguments: str, succeeds: bool = True) -> str:
+    def run(*arguments: str, succeeds: bool = True, **environment: str) -> str:
         command = [os.environ["OFFICIALS_CARD_WALLET"], "--dir", str(tmp_path / "wallet"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        own = {**os.environ, **environment}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=own)
         assert (done.returncode == 0) == succeeds, done.stderr
         return done.stdout if succeeds else done.stderr
 

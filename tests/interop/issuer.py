@@ -22,6 +22,11 @@ def from_b64url(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
+def certificate_chain(x5c: list[str]) -> list[bytes]:
+    """RFC 7515 section 4.1.6: standard base64, not base64url."""
+    return [base64.b64decode(certificate, validate=True) for certificate in x5c]
+
+
 def verify_signature(key, alg: str, signature: bytes, message: bytes) -> None:
     """RFC 7518 section 3.4 and RFC 8037; raises InvalidSignature."""
     assert len(signature) == 64
@@ -30,7 +35,8 @@ def verify_signature(key, alg: str, signature: bytes, message: bytes) -> None:
         r, s = (int.from_bytes(half) for half in (signature[:32], signature[32:]))
         key.verify(encode_dss_signature(r, s), message, ec.ECDSA(SHA256()))
     else:
-        assert alg == "EdDSA" and isinstance(key, ed25519.Ed25519PublicKey)
+        assert alg == "EdDSA"
+        assert isinstance(key, ed25519.Ed25519PublicKey)
         key.verify(signature, message)
 
 
@@ -80,6 +86,13 @@ class Issuer:
         assert answer.headers["Content-Type"] == "image/png"
         return answer.content
 
+    def credentials_issued(self, card: str) -> int:
+        """How many credentials the card's history tells of."""
+        answer = requests.get(f"{self.url}/api/v1/cards/{card}", headers=self.backend, timeout=30)
+        assert answer.ok, answer.text
+        issued = [line["detail"] for line in answer.json()["history"] if line["action"] == "credential.issued"]
+        return sum(int(detail.split()[0]) for detail in issued)
+
     # A checkpoint.
 
     def verify(self, text: str, **asked: str) -> dict:
@@ -101,20 +114,23 @@ class Issuer:
         return answer
 
     def certified_key(self, chain: list[bytes]):
-        """The leaf's key, if `chain` (DER, leaf first) leads to the root. HAIP 1.0 section 6.1.1: the root itself is not
-        in the chain, and the leaf is not self-signed."""
+        """The leaf's key, if `chain` (DER, leaf first) leads to the root. HAIP 1.0 section 6.1.1: the root itself is
+        not in the chain, and the leaf is not self-signed."""
         certificates = [x509.load_der_x509_certificate(der) for der in chain]
-        assert certificates and self.root not in certificates
+        assert certificates
+        assert self.root not in certificates
         now = datetime.now(UTC)
         for certificate, issuer in zip(certificates, [*certificates[1:], self.root], strict=True):
             certificate.verify_directly_issued_by(issuer)
             constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
             usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-            assert constraints.ca and usage.key_cert_sign
+            assert constraints.ca
+            assert usage.key_cert_sign
             for one in (certificate, issuer):
                 assert one.not_valid_before_utc <= now <= one.not_valid_after_utc
         usage = certificates[0].extensions.get_extension_for_class(x509.KeyUsage).value
-        assert usage.digital_signature and not usage.key_cert_sign
+        assert usage.digital_signature
+        assert not usage.key_cert_sign
         return certificates[0].public_key()
 
     def jwk(self, kid: bytes) -> dict:

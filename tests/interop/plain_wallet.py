@@ -51,8 +51,8 @@ class PlainWallet:
     def __init__(self, offer_link: str):
         link = urlsplit(offer_link)
         assert link.scheme == "openid-credential-offer"
-        [reference] = parse_qs(link.query)["credential_offer_uri"]
-        self.offer = requests.get(reference, timeout=30).json()
+        [self.reference] = parse_qs(link.query)["credential_offer_uri"]
+        self.offer = requests.get(self.reference, timeout=30).json()
         self.issuer = self.offer["credential_issuer"]
         self.grant = self.offer["grants"][PRE_AUTHORIZED]
         self.metadata = self.well_known("openid-credential-issuer")
@@ -66,7 +66,8 @@ class PlainWallet:
         issuer = urlsplit(self.issuer)
         path = f"/.well-known/{name}{issuer.path.rstrip('/')}"
         answer = requests.get(issuer._replace(path=path).geturl(), timeout=30)
-        assert answer.ok and answer.headers["Content-Type"] == "application/json"
+        assert answer.ok
+        assert answer.headers["Content-Type"] == "application/json"
         return answer.json()
 
     def ask_token(self, **form: str | None) -> requests.Response:
@@ -79,20 +80,22 @@ class PlainWallet:
         assert answer.status_code == 200, answer.text
         assert answer.headers["Cache-Control"] == "no-store"
         token = answer.json()
-        # Section 2.9 of FAPI-style advice: a bearer token that lives longer would have to be sender-constrained.
-        assert token["token_type"] == "Bearer" and 0 < token["expires_in"] <= 300
+        # RFC 9700 section 2.2.1: a token that lives longer should be sender-constrained.
+        assert token["token_type"] == "Bearer"
+        assert 0 < token["expires_in"] <= 300
         self.token = token["access_token"]
 
     def nonce(self) -> str:
         answer = requests.post(self.metadata["nonce_endpoint"], timeout=30)
-        assert answer.status_code == 200 and "no-store" in answer.headers["Cache-Control"]
+        assert answer.status_code == 200
+        assert "no-store" in answer.headers["Cache-Control"]
         return answer.json()["c_nonce"]
 
     def proof(self, holder: Holder, nonce: str | None, header: dict | None = None, payload: dict | None = None) -> str:
-        """A proof of possession (appendix F.1); `header` and `payload` change, add and (with None) leave out members."""
+        """A proof of possession (appendix F.1); `header` and `payload` change, add or (with None) leave out members."""
         header = {"typ": "openid4vci-proof+jwt", "alg": holder.alg, "jwk": holder.jwk, **(header or {})}
         payload = {"aud": self.issuer, "iat": int(time.time()), "nonce": nonce, **(payload or {})}
-        return holder.jws(*({name: value for name, value in part.items() if value is not None} for part in (header, payload)))
+        return holder.jws(present(header), present(payload))
 
     def post(self, endpoint: str, body, token: str | None = None, **options) -> requests.Response:
         headers = {"Authorization": f"Bearer {token or self.token}", **options.pop("headers", {})}
@@ -109,11 +112,16 @@ class PlainWallet:
         nonce = self.nonce()
         answer = self.ask_credential(self.request(configuration, [self.proof(holder, nonce) for holder in holders]))
         assert answer.status_code == 200, answer.text
-        assert answer.headers["Cache-Control"] == "no-store" and "Date" in answer.headers
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "Date" in answer.headers
         issued = answer.json()
         accepted = {"notification_id": issued["notification_id"], "event": "credential_accepted"}
         assert self.post("notification_endpoint", accepted).status_code == 204
         return [one["credential"] for one in issued["credentials"]]
+
+
+def present(members: dict) -> dict:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def take(issuer, configuration: str, *holders: Holder) -> list[str]:
