@@ -27,9 +27,12 @@ pub enum Refusal {
         /// The rule that it breaks.
         rule: String,
     },
-    /// No token, or one that is unknown, expired or revoked.
-    #[error("a valid access token is required")]
-    Unauthenticated,
+    /// No token at all.
+    #[error("an access token is required")]
+    NoToken,
+    /// A token that is unknown, expired or revoked.
+    #[error("the access token is unknown, expired or revoked")]
+    InvalidToken,
     /// The token does not carry this scope.
     #[error("the access token lacks the scope {0}")]
     MissingScope(&'static str),

@@ -12,7 +12,7 @@ use crate::clock::UnixSeconds;
 use crate::credential::cwt::{QrClaims, QrCredential};
 use crate::credential::jws::JwsError;
 use crate::credential::qr::{self, Challenge, Foreign, HolderProof, NotOurs};
-use crate::credential::sd_jwt::{CardError, Presentation};
+use crate::credential::sd_jwt::{self, CardError, Presentation};
 use crate::credential::status_list::{Band, StatusReference};
 use crate::credential::trust_list::{Purpose, TrustList, TrustedKey, agency_is_within};
 use crate::credential::verdict::{Outcome, Reason, Verdict};
@@ -125,9 +125,7 @@ impl Findings {
         self.claims = Some(disclosed(&card.claims));
         in_its_time(&card.claims, context.now)?;
         let outcome = self.shown_by_holder(&card, context)?;
-        if let Some(reference) = &card.claims.status {
-            self.in_force(context.status.status(reference))?;
-        }
+        self.in_force(card.claims.status.as_ref(), context)?;
         if let Some(gate) = context.gate {
             Self::let_in(card.claims.identity.agency_code.as_deref(), gate)?;
         }
@@ -142,13 +140,13 @@ impl Findings {
         self.claims = Some(card.claims.clone());
         let (audience, nonce) = presented.question.ok_or((Outcome::CheckFurther, Reason::NothingAsked))?;
         self.proof_time = Some(card.check_binding(audience, nonce, context.now).map_err(stop)?);
-        if let Some(reference) = &card.status {
-            self.in_force(context.status.status(reference))?;
-        }
+        self.in_force(card.status.as_ref(), context)?;
         if let Some(gate) = context.gate {
             let agency = card.claims.get("employing_agency").and_then(|agency| agency.get("code"));
             Self::let_in(agency.and_then(Json::as_str), gate)?;
         }
+        let specimen = card.claims.get(sd_jwt::SPECIMEN).is_some_and(|specimen| *specimen != false);
+        require(!specimen, Outcome::OtherCode, Reason::Specimen)?;
         Ok(Outcome::ValidLive)
     }
 
@@ -202,8 +200,9 @@ impl Findings {
         }
     }
 
-    /// Old data is neither "valid" nor "withdrawn".
-    fn in_force(&mut self, answer: StatusAnswer) -> Result<(), Stop> {
+    /// Old data is neither "valid" nor "withdrawn", and neither is a card without a status: every officials card has one.
+    fn in_force(&mut self, reference: Option<&StatusReference>, context: &Context<'_>) -> Result<(), Stop> {
+        let answer = reference.map_or(StatusAnswer::Unavailable, |reference| context.status.status(reference));
         let (value, as_of, band) = match answer {
             StatusAnswer::Known { value, as_of, band } => (value, as_of, band),
             StatusAnswer::OutOfRange => return Err((Outcome::NotValid, Reason::StatusUnknown)),

@@ -52,9 +52,9 @@ impl Service {
     /// The caller that a token of `/api/v1` stands for.
     pub async fn caller(&self, token: &str) -> Result<Caller> {
         let found = self.store.api_token(&hash(&[token.as_bytes()]), self.clock.now()).await?;
-        let (name, scopes) = found.ok_or(Refusal::Unauthenticated)?;
+        let (name, scopes) = found.ok_or(Refusal::InvalidToken)?;
         // A client that was taken out of the configuration, or out of a scope, loses it at once.
-        let client = self.config.client(&name).ok_or(Refusal::Unauthenticated)?;
+        let client = self.config.client(&name).ok_or(Refusal::InvalidToken)?;
         let scopes = scopes.split(' ').filter(|scope| client.scopes.iter().any(|own| own == scope));
         Ok(Caller { name, scopes: scopes.map(str::to_owned).collect(), units: client.units.clone() })
     }

@@ -39,7 +39,8 @@ impl Templates {
         let type_metadata = oid4vci::type_metadata(&vct);
         let integrity =
             format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&type_metadata)));
-        let template = |signer: &dyn Signer| Template::new(signer, &vct, &integrity, &config.public_url, DIGESTS);
+        let template =
+            |signer: &dyn Signer| Template::new(signer, &vct, &integrity, &config.public_url, DIGESTS, config.specimen);
         Self { sd_jwt: template(&*keys.issuer_es256), sd_jwt_eddsa: template(&*keys.issuer_eddsa), vct, type_metadata }
     }
 }
@@ -98,7 +99,7 @@ impl Service {
     pub async fn issue(&self, token: &str, body: &[u8]) -> Result<IssuedCredentials> {
         let now = self.clock.now();
         let token_hash = hash(&[token.as_bytes()]);
-        let token = self.store.wallet_token(&token_hash, now).await?.ok_or(Refusal::Unauthenticated)?;
+        let token = self.store.wallet_token(&token_hash, now).await?.ok_or(Refusal::InvalidToken)?;
         let request = CredentialRequest::parse(body, self.config.limits.batch_size)?;
         if !token.configurations.split(' ').any(|offered| offered == request.configuration.id()) {
             return Err(Refusal::CredentialRequestDenied("this configuration was not offered").into());
@@ -140,7 +141,7 @@ impl Service {
             Recorded::New => (id, rows),
             Recorded::Again(id, rows) => (id, rows),
             Recorded::NonceUsed => return Err(Refusal::InvalidNonce.into()),
-            Recorded::TokenReplaced => return Err(Refusal::Unauthenticated.into()),
+            Recorded::TokenReplaced => return Err(Refusal::InvalidToken.into()),
             Recorded::CardNotInForce => {
                 return Err(Refusal::CredentialRequestDenied(
                     "the card is not in force, or has had as many credentials as a card may have",
@@ -156,7 +157,7 @@ impl Service {
     pub async fn notify(&self, token: &str, body: &[u8]) -> Result<()> {
         let now = self.clock.now();
         let token_hash = hash(&[token.as_bytes()]);
-        self.store.wallet_token(&token_hash, now).await?.ok_or(Refusal::Unauthenticated)?;
+        self.store.wallet_token(&token_hash, now).await?.ok_or(Refusal::InvalidToken)?;
         let notification = Notification::parse(body)?;
         self.store.note_event(notification.id, token_hash, notification.event, now).await
     }

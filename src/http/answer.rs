@@ -23,7 +23,8 @@ fn wire(refusal: &Refusal) -> Wire {
     use Refusal as R;
     let (status, code) = match refusal {
         R::Malformed { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
-        R::Unauthenticated => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        R::NoToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        R::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token"),
         R::MissingScope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
         R::ForeignUnit => (StatusCode::FORBIDDEN, "foreign_unit"),
         R::AssuranceTooLow => (StatusCode::FORBIDDEN, "assurance_too_low"),
@@ -125,10 +126,11 @@ impl IntoResponse for OAuthError {
     }
 }
 
-/// RFC 6750 section 3: how to authenticate.
+/// RFC 6750 section 3: how to authenticate; no error code for a request without credentials.
 fn challenge(response: &mut Response, refusal: &Refusal) {
     let value = match refusal {
-        Refusal::Unauthenticated => "Bearer error=\"invalid_token\"".to_owned(),
+        Refusal::NoToken => "Bearer".to_owned(),
+        Refusal::InvalidToken => "Bearer error=\"invalid_token\"".to_owned(),
         Refusal::MissingScope(scope) => format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
         _ => return,
     };

@@ -21,7 +21,7 @@ impl Bearer {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim().to_owned())
         });
-        token.filter(|token| !token.is_empty()).map(Self).ok_or(Refusal::Unauthenticated)
+        token.filter(|token| !token.is_empty()).map(Self).ok_or(Refusal::NoToken)
     }
 }
 

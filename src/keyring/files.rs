@@ -39,8 +39,8 @@ const LEAVES: [(&str, bool, &str); 6] = [
     ("list", false, "Officials card trust list"),
 ];
 
-/// Makes a new PKI in `folder`, which must not hold one already. Certificates start with the day of `now`: the dates of
-/// cards are rounded down, and a card may not be dated before its key.
+/// Makes a new PKI in `folder`, which must not hold one already. Certificates start the day before `now`: the dates of
+/// cards are rounded down, clocks differ, and a card may not be dated before its key.
 pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: UnixSeconds) -> Result<(), Fault> {
     std::fs::create_dir_all(folder).map_err(|error| Fault::new("creating the key folder", error))?;
     if folder.join("root.pem").exists() {
@@ -76,7 +76,7 @@ fn params(common_name: &str, now: UnixSeconds, years: i64) -> Result<Certificate
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CountryName, "VN");
     params.distinguished_name.push(DnType::CommonName, common_name);
-    params.not_before = instant(now - now.rem_euclid(DAY_SECONDS))?;
+    params.not_before = instant(now - now.rem_euclid(DAY_SECONDS) - DAY_SECONDS)?;
     params.not_after = instant(now + years * YEAR_SECONDS)?;
     Ok(params)
 }

@@ -78,7 +78,9 @@ story! {
         assert_eq!(found, json!({"cards": []}));
         assert_eq!(reader.step(&own, "lock", "lost").await.problem(403), "insufficient-scope");
         hanoi.step(&own, "lock", "lost").await.expect(200);
-        assert_eq!(town.get(&format!("/api/v1/cards/{own}")).await.problem(401), "invalid-token");
+        let nobody = town.get(&format!("/api/v1/cards/{own}")).await;
+        assert_eq!(nobody.header("www-authenticate"), "Bearer", "no error code without credentials");
+        assert_eq!(nobody.problem(401), "invalid-token");
     }
 }
 

@@ -22,7 +22,7 @@ use crate::town::{Town, client_key};
 
 const PEOPLE: [&str; 3] = ["001199000018", "001199000019", "001199000020"];
 const WALLETS: usize = 12;
-const KILLS: usize = 4;
+const KILLS: u32 = 4;
 /// A real process needs real time; this is the step in which the test looks again.
 const LOOK: Duration = Duration::from_millis(20);
 /// After so many looks something is wrong.
@@ -39,11 +39,11 @@ impl Server {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (url, jwk) = (format!("http://{free}"), client_key().public_key().to_jwk());
         let text = format!(
-            "listen = \"{free}\"\npublic_url = \"{url}\"\ndatabase_url = {database:?}\nkeys = {keys:?}\nlog = \"error\"\n\
+            "listen = \"{free}\"\npublic_url = \"{url}\"\ndatabase_url = {database:?}\nkeys = \"{keys}\"\nlog = \"error\"\n\
              [[clients]]\nname = \"vneid\"\nscopes = [\"offers:create\"]\n\
              jwks = {{ keys = [{{ kty = \"EC\", crv = \"P-256\", x = {x}, y = {y} }}] }}\n",
             database = town.database_url,
-            keys = Town::folder_of_keys(),
+            keys = Town::folder_of_keys().display(),
             x = jwk["x"],
             y = jwk["y"],
         );
@@ -147,7 +147,7 @@ story! {
         let killer = async {
             for at in 0..KILLS {
                 let mut child = server.start().await;
-                tokio::time::sleep(LOOK * (1 + at as u32)).await;
+                tokio::time::sleep(LOOK * (1 + at)).await;
                 child.kill().await.unwrap();
             }
             server.start().await

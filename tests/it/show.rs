@@ -174,6 +174,22 @@ story! {
 }
 
 story! {
+    async fn a_specimen_is_never_accepted(town) {
+        town.hires(PERSON, "H26").await;
+        let town = town.configured(|config| config.specimen = true);
+        let (officer, wallet) = (town.officer("vneid").await, town.wallet());
+        let credential = wallet.card(&officer, PERSON, "official-card-sdjwt").await;
+        let now = town.clock.now();
+        let text = sd_jwt::bind(&sd_jwt::select(&credential, |_| true), &wallet.key, "a", "n", now).unwrap();
+        let verdict = verify(&town, json!({"text": text, "audience": "a", "nonce": "n"})).await;
+        assert_eq!(gist(&verdict), ("other-code", "specimen"));
+        let credential = wallet.card(&officer, PERSON, "official-card-qr").await;
+        let text = live(&wallet, &credential, None);
+        assert_eq!(gist(&verify(&town, json!({"text": text})).await), ("other-code", "specimen"));
+    }
+}
+
+story! {
     async fn foreign_codes_are_named(town) {
         for (text, reason) in [
             ("001099012345|123456789|Nguyễn Văn A|01011999|Nam|Hà Nội|01012021", "citizen_card"),

@@ -442,8 +442,13 @@ impl Town {
         keys_folder()
     }
 
-    /// The same town behind another service.
-    pub fn at(&self, service: Service) -> Self {
+    /// The same town behind a service with other settings.
+    pub fn configured(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.service.config.clone();
+        change(&mut config);
+        let keys = Keyring::open(keys_folder(), None).unwrap();
+        let chance = Chance::seeded([1; 32]);
+        let service = Service::new(config, self.clock.clone(), chance, self.service.store().clone(), keys);
         Self {
             router: officials_card::http::router(service.clone()),
             service,

@@ -29,17 +29,7 @@ async fn documents_stay_as_they_are() {
 #[tokio::test]
 async fn a_tenant_path_stands_after_the_well_known_part() {
     let town = Town::on(Ground::Sqlite).await;
-    let mut config = town.service.config.clone();
-    config.public_url = "https://card.example.vn/tenant".into();
-    let keys = Town::folder_of_keys();
-    let service = officials_card::flow::Service::new(
-        config,
-        town.clock.clone(),
-        officials_card::chance::Chance::seeded([1; 32]),
-        town.service.store().clone(),
-        officials_card::keyring::Keyring::open(keys, None).unwrap(),
-    );
-    let tenant = town.at(service);
+    let tenant = town.configured(|config| config.public_url = "https://card.example.vn/tenant".into());
     let metadata = tenant.get("/.well-known/openid-credential-issuer/tenant").await.expect(200);
     assert_eq!(metadata["credential_issuer"], "https://card.example.vn/tenant");
     tenant.get("/.well-known/oauth-authorization-server/tenant").await.expect(200);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{KEY_BINDING_TYPE, TYPE, digest};
+use super::{KEY_BINDING_TYPE, SPECIMEN, TYPE, digest};
 use crate::chance::Chance;
 use crate::clock::UnixSeconds;
 use crate::credential::{PublicKey, Signer, jws};
@@ -59,15 +59,24 @@ pub struct SignedClaims<'a> {
 }
 
 impl Template {
-    /// For credentials of the type `vct` signed by `signer`; `vct_integrity` is the hash of its type metadata.
-    pub fn new(signer: &dyn Signer, vct: &str, vct_integrity: &str, issuer: &str, digests: usize) -> Self {
+    /// For credentials of the type `vct` signed by `signer`; `vct_integrity` is the hash of its type metadata. A
+    /// specimen says so in a plain claim.
+    pub fn new(
+        signer: &dyn Signer,
+        vct: &str,
+        vct_integrity: &str,
+        issuer: &str,
+        digests: usize,
+        specimen: bool,
+    ) -> Self {
         Self {
             header: jws::header(signer, TYPE, json!({"x5c": jws::x5c(signer)})),
             constant: format!(
-                "\"vct\":{},\"vct#integrity\":{},\"iss\":{},\"_sd_alg\":\"sha-256\",",
+                "\"vct\":{},\"vct#integrity\":{},\"iss\":{},{}\"_sd_alg\":\"sha-256\",",
                 json!(vct),
                 json!(vct_integrity),
-                json!(issuer)
+                json!(issuer),
+                if specimen { format!("\"{SPECIMEN}\":true,") } else { String::new() }
             ),
             digests,
         }

@@ -16,8 +16,10 @@ pub const TYPE: &str = "dc+sd-jwt";
 /// `typ` of the holder's key binding JWT.
 pub const KEY_BINDING_TYPE: &str = "kb+jwt";
 
-/// Claims that are never disclosed selectively (SD-JWT VC section 2.2.2.2).
-const ALWAYS_PLAIN: [&str; 8] = ["iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status", "aka_vcts"];
+/// Claims that are never disclosed selectively (SD-JWT VC section 2.2.2.2), and ours.
+const ALWAYS_PLAIN: [&str; 9] = ["iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status", "aka_vcts", SPECIMEN];
+/// Our own plain claim: `true` on a card that no checkpoint may accept.
+pub const SPECIMEN: &str = "specimen";
 
 /// base64url(SHA-256(text)): a disclosure's digest, and `sd_hash`.
 fn digest(text: &str) -> String {
