@@ -4,7 +4,7 @@ set -euo pipefail
 
 missing=()
 need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' || missing+=("$1"); }
-for package in build-essential pkg-config libssl-dev postgresql python3 python3-venv curl jq; do
+for package in build-essential pkg-config libssl-dev postgresql python3 python3-venv curl jq chromium fonts-noto-core; do
   need "$package"
 done
 if ((${#missing[@]})); then
