@@ -33,7 +33,10 @@ pub struct Config {
     pub limits: Limits,
     /// `OFFICIALS_CARD_SPECIMEN`: cards say that they are specimens and no checkpoint accepts them.
     pub specimen: bool,
-    /// Programs that may call `/api/v1`.
+    /// Keys (`kid` in hex, as `/.well-known/jwks.json` names them) that the trust list no longer carries: cards that they
+    /// signed are turned away.
+    pub retired_keys: Vec<String>,
+    /// Programs that may call `/api/v1`, and wallet products that authenticate themselves.
     pub clients: Vec<Client>,
 }
 
@@ -137,6 +140,7 @@ impl Default for Config {
             log_format: LogFormat::Json,
             limits: Limits::default(),
             specimen: false,
+            retired_keys: Vec::new(),
             clients: Vec::new(),
         }
     }
@@ -221,6 +225,22 @@ impl Config {
             return wrong("public_url must have no trailing slash, query, fragment or user");
         }
         let limits = &self.limits;
+        let positive = [
+            ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),
+            ("wallet_token_ttl_seconds", limits.wallet_token_ttl_seconds, 30),
+            ("api_token_ttl_seconds", limits.api_token_ttl_seconds, 30),
+            ("tx_code_attempts", limits.tx_code_attempts, 1),
+            ("credentials_per_card", limits.credentials_per_card, 1),
+            ("card_validity_days", limits.card_validity_days, 1),
+            ("credential_validity_days", limits.credential_validity_days, 1),
+            ("badge_validity_days", limits.badge_validity_days, 1),
+            ("status_ttl_seconds", limits.status_ttl_seconds, 60),
+            ("status_lifetime_seconds", limits.status_lifetime_seconds, limits.status_ttl_seconds),
+            ("trust_list_lifetime_seconds", limits.trust_list_lifetime_seconds, 3600),
+        ];
+        if let Some((name, _, least)) = positive.into_iter().find(|(_, value, least)| value < least) {
+            return wrong(&format!("{name} must be at least {least}"));
+        }
         if limits.wallet_token_ttl_seconds > 300 {
             return wrong("wallet_token_ttl_seconds must be at most 300: the tokens are not sender-constrained");
         }

@@ -135,6 +135,13 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The cause, if it is of this kind.
+    pub fn caused_by<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.cause.downcast_ref()
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.doing, self.cause)

@@ -4,7 +4,7 @@
 use officials_card::credential::jws::{self, Jws};
 use officials_card::credential::proof::Proof;
 use officials_card::credential::sd_jwt::{self, Presentation};
-use officials_card::credential::x509::{Anchors, MAX_CHAIN, pem_certificates};
+use officials_card::credential::x509::{Anchors, MAX_CHAIN, Use, pem_certificates};
 use officials_card::credential::{PublicKey, json, key};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::protocol::oauth::TokenRequest;
@@ -62,7 +62,7 @@ proptest! {
         let _ = PublicKey::p256(&bytes);
         let _ = PublicKey::ed25519(&bytes);
         let chain = vec![bytes.clone(); 1 + bytes.len() % (MAX_CHAIN + 2)];
-        prop_assert!(Anchors::new(vec![bytes.clone()]).check(&chain, 0).is_err());
+        prop_assert!(Anchors::new(vec![bytes.clone()]).check(&chain, Use::Cards, 0).is_err());
         let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----", base64(&bytes));
         let _ = pem_certificates(&pem);
     }

@@ -10,7 +10,7 @@ use officials_card::credential::jws::Jws;
 use officials_card::credential::sd_jwt::{self, Presentation, VerifiedCard};
 use officials_card::credential::status_list::{Band, StatusListToken, StatusReference};
 use officials_card::credential::trust_list::{Purpose, TrustList};
-use officials_card::credential::x509::Anchors;
+use officials_card::credential::x509::{Anchors, Use};
 use serde_json::Value;
 
 use crate::error::{Result, WalletError};
@@ -50,7 +50,7 @@ impl Trust {
     pub async fn list(&self, http: &Http, issuer: &str, now: UnixSeconds) -> Result<TrustList> {
         const PLACE: &str = "trust list";
         let bytes = http.get(PLACE, &format!("{issuer}/trust-list"), "*/*").await?;
-        let list = TrustList::accept(None, &bytes, |chain| self.anchors.check(chain, now))?;
+        let list = TrustList::accept(None, &bytes, |chain| self.anchors.check(chain, Use::TrustList, now))?;
         if list.band(now) == Band::Expired { Err(WalletError::Answer(PLACE, "has expired")) } else { Ok(list) }
     }
 
@@ -62,7 +62,7 @@ impl Trust {
         let token = String::from_utf8(token).map_err(|_| WalletError::Answer(PLACE, "is no text"))?;
         let jws = Jws::parse(&token, TYPE)?;
         let chain = jws.certificates().ok_or(WalletError::Answer(PLACE, "carries no certificates"))?;
-        let claims = jws.verify(&self.anchors.check(&chain, now)?)?;
+        let claims = jws.verify(&self.anchors.check(&chain, Use::StatusLists, now)?)?;
         let token = StatusListToken::from_jwt_claims(&Value::Object(claims), &reference.uri, now)?;
         Ok(token.list.inflate()?.get(reference.index)?)
     }

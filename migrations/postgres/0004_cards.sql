@@ -17,6 +17,7 @@ CREATE TABLE cards (
     credentials_issued BIGINT NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX cards_one_in_force ON cards (record_id) WHERE state IN ('active', 'locked');
+CREATE INDEX cards_by_record ON cards (record_id, record_version);
 CREATE INDEX cards_by_person ON cards (person);
 CREATE INDEX cards_by_unit ON cards (unit);
 
@@ -34,6 +35,7 @@ CREATE TABLE offers (
     expires_at BIGINT NOT NULL,
     failed_attempts BIGINT NOT NULL DEFAULT 0,
     redeemed_at BIGINT,
+    wallet_client TEXT,
     token_hash TEXT UNIQUE,
     token_expires_at BIGINT,
     token_used_at BIGINT
@@ -86,7 +88,6 @@ CREATE INDEX credentials_not_valid ON credentials (list_id) WHERE status <> 0;
 -- Published trust lists: versions only grow, and verifiers refuse an older one.
 CREATE TABLE trust_lists (
     version BIGINT PRIMARY KEY,
-    keys_digest TEXT NOT NULL,
     issued_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     bytes BYTEA NOT NULL

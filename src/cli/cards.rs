@@ -10,6 +10,7 @@ use crate::error::{Fault, Refusal, Result};
 use crate::flow::{BadgeFormat, OfferRequest, Service};
 use crate::model::card::{Card as ModelCard, Reason, Selector, State, Step};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::unit::UnitCode;
 use crate::protocol::oid4vci::Configuration;
 
 /// Makes an offer.
@@ -80,7 +81,12 @@ impl Whose {
         match (&self.card, &self.person, &self.unit) {
             (Some(card), _, _) => Ok(Selector::Card(handle(card)?)),
             (_, Some(number), _) => Ok(Selector::Person(person(number)?)),
-            (_, _, Some(unit)) => Ok(Selector::Unit(unit.clone())),
+            (_, _, Some(code)) => {
+                let unit = UnitCode::parse(code);
+                Ok(Selector::Unit(
+                    unit.ok_or_else(|| Refusal::malformed("--unit", "must be a unit code such as H26.05"))?,
+                ))
+            }
             _ => Err(Refusal::malformed("arguments", "one of --card, --person and --unit is needed")),
         }
     }

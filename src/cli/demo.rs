@@ -1,6 +1,7 @@
 //! `officials-card demo`: everything at once on one machine, with fresh keys, an SQLite file and the sample records,
 //! matched by a simulator of the population database that runs as a program of its own (`examples/`).
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -55,11 +56,12 @@ pub struct Demo {
 impl Demo {
     /// Runs the command.
     pub async fn run(self) -> Result<()> {
-        let dir = fresh_folder(self.dir)?;
+        // First the address: while another demo serves there, its folder is left alone.
         let listener = TcpListener::bind(&self.listen)
             .await
             .map_err(|error| Fault::new("listening", format!("{}: {error}", self.listen)))?;
         let address = listener.local_addr().map_err(|error| Fault::new("listening", error))?;
+        let dir = fresh_folder(self.dir)?;
         let clock = Clock::system();
         let chance = Chance::system();
         keyring::init(&dir.join("keys"), None, &chance, clock.now())?;
@@ -111,7 +113,8 @@ fn fresh_folder(dir: Option<PathBuf>) -> Result<PathBuf> {
     if dir.join(MARK).exists() {
         std::fs::remove_dir_all(&dir).map_err(fault)?;
     }
-    std::fs::create_dir_all(&dir).map_err(fault)?;
+    // Nobody else's business: keys, tokens and (synthetic) records.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(fault)?;
     if std::fs::read_dir(&dir).map_err(fault)?.next().is_some() {
         return Err(Refusal::malformed(dir.display().to_string(), "is neither empty nor an earlier demo").into());
     }

@@ -30,16 +30,13 @@ pub async fn run(config: Config) -> Result<()> {
 
 /// Serves on a listener, with the background rounds, until SIGTERM or Ctrl-C; requests under way are finished.
 pub async fn serve(service: Service, listener: TcpListener) -> Result<()> {
-    use axum::serve::ListenerExt as _;
     http::start_metrics()?;
     service.refresh_published().await?;
     let background = tokio::spawn(background(service.clone()));
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let served = axum::serve(listener, http::router(service)).with_graceful_shutdown(told_to_stop()).await;
+    let grace = Duration::from_secs(service.config.limits.request_seconds);
+    http::serve(listener, http::router(service), told_to_stop(), grace).await;
     background.abort();
-    served.map_err(|error| Fault::new("serving", error).into())
+    Ok(())
 }
 
 /// The population database of the configuration.

@@ -72,7 +72,9 @@ impl Verify {
             for reason in &verdict.reasons {
                 println!("  · {}", reason.code());
             }
-            for (name, value) in verdict.claims.iter().flatten().filter(|(_, value)| value.is_string()) {
+            let for_people = |name: &str| !["vct", "vct#integrity"].contains(&name);
+            let claims = verdict.claims.iter().flatten();
+            for (name, value) in claims.filter(|(name, value)| for_people(name) && value.is_string()) {
                 println!("  {name}: {}", value.as_str().unwrap_or_default());
             }
         }
@@ -107,8 +109,8 @@ impl FetchBundle {
     pub async fn run(self) -> Result<()> {
         let now = Clock::system().now();
         let anchors = read_anchors(&self.anchor)?;
-        let current =
-            if self.out.exists() { Some(read_bundle(&self.out)?.trust_list(None, &anchors, now)?) } else { None };
+        let held = if self.out.exists() { Some(read_bundle(&self.out)?) } else { None };
+        let current = held.as_ref().map(|held| held.trust_list(None, &anchors, now)).transpose()?;
         let fault = |error: reqwest::Error| Fault::new("fetching the bundle", error.without_url());
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().map_err(fault)?;
         let response = client.get(format!("{}/api/v1/bundle", self.url)).send().await.map_err(fault)?;
@@ -123,6 +125,9 @@ impl FetchBundle {
         let mut bundle: Bundle = parse_bundle(&bytes)?;
         bundle.fetched_at = now;
         let trust = bundle.trust_list(current.as_ref(), &anchors, now)?;
+        if let Some(list) = held.as_ref().and_then(|held| bundle.rolled_back(held).first().copied()) {
+            return Err(Refusal::malformed(list, "is older than the list that is held").into());
+        }
         // Whole or not at all.
         let partial = self.out.with_extension("partial");
         let write = |error| Fault::new("keeping the bundle", error);

@@ -36,6 +36,10 @@ impl Proof {
         let jws = Jws::parse(jwt, TYPE).map_err(|_| {
             ProofError("the proof is not a JWT of type openid4vci-proof+jwt signed with ES256 or EdDSA")
         })?;
+        if jws.header.contains_key("key_attestation") {
+            // One that is not checked would be worth nothing (section 8.2.1.1: the key must be among the attested ones).
+            return Err(ProofError("key attestations are not supported"));
+        }
         let key = header_key(&jws)?;
         let payload = jws.verify(&key).map_err(|_| ProofError("the signature of the proof is wrong"))?;
         let text = |name: &str| payload.get(name).and_then(Value::as_str);

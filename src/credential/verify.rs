@@ -12,7 +12,7 @@ use crate::clock::UnixSeconds;
 use crate::credential::cwt::{QrClaims, QrCredential};
 use crate::credential::jws::JwsError;
 use crate::credential::qr::{self, Challenge, Foreign, HolderProof, NotOurs};
-use crate::credential::sd_jwt::{self, CardError, Presentation};
+use crate::credential::sd_jwt::{self, CardError, Presentation, VerifiedCard};
 use crate::credential::status_list::{Band, StatusReference};
 use crate::credential::trust_list::{Purpose, TrustList, TrustedKey, agency_is_within};
 use crate::credential::verdict::{Outcome, Reason, Verdict};
@@ -137,6 +137,7 @@ impl Findings {
         let stop = |error| (Outcome::NotValid, refused(error, context.now));
         let card = Presentation::parse(presented.text).map_err(stop)?;
         let card = card.verify(presented.anchors, presented.vct, context.now).map_err(stop)?;
+        self.known_issuer(&card, context)?;
         self.claims = Some(card.claims.clone());
         let (audience, nonce) = presented.question.ok_or((Outcome::CheckFurther, Reason::NothingAsked))?;
         self.proof_time = Some(card.check_binding(audience, nonce, context.now).map_err(stop)?);
@@ -150,14 +151,28 @@ impl Findings {
         Ok(Outcome::ValidLive)
     }
 
+    /// Its certificates lead to the root, but only the trust list can retire a key.
+    fn known_issuer(&mut self, card: &VerifiedCard<'_>, context: &Context<'_>) -> Result<(), Stop> {
+        let trust = self.usable(context)?;
+        let known = trust.keys.iter().find(|key| key.key == card.issuer && key.purposes.contains(&Purpose::Issuer));
+        let key = known.ok_or((Outcome::NotValid, Reason::UnknownKey))?;
+        let issuer = card.claims.get("iss").and_then(Json::as_str);
+        require(issuer == Some(&key.issuer), Outcome::NotValid, Reason::IssuerMismatch)?;
+        let issued_at = card.claims.get("iat").and_then(Json::as_i64);
+        let then = issued_at.is_some_and(|at| key.may_sign_at(at));
+        require(then, Outcome::NotValid, Reason::KeyNotValidThen)?;
+        let named = card.status.as_ref().is_none_or(|status| key.may_name(&status.uri));
+        require(named, Outcome::NotValid, Reason::StatusListNotAllowed)
+    }
+
     /// Whether the gate is for the card's agency.
     fn let_in(agency_code: Option<&str>, gate: &str) -> Result<(), Stop> {
         let code = agency_code.ok_or((Outcome::CheckFurther, Reason::AgencyUnknown))?;
         require(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)
     }
 
-    /// The trusted key that signed the card.
-    fn signed_by<'a>(&mut self, card: &'a QrCredential, context: &Context<'a>) -> Result<&'a TrustedKey, Stop> {
+    /// The trust list, if it can be relied upon now.
+    fn usable<'a>(&mut self, context: &Context<'a>) -> Result<&'a TrustList, Stop> {
         let trust = context.trust.ok_or((Outcome::CheckFurther, Reason::NoTrustList))?;
         let dated_ahead = trust.issued_at > context.now.saturating_add(ISSUER_SKEW_SECONDS);
         require(!dated_ahead, Outcome::CheckFurther, Reason::ClockBehind)?;
@@ -166,6 +181,12 @@ impl Findings {
             Band::Aging => self.notices.push(Reason::TrustListAging),
             Band::Expired => return Err((Outcome::CheckFurther, Reason::TrustListExpired)),
         }
+        Ok(trust)
+    }
+
+    /// The trusted key that signed the card.
+    fn signed_by<'a>(&mut self, card: &'a QrCredential, context: &Context<'a>) -> Result<&'a TrustedKey, Stop> {
+        let trust = self.usable(context)?;
         if trust.candidates(&card.message, Purpose::Issuer).next().is_none() {
             return Err((Outcome::NotValid, Reason::UnknownKey));
         }

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use super::key::{KeyError, PublicKey};
@@ -36,6 +36,29 @@ pub enum ChainError {
     BadSignature,
 }
 
+/// What a certificate was issued for. It stands in the certificate as a URI among its alternative names, until the
+/// Ministry has an arc of object identifiers for extended key usages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Signs cards.
+    Cards,
+    /// Signs status lists.
+    StatusLists,
+    /// Signs the trust list.
+    TrustList,
+}
+
+impl Use {
+    /// The name in the certificate.
+    pub fn uri(self) -> &'static str {
+        match self {
+            Self::Cards => "urn:vn:officials-card:use:cards",
+            Self::StatusLists => "urn:vn:officials-card:use:status-lists",
+            Self::TrustList => "urn:vn:officials-card:use:trust-list",
+        }
+    }
+}
+
 /// Pinned trust anchors: the root and, when it is prepared, its successor.
 #[derive(Clone, Debug, Default)]
 pub struct Anchors(Vec<Vec<u8>>);
@@ -52,8 +75,9 @@ impl Anchors {
         if certificates.is_empty() { Err(ChainError::Malformed) } else { Ok(Self(certificates)) }
     }
 
-    /// Checks that `chain` (leaf first) leads to one of these anchors at `now`, and gives the leaf's key.
-    pub fn check(&self, chain: &[Vec<u8>], now: UnixSeconds) -> Result<PublicKey, ChainError> {
+    /// Checks that `chain` (leaf first) leads to one of these anchors at `now` and that its leaf was issued for this use,
+    /// and gives the leaf's key.
+    pub fn check(&self, chain: &[Vec<u8>], purpose: Use, now: UnixSeconds) -> Result<PublicKey, ChainError> {
         if chain.is_empty() || chain.len() > MAX_CHAIN {
             return Err(ChainError::Malformed);
         }
@@ -63,10 +87,13 @@ impl Anchors {
         let certificates = chain.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>()?;
         for (depth, certificate) in certificates.iter().enumerate() {
             check_period(certificate, now)?;
-            check_use(certificate, depth > 0)?;
+            check_use(certificate, depth.checked_sub(1))?;
             if certificate.subject() == certificate.issuer() {
                 return Err(ChainError::AnchorInside);
             }
+        }
+        if !is_issued_for(&certificates[0], purpose) {
+            return Err(ChainError::WrongUse);
         }
         for pair in certificates.windows(2) {
             if pair[0].issuer() != pair[1].subject() {
@@ -82,7 +109,7 @@ impl Anchors {
                 continue;
             }
             outcome = check_period(&anchor, now)
-                .and_then(|()| check_use(&anchor, true))
+                .and_then(|()| check_use(&anchor, Some(certificates.len() - 1)))
                 .and_then(|()| check_signature(last, &key_of(&anchor)?));
             if outcome.is_ok() {
                 break;
@@ -130,12 +157,25 @@ fn check_period(certificate: &X509Certificate<'_>, now: UnixSeconds) -> Result<(
     }
 }
 
-fn check_use(certificate: &X509Certificate<'_>, issues_certificates: bool) -> Result<(), ChainError> {
+fn is_issued_for(certificate: &X509Certificate<'_>, purpose: Use) -> bool {
+    certificate.extensions().iter().any(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectAlternativeName(names) => {
+            names.general_names.iter().any(|name| matches!(name, GeneralName::URI(uri) if *uri == purpose.uri()))
+        }
+        _ => false,
+    })
+}
+
+/// Checks that a leaf (`None`) may sign, or that an issuer may issue with so many issuers below it.
+fn check_use(certificate: &X509Certificate<'_>, issuers_below: Option<usize>) -> Result<(), ChainError> {
     let mut is_ca = false;
     let mut usage = None;
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
-            ParsedExtension::BasicConstraints(constraints) => is_ca = constraints.ca,
+            ParsedExtension::BasicConstraints(constraints) => {
+                let longest = constraints.path_len_constraint.map_or(usize::MAX, |longest| longest as usize);
+                is_ca = constraints.ca && issuers_below.is_none_or(|below| below <= longest);
+            }
             ParsedExtension::KeyUsage(found) => usage = Some((found.digital_signature(), found.key_cert_sign())),
             ParsedExtension::ExtendedKeyUsage(_)
             | ParsedExtension::SubjectAlternativeName(_)
@@ -145,7 +185,7 @@ fn check_use(certificate: &X509Certificate<'_>, issues_certificates: bool) -> Re
             _ => {}
         }
     }
-    let allowed = match (issues_certificates, usage) {
+    let allowed = match (issuers_below.is_some(), usage) {
         (true, Some((_, signs_certificates))) => is_ca && signs_certificates,
         (true, None) => false,
         (false, Some((signs, _))) => !is_ca && signs,

@@ -8,7 +8,7 @@ use crate::config::Client;
 use crate::credential::PublicKey;
 use crate::credential::jws::Jws;
 use crate::error::{Fault, Refusal, Result};
-use crate::protocol::oauth::{self, SCOPES};
+use crate::protocol::oauth::{self, ClientAssertion, SCOPES};
 
 /// How far a client's clock may be ahead, and how far its assertion's end.
 const MAX_AHEAD_SECONDS: i64 = 60;
@@ -60,10 +60,18 @@ impl Service {
     }
 
     /// The token endpoint for client credentials. Returns the token response.
-    pub async fn client_token(&self, client_id: Option<&str>, assertion: &str, scopes: &[String]) -> Result<Value> {
+    pub async fn client_token(&self, client: &ClientAssertion, scopes: &[String]) -> Result<Value> {
+        let client = self.authenticate(client).await?;
+        let (token, scope) = self.give_token(client, scopes, self.config.limits.api_token_ttl_seconds).await?;
+        Ok(oauth::token_response(&token, self.config.limits.api_token_ttl_seconds, Some(&scope)))
+    }
+
+    /// The registered client that made an assertion, which is thereby used.
+    pub(super) async fn authenticate(&self, client: &ClientAssertion) -> Result<&Client> {
         let now = self.clock.now();
         let invalid = Refusal::InvalidClient;
-        let jws = Jws::parse_any_type(assertion).map_err(|_| invalid("client_assertion is not a signed JWT"))?;
+        let client_id = client.client_id.as_deref();
+        let jws = Jws::parse_any_type(&client.jwt).map_err(|_| invalid("client_assertion is not a signed JWT"))?;
         let name = jws.claimed("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         if client_id.is_some_and(|client_id| client_id != name) {
             return Err(invalid("client_id is not the subject of the assertion").into());
@@ -88,11 +96,14 @@ impl Service {
         }
         let jti = text("jti").filter(|jti| !jti.is_empty() && jti.len() <= 256);
         let jti = jti.ok_or(invalid("jti of the assertion is missing or too long"))?;
-        if !self.store.use_assertion(hash(&[name.as_bytes(), jti.as_bytes()]), expires_at, now).await? {
+        if !self
+            .store
+            .use_assertion(hash(&[name.as_bytes(), jti.as_bytes()]), expires_at + MAX_ASSERTION_SECONDS, now)
+            .await?
+        {
             return Err(invalid("the assertion was used before").into());
         }
-        let (token, scope) = self.give_token(client, scopes, self.config.limits.api_token_ttl_seconds).await?;
-        Ok(oauth::token_response(&token, self.config.limits.api_token_ttl_seconds, Some(&scope)))
+        Ok(client)
     }
 
     /// A token for a registered client, made by an operator: for curl.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Service, hash};
+use super::{Service, hash, is_random_name};
 use crate::clock::UnixSeconds;
 use crate::config::Config;
 use crate::credential::cwt::{self, Identity, QrClaims};
@@ -18,7 +18,7 @@ use crate::credential::{PublicKey, Signer};
 use crate::error::{Fault, Refusal, Result};
 use crate::keyring::Keyring;
 use crate::model::card::{CardFacts, StateName};
-use crate::protocol::oauth;
+use crate::protocol::oauth::{self, ClientAssertion};
 use crate::protocol::oid4vci::{self, Configuration, CredentialRequest, Notification};
 use crate::store::{FoundCard, Issuance, NewCredential, Recorded, Redemption};
 
@@ -66,7 +66,16 @@ impl Service {
     }
 
     /// The token endpoint for a wallet: redeems an offer once. Returns the token response.
-    pub async fn wallet_token(&self, code: &str, tx_code: Option<&str>) -> Result<Value> {
+    pub async fn wallet_token(
+        &self,
+        code: &str,
+        tx_code: Option<&str>,
+        client: Option<&ClientAssertion>,
+    ) -> Result<Value> {
+        let wallet_client = match client {
+            Some(client) => Some(self.authenticate(client).await?.name.clone()),
+            None => None,
+        };
         let offer = self.offer_of_code(code).ok_or(Refusal::InvalidGrant("the pre-authorized code is unknown"))?;
         let tx_code = tx_code.ok_or(Refusal::InvalidTokenRequest("tx_code is missing"))?;
         let right_tx_code = bool::from(self.tx_code_of(offer).as_bytes().ct_eq(tx_code.as_bytes()));
@@ -76,6 +85,7 @@ impl Service {
         let redemption = Redemption {
             offer: offer.to_owned(),
             right_tx_code,
+            wallet_client,
             token_hash,
             token_expires_at: now + ttl,
             max_attempts: self.config.limits.tx_code_attempts,
@@ -104,7 +114,7 @@ impl Service {
         if !token.configurations.split(' ').any(|offered| offered == request.configuration.id()) {
             return Err(Refusal::CredentialRequestDenied("this configuration was not offered").into());
         }
-        let (keys, nonce) = self.prove(&request.proofs, now)?;
+        let (keys, nonce) = self.prove(&request.proofs, token.wallet_client.as_deref(), now)?;
         if token.found.card.state_at(now).name() != StateName::Active {
             return Err(Refusal::CredentialRequestDenied("the card is not in force").into());
         }
@@ -125,6 +135,7 @@ impl Service {
             })
             .collect();
         let id = self.random_name();
+        let unused = rows.iter().map(|row| (row.list, row.index)).collect::<Vec<_>>();
         let issuance = Issuance {
             id: id.clone(),
             nonce,
@@ -139,13 +150,19 @@ impl Service {
         };
         let (notification_id, rows) = match self.store.record_issuance(issuance).await? {
             Recorded::New => (id, rows),
-            Recorded::Again(id, rows) => (id, rows),
-            Recorded::NonceUsed => return Err(Refusal::InvalidNonce.into()),
-            Recorded::TokenReplaced => return Err(Refusal::InvalidToken.into()),
-            Recorded::CardNotInForce => {
-                return Err(Refusal::CredentialRequestDenied(
-                    "the card is not in force, or has had as many credentials as a card may have",
-                )
+            Recorded::Again(id, earlier) => {
+                self.give_back(unused).await;
+                (id, earlier)
+            }
+            refused => {
+                self.give_back(unused).await;
+                return Err(match refused {
+                    Recorded::NonceUsed => Refusal::InvalidNonce,
+                    Recorded::TokenReplaced => Refusal::InvalidToken,
+                    _ => Refusal::CredentialRequestDenied(
+                        "the card is not in force, or has had as many credentials as a card may have",
+                    ),
+                }
                 .into());
             }
         };
@@ -159,15 +176,23 @@ impl Service {
         let token_hash = hash(&[token.as_bytes()]);
         self.store.wallet_token(&token_hash, now).await?.ok_or(Refusal::InvalidToken)?;
         let notification = Notification::parse(body)?;
+        if !is_random_name(&notification.id) {
+            return Err(Refusal::InvalidNotificationId.into());
+        }
         self.store.note_event(notification.id, token_hash, notification.event, now).await
     }
 
     /// Proves all keys of a request, which share one live nonce and are all different.
-    fn prove(&self, proofs: &[String], now: UnixSeconds) -> Result<(Vec<PublicKey>, String), Refusal> {
+    fn prove(
+        &self,
+        proofs: &[String],
+        wallet_client: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<(Vec<PublicKey>, String), Refusal> {
         let mut keys: Vec<PublicKey> = Vec::with_capacity(proofs.len());
         let mut nonce: Option<String> = None;
         for proof in proofs {
-            let proof = Proof::verify(proof, &self.config.public_url, None, now)
+            let proof = Proof::verify(proof, &self.config.public_url, wallet_client, now)
                 .map_err(|error| Refusal::InvalidProof(error.to_string()))?;
             if nonce.as_ref().is_some_and(|nonce| *nonce != proof.nonce) {
                 return Err(Refusal::InvalidProof("all proofs of a request carry the same nonce".into()));

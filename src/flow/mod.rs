@@ -100,6 +100,11 @@ impl Service {
     }
 }
 
+/// Whether a text could be one of our random names: nothing else is looked up.
+fn is_random_name(text: &str) -> bool {
+    text.len() == 22 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
 /// SHA-256 of the parts, each preceded by its length, in base64url.
 fn hash(parts: &[&[u8]]) -> String {
     let mut digest = Sha256::new();

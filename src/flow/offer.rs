@@ -11,7 +11,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use super::enroll::day_in_vietnam;
-use super::{Caller, Service, hash};
+use super::{Caller, Service, hash, is_random_name};
 use crate::clock::UnixSeconds;
 use crate::credential::nonce;
 use crate::error::{Refusal, Result};
@@ -22,6 +22,8 @@ use crate::protocol::oid4vci::{self, Configuration, TX_CODE_LENGTH};
 use crate::store::{NewCard, NewOffer, Offer};
 
 const DAY_SECONDS: i64 = 86400;
+/// Vietnam's midnight before UTC's.
+const VIETNAM_SECONDS: i64 = 7 * 3600;
 /// How long labels that an operator loads may take to show.
 const LABELS_SECONDS: i64 = 30;
 
@@ -38,6 +40,17 @@ pub struct OfferRequest {
     pub unit: Option<String>,
     /// Repeating it repeats the answer.
     pub idempotency_key: Option<String>,
+}
+
+/// Which of a person's verified records a card is made from.
+#[derive(Clone, Copy)]
+pub(super) enum From<'a> {
+    /// The only one.
+    Any,
+    /// The one of this unit.
+    Unit(&'a str),
+    /// This one.
+    Record(&'a Handle),
 }
 
 /// An offer that was made.
@@ -59,8 +72,15 @@ impl Service {
     /// Makes an offer for the card of a person whose record is verified.
     pub async fn make_offer(&self, caller: &Caller, request: OfferRequest) -> Result<MadeOffer> {
         caller.needs("offers:create")?;
-        if request.assurance_level < 2 {
-            return Err(Refusal::AssuranceTooLow.into());
+        match request.assurance_level {
+            2 => {}
+            1 => return Err(Refusal::AssuranceTooLow.into()),
+            _ => return Err(Refusal::malformed("assurance_level", "must be 1 or 2").into()),
+        }
+        let twice =
+            request.configurations.iter().enumerate().any(|(at, one)| request.configurations[..at].contains(one));
+        if twice {
+            return Err(Refusal::malformed("configurations", "names a configuration twice").into());
         }
         let configurations = match request.configurations.as_slice() {
             [] => &Configuration::ALL[..],
@@ -68,7 +88,7 @@ impl Service {
         };
         let configurations: Vec<_> = configurations.iter().map(|configuration| configuration.id()).collect();
         let configurations = configurations.join(" ");
-        let card = self.card_of(caller, &request.person, request.unit.as_deref()).await?;
+        let card = self.card_of(caller, &request.person, request.unit.as_deref().map_or(From::Any, From::Unit)).await?;
         let request_hash = hash(&[
             request.person.expose().as_bytes(),
             request.unit.as_deref().unwrap_or_default().as_bytes(),
@@ -90,7 +110,7 @@ impl Service {
     /// A person whose card could be offered, for a demonstration.
     pub async fn somebody_verified(&self, caller: &Caller) -> Result<Option<PersonalNumber>> {
         for person in self.store.matched_people(100).await? {
-            if self.card_of(caller, &person, None).await.is_ok() {
+            if self.card_of(caller, &person, From::Any).await.is_ok() {
                 return Ok(Some(person));
             }
         }
@@ -99,8 +119,12 @@ impl Service {
 
     /// The offer that a wallet fetches: until it is redeemed or expires.
     pub async fn offer(&self, id: &str) -> Result<Value> {
+        if !is_random_name(id) {
+            return Err(Refusal::NotFound("offer").into());
+        }
         let offer = self.store.offer(id).await?.ok_or(Refusal::NotFound("offer"))?;
-        if offer.redeemed_at.is_some() || offer.expires_at <= self.clock.now() {
+        let is_closed = offer.failed_attempts >= self.config.limits.tx_code_attempts;
+        if offer.redeemed_at.is_some() || is_closed || offer.expires_at <= self.clock.now() {
             return Err(Refusal::Gone("offer").into());
         }
         Ok(oid4vci::offer(&self.config.public_url, offer.configurations.split(' '), &self.code_of(id)))
@@ -118,18 +142,18 @@ impl Service {
     }
 
     /// What a new card of the person would be: from the one verified record that the caller may see.
-    pub(super) async fn card_of(
-        &self,
-        caller: &Caller,
-        person: &PersonalNumber,
-        unit: Option<&str>,
-    ) -> Result<NewCard> {
+    pub(super) async fn card_of(&self, caller: &Caller, person: &PersonalNumber, from: From<'_>) -> Result<NewCard> {
         let mut why_not = Refusal::NotVerified("there is no record of the person");
         let mut verified = Vec::new();
         for stored in self.store.records_of(person).await? {
             let units =
                 ["using_unit_code", "managing_unit_code"].map(|field| stored.record.text(field).unwrap_or_default());
-            if !caller.sees(units[0]) || unit.is_some_and(|unit| !units.contains(&unit)) {
+            let meant = match from {
+                From::Any => true,
+                From::Unit(unit) => units.contains(&unit),
+                From::Record(record) => stored.handle == *record,
+            };
+            if !caller.sees(units[0]) || !meant {
                 continue;
             }
             match VerifiedRecord::new(stored.record, &stored.standing) {
@@ -153,14 +177,21 @@ impl Service {
         let facts = record.card_facts(&units, &*self.code_book().await?);
         let by_rule =
             created_at - created_at.rem_euclid(DAY_SECONDS) + self.config.limits.card_validity_days * DAY_SECONDS;
-        let by_term = facts.term_ends.map(|day| day.midnight().assume_utc().unix_timestamp() + DAY_SECONDS);
+        let by_term = facts.term_ends.map(|day| {
+            // The last day ends in Vietnam.
+            day.midnight().assume_utc().unix_timestamp() + DAY_SECONDS - VIETNAM_SECONDS
+        });
+        let valid_until = by_term.map_or(by_rule, |by_term| by_term.min(by_rule));
+        if valid_until <= created_at {
+            return Err(Refusal::NotVerified("the term in the record is over").into());
+        }
         Ok(NewCard {
             handle: Handle::random(&self.chance),
             record: handle,
             record_version: version,
             facts,
             created_at,
-            valid_until: by_term.map_or(by_rule, |by_term| by_term.min(by_rule)),
+            valid_until,
         })
     }
 

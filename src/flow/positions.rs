@@ -21,6 +21,8 @@ pub(super) struct Positions(tokio::sync::Mutex<HashMap<i64, Block>>);
 struct Block {
     list: i64,
     permutation: Option<Permutation>,
+    /// Indices that were drawn and not needed.
+    spare: Vec<u64>,
     next: u64,
     end: u64,
 }
@@ -29,15 +31,20 @@ impl Service {
     /// Draws `count` status entries of one list: unique for ever, and unpredictable. One request stays on one list, so
     /// that a batch does not show by its addresses; requests spread over the open lists.
     pub(super) async fn draw_positions(&self, count: usize) -> Result<Vec<(i64, u64)>> {
-        let count = count as u64;
         let lists = i64::from(self.config.limits.status_open_lists);
         let slot = i64::from(u16::from_be_bytes(self.chance.bytes())) % lists + 1;
         let mut blocks = self.positions.0.lock().await;
         let block = blocks.entry(slot).or_default();
-        if block.end - block.next < count {
-            *block = self.draw_block(slot, lists, count).await?;
+        if block.spare.len() >= count {
+            let list = block.list;
+            let kept = block.spare.len() - count;
+            return Ok(block.spare.drain(kept..).map(|index| (list, index)).collect());
         }
-        let positions = block.next..block.next + count;
+        let wanted = count as u64;
+        if block.end - block.next < wanted {
+            *block = self.draw_block(slot, lists, wanted).await?;
+        }
+        let positions = block.next..block.next + wanted;
         block.next = positions.end;
         positions
             .map(|position| {
@@ -46,6 +53,17 @@ impl Service {
             })
             .collect::<Option<_>>()
             .ok_or_else(|| Fault::new("drawing a status index", "the position is outside its list").into())
+    }
+
+    /// Takes entries back that were drawn for a request which turned out to need none, so that repeating a request does
+    /// not use up the lists.
+    pub(super) async fn give_back(&self, places: impl IntoIterator<Item = (i64, u64)>) {
+        let mut blocks = self.positions.0.lock().await;
+        for (list, index) in places {
+            if let Some(block) = blocks.values_mut().find(|block| block.list == list) {
+                block.spare.push(index);
+            }
+        }
     }
 
     /// A block of positions of an open list of this slot: the lists `slot`, `slot + lists`, … A new one where all are
@@ -62,6 +80,7 @@ impl Service {
                     return Ok(Block {
                         list: list.id,
                         permutation: Some(permutation),
+                        spare: Vec::new(),
                         next: start,
                         end: start + block,
                     });

@@ -4,7 +4,8 @@
 //! process, and re-signed when its `ttl` is over, long before its `exp`.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -14,9 +15,15 @@ use crate::clock::UnixSeconds;
 use crate::credential::jws;
 use crate::credential::status_list::{Bits, StatusList, StatusListToken};
 use crate::credential::trust_list::{self, Purpose, TrustList, TrustedKey};
+use crate::credential::x509::Use;
 use crate::credential::{Signer, x509};
 use crate::error::{Fault, Refusal, Result};
 use crate::store::PublishedList;
+
+/// Two processes may publish at once; more often than this something is wrong.
+const PUBLISH_ATTEMPTS: usize = 8;
+/// How far two clocks may differ.
+const CLOCK_SKEW_SECONDS: i64 = 60;
 
 /// The two forms of a status list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,9 +97,18 @@ impl Service {
     pub async fn readiness(&self) -> Vec<(&'static str, bool)> {
         let now = self.clock.now();
         let keys = &self.keys;
-        let signers =
-            [&keys.issuer_es256, &keys.issuer_eddsa, &keys.qr, &keys.status_es256, &keys.status_eddsa, &keys.list];
-        let keys = signers.iter().all(|signer| keys.anchors.check(signer.certificates(), now).is_ok());
+        let signers = [
+            (&keys.issuer_es256, Use::Cards),
+            (&keys.issuer_eddsa, Use::Cards),
+            (&keys.qr, Use::Cards),
+            (&keys.status_es256, Use::StatusLists),
+            (&keys.status_eddsa, Use::StatusLists),
+            (&keys.list, Use::TrustList),
+        ];
+        let checked = |(signer, purpose): &(&Arc<dyn Signer>, Use)| {
+            keys.anchors.check(signer.certificates(), *purpose, now).is_ok()
+        };
+        let keys = signers.iter().all(checked);
         let trust_list = self.trust_list().await.is_ok_and(|list| now < list.expires_at);
         let lists = match self.store.status_lists().await {
             Ok(lists) => {
@@ -179,28 +195,47 @@ impl Service {
         Ok(jws::sign(signer, &header, token.to_jwt_claims().to_string().as_bytes())?.into_bytes())
     }
 
-    /// The trust list in force. A new version is published when the keys have changed or half its life is over.
+    /// The trust list in force. A new version is published when it lacks one of our keys, when half its life is over, or
+    /// when it is dated ahead of the clock. Keys of the list before stay in it until they end or are retired, so processes
+    /// with different keys (a rotation under way) agree on one list.
     pub async fn trust_list(&self) -> Result<PublishedList> {
         let now = self.clock.now();
-        let keys = self.trusted_keys()?;
-        let parts: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
-        let keys_digest = hash(&parts.iter().map(String::as_bytes).collect::<Vec<_>>());
-        loop {
+        let own = self.trusted_keys()?;
+        for _ in 0..PUBLISH_ATTEMPTS {
             let newest = self.store.newest_trust_list().await?;
-            let next = newest.as_ref().map_or(1, |list| list.version + 1);
-            if let Some(list) = newest
-                && list.keys_digest == keys_digest
+            let known = newest.as_ref().map(|list| self.read_trust_list(&list.bytes, now)).transpose()?;
+            let mut keys: Vec<_> =
+                known.iter().flat_map(|list| &list.keys).filter(|key| !self.is_retired(key)).cloned().collect();
+            let as_before = known.as_ref().is_some_and(|list| list.keys.len() == keys.len());
+            keys.retain(|key| now < key.valid_until && !own.iter().any(|own| own.key == key.key));
+            keys.extend(own.iter().filter(|key| !self.is_retired(key)).cloned());
+            if let (Some(list), Some(known)) = (newest.as_ref(), &known)
+                && as_before
+                && own.iter().all(|own| known.keys.contains(own) || self.is_retired(own))
                 && now < i64::midpoint(list.issued_at, list.expires_at)
+                && list.issued_at <= now + CLOCK_SKEW_SECONDS
             {
-                return Ok(list);
+                return Ok(list.clone());
             }
+            let version = newest.map_or(1, |list| list.version + 1);
             let expires_at = now + self.config.limits.trust_list_lifetime_seconds;
-            let list = TrustList { version: next.cast_unsigned(), issued_at: now, expires_at, keys: keys.clone() };
+            let list = TrustList { version: version.cast_unsigned(), issued_at: now, expires_at, keys };
             let bytes = list.seal(&*self.keys.list)?;
-            let list =
-                PublishedList { version: next, keys_digest: keys_digest.clone(), issued_at: now, expires_at, bytes };
-            self.store.publish_trust_list(list).await?;
+            self.store.publish_trust_list(PublishedList { version, issued_at: now, expires_at, bytes }).await?;
         }
+        Err(Fault::new("publishing the trust list", "other processes published other lists").into())
+    }
+
+    /// Reads a trust list of our own.
+    pub(super) fn read_trust_list(&self, bytes: &[u8], now: UnixSeconds) -> Result<TrustList, Fault> {
+        TrustList::accept(None, bytes, |chain| self.keys.anchors.check(chain, Use::TrustList, now))
+            .map_err(|error| Fault::new("reading our own trust list", error))
+    }
+
+    /// Whether the operator has retired the key.
+    fn is_retired(&self, key: &TrustedKey) -> bool {
+        let name = key_name(&key.key_id);
+        self.config.retired_keys.iter().any(|retired| retired.eq_ignore_ascii_case(&name))
     }
 
     /// The media type of the trust list.
@@ -227,6 +262,8 @@ impl Service {
         let lists = [format!("{}/s/", self.config.public_url)];
         // The empty agency stands for the whole nation.
         Ok(vec![
+            trusted(&*self.keys.issuer_es256, Purpose::Issuer, &[""], &lists)?,
+            trusted(&*self.keys.issuer_eddsa, Purpose::Issuer, &[""], &lists)?,
             trusted(&*self.keys.qr, Purpose::Issuer, &[""], &lists)?,
             trusted(&*self.keys.status_eddsa, Purpose::Status, &[], &lists)?,
         ])
@@ -236,11 +273,7 @@ impl Service {
     pub fn jwks(&self) -> Value {
         let key = |signer: &dyn Signer| {
             let mut jwk = signer.public_key().to_jwk();
-            jwk["kid"] = json!(
-                TrustedKey::key_id_of(signer.public_key())
-                    .iter()
-                    .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
-            );
+            jwk["kid"] = json!(key_name(&TrustedKey::key_id_of(signer.public_key())));
             jwk["alg"] = json!(signer.algorithm().jose_name());
             jwk["use"] = json!("sig");
             jwk["x5c"] = jws::x5c(signer);
@@ -262,6 +295,14 @@ impl Service {
         }
         Ok(super::Bundle::new(&self.templates.vct, self.clock.now(), trust_list, status_lists))
     }
+}
+
+/// A `kid` as people and JSON write it: lower-case hex.
+fn key_name(key_id: &[u8]) -> String {
+    key_id.iter().fold(String::with_capacity(16), |mut name, byte| {
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
 }
 
 fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {

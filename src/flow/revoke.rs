@@ -1,9 +1,13 @@
 //! The life of a card after it was made: found, locked, unlocked, withdrawn, replaced, expired.
 
+use super::enroll::day_in_vietnam;
+use super::offer::From;
 use super::{Caller, Service};
 use crate::error::{Refusal, Result};
+use crate::model::agency::agencies;
 use crate::model::card::{Card, Moved, Reason, Selector, Step};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::unit::{UnitCode, UnitDirectory};
 use crate::store::FoundCard;
 
 /// Cards that one search returns at most.
@@ -15,6 +19,7 @@ impl Step {
             Self::Lock => "cards:lock",
             Self::Unlock => "cards:unlock",
             Self::Withdraw => "cards:withdraw",
+            Self::Replace => "cards:replace",
         }
     }
 }
@@ -53,7 +58,10 @@ impl Service {
                 cards.into_iter().filter(|card| caller.sees(&card.unit)).collect()
             }
             Selector::Unit(unit) => {
-                caller.may_touch(unit)?;
+                caller.may_touch(unit.as_str())?;
+                if !self.knows_unit(unit).await? {
+                    return Err(Refusal::NotFound("unit").into());
+                }
                 Vec::new()
             }
         };
@@ -68,13 +76,20 @@ impl Service {
         Ok(moved)
     }
 
+    /// Whether there is such a unit, or ever was: a closed agency may still have cards to withdraw.
+    async fn knows_unit(&self, unit: &UnitCode) -> Result<bool> {
+        let code = unit.as_str();
+        Ok(agencies().ever(code)
+            || self.store.units_named(day_in_vietnam(self.clock.now()), &[code]).await?.has_unit(code))
+    }
+
     /// Withdraws a card and makes a new one from the person's verified record, in one transaction. Returns the new card.
     pub async fn replace_card(&self, caller: &Caller, handle: &Handle, reason: Reason) -> Result<Handle> {
-        caller.needs("cards:replace")?;
-        Step::Withdraw.accepts(reason)?;
+        caller.needs(Step::Replace.scope())?;
+        Step::Replace.accepts(reason)?;
         let found = self.visible(caller, handle).await?;
-        found.card.may(Step::Withdraw, self.clock.now())?;
-        let new = self.card_of(caller, &found.facts.personal_id_number, None).await?;
+        found.card.may_be_replaced(reason, self.clock.now())?;
+        let new = self.card_of(caller, &found.facts.personal_id_number, From::Record(&found.card.record)).await?;
         let name = new.handle.clone();
         self.store.replace_card(handle.clone(), new, reason, caller.name.clone()).await?;
         Ok(name)

@@ -14,8 +14,8 @@ use crate::credential::status_list::{Band, StatusList, StatusListToken, StatusRe
 use crate::credential::trust_list::{Purpose, TrustList};
 use crate::credential::verdict::Verdict;
 use crate::credential::verify::{self, Context, Presented, StatusAnswer, StatusSource};
-use crate::credential::x509::Anchors;
-use crate::error::{Fault, Refusal, Result};
+use crate::credential::x509::{Anchors, Use};
+use crate::error::{Refusal, Result};
 
 /// What is presented, and what was asked for.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,15 @@ impl VerifyRequest {
     }
 
     fn presented<'a>(&'a self, anchors: &'a Anchors, vct: &'a str) -> Presented<'a> {
-        Presented { text: &self.text, anchors, vct, question: self.audience.as_deref().zip(self.nonce.as_deref()) }
+        Presented {
+            text: &self.text,
+            anchors,
+            vct,
+            question: self.audience.as_deref().zip(self.nonce.as_deref()).filter(|(audience, nonce)| {
+                // An unset variable of the verifier is no question.
+                !audience.is_empty() && !nonce.is_empty()
+            }),
+        }
     }
 }
 
@@ -52,7 +60,7 @@ impl Service {
     pub async fn verify(&self, request: &VerifyRequest) -> Result<Verdict> {
         let now = self.clock.now();
         let challenge = request.challenge()?;
-        let trust = self.own_trust_list().await?;
+        let trust = self.read_trust_list(&self.trust_list().await?.bytes, now)?;
         let status = match verify::status_reference(&request.text) {
             Some(reference) => self.status_now(&reference, now).await,
             None => StatusAnswer::Unavailable,
@@ -65,13 +73,6 @@ impl Service {
             gate: request.gate.as_deref(),
         };
         Ok(verify::verify(&request.presented(&self.keys.anchors, &self.templates.vct), &context))
-    }
-
-    async fn own_trust_list(&self) -> Result<TrustList> {
-        let published = self.trust_list().await?;
-        let now = self.clock.now();
-        TrustList::accept(None, &published.bytes, |chain| self.keys.anchors.check(chain, now))
-            .map_err(|error| Fault::new("reading our own trust list", error).into())
     }
 
     /// The status of one of our own entries. A database that does not answer is "unavailable", not "valid".
@@ -105,7 +106,7 @@ impl StatusSource for OneStatus {
 pub struct Bundle {
     /// The type of card that is accepted.
     pub vct: String,
-    /// When it was fetched, from which the lists' `ttl` counts.
+    /// When it was fetched, for people to see.
     pub fetched_at: UnixSeconds,
     /// The signed trust list, in base64.
     pub trust_list: String,
@@ -124,10 +125,21 @@ impl Bundle {
         }
     }
 
+    /// The status lists that are older here than in `held`: rolled back, whatever the reason.
+    pub fn rolled_back<'a>(&self, held: &'a Self) -> Vec<&'a str> {
+        let issued_at = |bundle: &Self, uri: &str| -> Option<UnixSeconds> {
+            let bytes = STANDARD.decode(bundle.status_lists.get(uri)?).ok()?;
+            // Whether they are signed is checked when they are used.
+            StatusListToken::from_cwt(&bytes, uri, UnixSeconds::MIN, |_| true).ok().map(|token| token.issued_at)
+        };
+        let older = |uri: &&String| issued_at(self, uri) < issued_at(held, uri);
+        held.status_lists.keys().filter(older).map(String::as_str).collect()
+    }
+
     /// The trust list, once its signature leads to an anchor, and if it is not older than the `current` one.
     pub fn trust_list(&self, current: Option<&TrustList>, anchors: &Anchors, now: UnixSeconds) -> Result<TrustList> {
         let bytes = decode("trust_list", &self.trust_list)?;
-        TrustList::accept(current, &bytes, |chain| anchors.check(chain, now))
+        TrustList::accept(current, &bytes, |chain| anchors.check(chain, Use::TrustList, now))
             .map_err(|error| Refusal::malformed("trust_list", error.to_string()).into())
     }
 }
@@ -175,7 +187,8 @@ impl StatusSource for BundleStatus<'_> {
             Ok(value) => StatusAnswer::Known {
                 value,
                 as_of: token.issued_at,
-                band: token.band(self.bundle.fetched_at, self.now),
+                // Counted from its signature: when it was fetched, only the unsigned bundle says.
+                band: token.band(token.issued_at, self.now),
             },
             Err(_) => StatusAnswer::OutOfRange,
         }

@@ -1,18 +1,19 @@
 //! `/api/v1`: the VNeID backend and the units.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
-use super::extract::ApiJson;
+use super::extract::{ApiJson, InPath, InQuery};
 use crate::error::Refusal;
 use crate::flow::{BadgeFormat, Caller, OfferRequest, Service, VerifyRequest};
 use crate::model::card::{Card, Reason, Selector, State as CardState, StateName, Step};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::unit::UnitCode;
 use crate::protocol::oid4vci::Configuration;
 
 /// A request for an offer.
@@ -193,7 +194,7 @@ pub async fn search_cards(
 pub async fn card(
     State(service): State<Service>,
     caller: Caller,
-    Path(name): Path<String>,
+    InPath(name): InPath<String>,
 ) -> Result<Json<CardWithHistory>, Problem> {
     let handle = handle(&name)?;
     let found = service.find_card(&caller, &handle).await?;
@@ -247,7 +248,12 @@ async fn take(
 fn selector(many: &Many) -> Result<Selector, Refusal> {
     match (&many.personal_id_number, &many.unit) {
         (Some(number), None) => Ok(Selector::Person(person(number)?)),
-        (None, Some(unit)) => Ok(Selector::Unit(unit.clone())),
+        (None, Some(code)) => {
+            let unit = UnitCode::parse(code);
+            Ok(Selector::Unit(
+                unit.ok_or_else(|| Refusal::malformed("body.unit", "must be a unit code such as H26.05"))?,
+            ))
+        }
         _ => Err(Refusal::malformed("body", "exactly one of personal_id_number and unit is needed")),
     }
 }
@@ -263,7 +269,7 @@ macro_rules! step {
         pub async fn $one(
             State(service): State<Service>,
             caller: Caller,
-            Path(name): Path<String>,
+            InPath(name): InPath<String>,
             ApiJson(why): ApiJson<Why>,
         ) -> Result<Json<Done>, Problem> {
             take(&service, &caller, Selector::Card(handle(&name)?), $step, why.reason).await
@@ -303,7 +309,7 @@ pub struct Replaced {
 pub async fn replace_card(
     State(service): State<Service>,
     caller: Caller,
-    Path(name): Path<String>,
+    InPath(name): InPath<String>,
     ApiJson(why): ApiJson<Why>,
 ) -> Result<(StatusCode, Json<Replaced>), Problem> {
     let new = service.replace_card(&caller, &handle(&name)?, why.reason).await?;
@@ -329,8 +335,8 @@ pub struct BadgeQuery {
 pub async fn badge_svg(
     state: State<Service>,
     caller: Caller,
-    name: Path<String>,
-    Query(query): Query<BadgeQuery>,
+    name: InPath<String>,
+    InQuery(query): InQuery<BadgeQuery>,
 ) -> Result<Response, Problem> {
     badge(state, caller, name, BadgeFormat::Svg, query.width_mm, "image/svg+xml").await
 }
@@ -341,8 +347,8 @@ pub async fn badge_svg(
 pub async fn badge_png(
     state: State<Service>,
     caller: Caller,
-    name: Path<String>,
-    Query(query): Query<BadgeQuery>,
+    name: InPath<String>,
+    InQuery(query): InQuery<BadgeQuery>,
 ) -> Result<Response, Problem> {
     let scale = query.scale.unwrap_or(8);
     if !(1..=32).contains(&scale) {
@@ -354,11 +360,14 @@ pub async fn badge_png(
 async fn badge(
     State(service): State<Service>,
     caller: Caller,
-    Path(name): Path<String>,
+    InPath(name): InPath<String>,
     format: BadgeFormat,
     width_mm: Option<f64>,
     media_type: &'static str,
 ) -> Result<Response, Problem> {
+    if width_mm.is_some_and(|width| !(1.0..=1000.0).contains(&width)) {
+        return Err(Refusal::malformed("width_mm", "must be 1 to 1000").into());
+    }
     let badge = service.badge(&caller, &handle(&name)?, format, width_mm).await?;
     let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "private, no-store")];
     Ok((headers, badge.picture).into_response())

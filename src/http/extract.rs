@@ -63,10 +63,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
             let inner = error.into_inner();
             let rule = match inner.classify() {
                 serde_json::error::Category::Data => match inner.to_string() {
-                    text if text.starts_with("missing field") || text.starts_with("unknown field") => {
+                    text if text.starts_with("missing field") => {
                         text.split(" at line").next().unwrap_or_default().to_owned()
                     }
-                    _ => "has the wrong type or a value that is not allowed".to_owned(),
+                    // Its name is the caller's text, and could be anything.
+                    text if text.starts_with("unknown field") => "has a member that is not known".to_owned(),
+                    // "unknown variant `…`, expected one of `…`": what is allowed is ours to repeat.
+                    text => match text.split_once(", expected one of ") {
+                        Some((_, allowed)) => {
+                            format!("must be one of {}", allowed.split(" at line").next().unwrap_or_default())
+                        }
+                        None => "has the wrong type or a value that is not allowed".to_owned(),
+                    },
                 },
                 _ => format!("is not JSON (line {}, column {})", inner.line(), inner.column()),
             };
@@ -84,11 +92,12 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded")) {
+        if !has_media_type(request.headers(), "application/x-www-form-urlencoded") {
             return Err(Refusal::InvalidTokenRequest("the body must be application/x-www-form-urlencoded").into());
         }
-        let bytes = body(request, state).await?;
+        let bytes = body(request, state)
+            .await
+            .map_err(|_| Refusal::InvalidTokenRequest("the body is too large or could not be read"))?;
         axum::extract::Form::<Vec<(String, String)>>::from_request(
             Request::builder()
                 .method("POST")
@@ -103,21 +112,62 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     }
 }
 
+/// A part of the path; what cannot be one leads nowhere.
+pub struct InPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(part)| Self(part)).map_err(|_| Refusal::NotFound("thing at this address").into())
+    }
+}
+
+/// The parameters of the query.
+pub struct InQuery<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|axum::extract::Query(parameters)| Self(parameters))
+            .map_err(|_| Refusal::malformed("query", "has an unknown parameter or a wrong value").into())
+    }
+}
+
 /// The body of a wallet's JSON request, for the protocol to parse.
 pub struct WalletJson(pub Bytes);
+
+/// The same for a notification, whose refusals have a name of their own.
+pub struct NotificationJson(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for WalletJson {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if content_type.is_some_and(|value| value.starts_with("application/jwt")) {
+        if has_media_type(request.headers(), "application/jwt") {
             return Err(Refusal::InvalidEncryptionParameters.into());
         }
         if !is_json(request.headers()) {
             return Err(Refusal::InvalidCredentialRequest("the body must be application/json".into()).into());
         }
-        Ok(Self(body(request, state).await?))
+        let body = body(request, state).await;
+        Ok(Self(body.map_err(|refusal| Refusal::InvalidCredentialRequest(refusal.to_string()))?))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for NotificationJson {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
+        let refused = |text: String| OAuthError::from(Refusal::InvalidNotificationRequest(text));
+        if !is_json(request.headers()) {
+            return Err(refused("the body must be application/json".into()));
+        }
+        body(request, state).await.map(Self).map_err(|refusal| refused(refusal.to_string()))
     }
 }
 
@@ -132,6 +182,10 @@ async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refu
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    has_media_type(headers, "application/json")
+}
+
+fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+    content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(expected))
 }

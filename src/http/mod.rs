@@ -7,6 +7,7 @@ mod observe;
 mod openapi;
 mod pages;
 mod public;
+mod server;
 mod wallet;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::flow::Service;
 pub use observe::start_metrics;
 pub use openapi::document as openapi_document;
+pub use server::serve;
 
 /// The whole server as one router.
 pub fn router(service: Service) -> Router {
@@ -34,7 +36,8 @@ pub fn router(service: Service) -> Router {
         .route("/token", post(wallet::token))
         .route("/nonce", post(wallet::nonce))
         .route("/credential", post(wallet::credential))
-        .route("/notification", post(wallet::notification));
+        .route("/notification", post(wallet::notification))
+        .method_not_allowed_fallback(answer::method_not_allowed);
 
     // Programs of VNeID and of the units.
     let api = Router::new()
@@ -49,7 +52,8 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/withdraw", post(api::withdraw_card))
         .route("/api/v1/cards/{handle}/replace", post(api::replace_card))
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
-        .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png));
+        .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
+        .method_not_allowed_fallback(answer::method_not_allowed);
 
     // Everybody: what is needed to find, understand and verify a card. Readable from any web page.
     let everybody = Router::new()
@@ -63,6 +67,7 @@ pub fn router(service: Service) -> Router {
         .route("/trust-anchor.pem", get(public::trust_anchor))
         .route("/api/v1/bundle", get(public::bundle))
         .route("/api/v1/verify", post(api::verify))
+        .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(CorsLayer::permissive());
 
     // People and operators.
@@ -72,12 +77,12 @@ pub fn router(service: Service) -> Router {
         .route("/openapi.json", get(openapi::serve))
         .route("/health", get(observe::health))
         .route("/ready", get(observe::ready))
-        .route("/metrics", get(observe::metrics));
+        .route("/metrics", get(observe::metrics))
+        .method_not_allowed_fallback(answer::method_not_allowed);
 
     let app = wallet.merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
     let app = under_path(app, &service.config.public_url);
-    app.method_not_allowed_fallback(answer::method_not_allowed)
-        .layer(DefaultBodyLimit::max(body_bytes))
+    app.layer(DefaultBodyLimit::max(body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(axum::middleware::from_fn(observe::observe))
@@ -92,6 +97,7 @@ fn under_path(app: Router<Service>, public_url: &str) -> Router<Service> {
     Router::new()
         .route(&format!("/.well-known/openid-credential-issuer/{path}"), get(public::issuer_metadata))
         .route(&format!("/.well-known/oauth-authorization-server/{path}"), get(public::server_metadata))
+        .layer(CorsLayer::permissive())
         .nest(&format!("/{path}"), app)
         .fallback(answer::not_found)
 }

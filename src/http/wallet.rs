@@ -1,29 +1,29 @@
 //! The wallet's endpoints: OpenID4VCI 1.0.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::answer::{OAuthError, Problem};
-use super::extract::{Bearer, Form, WalletJson};
+use super::extract::{Bearer, Form, InPath, NotificationJson, WalletJson};
 use crate::flow::Service;
 use crate::protocol::oauth::TokenRequest;
 use crate::protocol::oid4vci;
 
 /// The credential offer by reference (section 4.1.3).
-pub async fn offer(State(service): State<Service>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn offer(State(service): State<Service>, InPath(id): InPath<String>) -> Result<Response, Problem> {
     Ok(not_stored(service.offer(&id).await?))
 }
 
 /// The token endpoint (section 6): wallets with a pre-authorized code, programs with client credentials.
 pub async fn token(State(service): State<Service>, Form(form): Form) -> Result<Response, OAuthError> {
     let answer = match TokenRequest::parse(form)? {
-        TokenRequest::PreAuthorized { code, tx_code } => service.wallet_token(&code, tx_code.as_deref()).await?,
-        TokenRequest::ClientCredentials { client_id, assertion, scopes } => {
-            service.client_token(client_id.as_deref(), &assertion, &scopes).await?
+        TokenRequest::PreAuthorized { code, tx_code, client } => {
+            service.wallet_token(&code, tx_code.as_deref(), client.as_ref()).await?
         }
+        TokenRequest::ClientCredentials { client, scopes } => service.client_token(&client, &scopes).await?,
     };
     Ok(not_stored(answer))
 }
@@ -47,7 +47,7 @@ pub async fn credential(
 pub async fn notification(
     State(service): State<Service>,
     Bearer(token): Bearer,
-    WalletJson(body): WalletJson,
+    NotificationJson(body): NotificationJson,
 ) -> Result<StatusCode, OAuthError> {
     service.notify(&token, &body).await?;
     Ok(StatusCode::NO_CONTENT)

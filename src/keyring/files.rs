@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use aws_lc_rs::encoding::AsBigEndian;
@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwe::{JweHeader, PBES2_HS512_A256KW};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::chance::Chance;
 use crate::clock::UnixSeconds;
 use crate::config::Secret;
+use crate::credential::x509::Use;
 use crate::error::Fault;
 
 /// PBKDF2 rounds for the passphrase of a key file (the OWASP figure for HMAC-SHA-512).
@@ -29,35 +30,40 @@ const LEAF_YEARS: i64 = 6;
 const DAY_SECONDS: i64 = 86400;
 const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
 
-/// The certified keys: name, whether P-256 (otherwise Ed25519), subject.
-const LEAVES: [(&str, bool, &str); 6] = [
-    ("issuer-es256", true, "Officials card issuer (ES256)"),
-    ("issuer-eddsa", false, "Officials card issuer (EdDSA)"),
-    ("qr", false, "Officials card QR issuer"),
-    ("status-es256", true, "Officials card status lists (JWT)"),
-    ("status-eddsa", false, "Officials card status lists (CWT)"),
-    ("list", false, "Officials card trust list"),
+/// The certified keys: name, whether P-256 (otherwise Ed25519), use, subject.
+const LEAVES: [(&str, bool, Use, &str); 6] = [
+    ("issuer-es256", true, Use::Cards, "Officials card issuer (ES256)"),
+    ("issuer-eddsa", false, Use::Cards, "Officials card issuer (EdDSA)"),
+    ("qr", false, Use::Cards, "Officials card QR issuer"),
+    ("status-es256", true, Use::StatusLists, "Officials card status lists (JWT)"),
+    ("status-eddsa", false, Use::StatusLists, "Officials card status lists (CWT)"),
+    ("list", false, Use::TrustList, "Officials card trust list"),
 ];
 
 /// Makes a new PKI in `folder`, which must not hold one already. Certificates start the day before `now`: the dates of
 /// cards are rounded down, clocks differ, and a card may not be dated before its key.
 pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: UnixSeconds) -> Result<(), Fault> {
-    std::fs::create_dir_all(folder).map_err(|error| Fault::new("creating the key folder", error))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Fault::new("creating the key folder", error))?;
     if folder.join("root.pem").exists() {
         return Err(Fault::new("making keys", format!("{} already holds keys", folder.display())));
     }
     let fault = |error: rcgen::Error| Fault::new("making a certificate", error);
     let root_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(fault)?;
     let mut root = params("Officials card root", now, ROOT_YEARS)?;
-    root.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let root_certificate = root.self_signed(&root_key).map_err(fault)?;
-    for (name, is_p256, subject) in LEAVES {
+    for (name, is_p256, purpose, subject) in LEAVES {
         let key =
             KeyPair::generate_for(if is_p256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 }).map_err(fault)?;
         let mut leaf = params(subject, now, LEAF_YEARS)?;
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         leaf.use_authority_key_identifier_extension = true;
+        leaf.subject_alt_names = vec![SanType::URI(purpose.uri().try_into().map_err(fault)?)];
         let certificate = leaf.signed_by(&key, &Issuer::from_params(&root, &root_key)).map_err(fault)?;
         write_private(folder, name, &private_jwk(&key)?, passphrase)?;
         write_new(&folder.join(format!("{name}.pem")), certificate.pem().as_bytes())?;
@@ -137,9 +143,22 @@ pub fn read_private(folder: &Path, name: &str, passphrase: Option<&Secret>) -> R
             .map_err(|_| Fault::new("decrypting a key file", "wrong passphrase or damaged file"))?;
         Zeroizing::new(plain)
     } else {
-        Zeroizing::new(read_text(&folder.join(format!("{name}.jwk")))?.into_bytes())
+        let plain = folder.join(format!("{name}.jwk"));
+        refuse_readable_by_others(&plain)?;
+        Zeroizing::new(read_text(&plain)?.into_bytes())
     };
     serde_json::from_slice(&plain).map_err(|_| Fault::new("reading a key file", "it is not a JWK"))
+}
+
+/// A plain private key that others on the machine could read is no secret.
+fn refuse_readable_by_others(path: &Path) -> Result<(), Fault> {
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| Fault::new("reading a key file", format!("{}: {error}", path.display())))?;
+    let others = metadata.permissions().mode() & 0o077;
+    if others == 0 {
+        return Ok(());
+    }
+    Err(Fault::new("reading a key file", format!("{} is open to others: chmod 600", path.display())))
 }
 
 /// A member of a JWK that holds 32 bytes.
@@ -150,8 +169,10 @@ pub fn member(jwk: &Value, name: &'static str) -> Result<Zeroizing<[u8; 32]>, Fa
 }
 
 pub fn read_text(path: &Path) -> Result<String, Fault> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Fault::new("reading a key file", format!("{}: {error}", path.display())))
+    std::fs::read_to_string(path).map_err(|error| {
+        let hint = "is --config right, or is `officials-card keys init` still to be run?";
+        Fault::new("reading a key file", format!("{}: {error}; {hint}", path.display()))
+    })
 }
 
 /// Writes a file that only its owner may read, and that must not exist yet.

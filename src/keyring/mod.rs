@@ -146,6 +146,7 @@ impl Signer for FileKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::x509::Use;
 
     #[test]
     fn keys_come_back_encrypted_or_not_and_are_never_overwritten() {
@@ -156,11 +157,22 @@ mod tests {
             init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).unwrap();
             assert!(init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).is_err());
             let keys = Keyring::open(&folder, passphrase.as_ref()).unwrap();
-            for signer in [&keys.issuer_es256, &keys.issuer_eddsa, &keys.qr, &keys.status_eddsa, &keys.list] {
-                let leaf = keys.anchors.check(signer.certificates(), 1_760_000_001).unwrap();
+            for (signer, purpose) in [
+                (&keys.issuer_es256, Use::Cards),
+                (&keys.issuer_eddsa, Use::Cards),
+                (&keys.qr, Use::Cards),
+                (&keys.status_es256, Use::StatusLists),
+                (&keys.status_eddsa, Use::StatusLists),
+                (&keys.list, Use::TrustList),
+            ] {
+                for other in [Use::Cards, Use::StatusLists, Use::TrustList] {
+                    let checked = keys.anchors.check(signer.certificates(), other, 1_760_000_001);
+                    assert_eq!(checked.is_ok(), other == purpose, "a key signs only what it was certified for");
+                }
+                let leaf = keys.anchors.check(signer.certificates(), purpose, 1_760_000_001).unwrap();
                 assert_eq!(&leaf, signer.public_key());
                 // The hour of 1 760 000 000 began at 1 759 996 800: a card of that moment is dated so.
-                assert_eq!(keys.anchors.check(signer.certificates(), 1_759_996_800).as_ref(), Ok(&leaf));
+                assert_eq!(keys.anchors.check(signer.certificates(), purpose, 1_759_996_800).as_ref(), Ok(&leaf));
                 leaf.verify(b"message", &signer.sign(b"message").unwrap()).unwrap();
             }
             for entry in std::fs::read_dir(&folder).unwrap() {

@@ -7,6 +7,7 @@ use time::Date;
 use crate::clock::UnixSeconds;
 use crate::error::Refusal;
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::unit::UnitCode;
 
 /// The kind of personnel, which is the last part of the card number (Decision 838/QĐ-BNV).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -204,10 +205,17 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
+    /// Reasons after which the same version of a record makes no further card: the holder has left the post. A new card
+    /// needs a newer version that the unit has confirmed.
+    pub const LEAVING: [Self; 5] = [Self::Resigned, Self::Dismissed, Self::Transferred, Self::Retired, Self::Deceased];
+
     /// The steps that this reason can stand for.
     fn steps(self) -> &'static [Step] {
         match self {
-            Self::Lost | Self::Stolen => &[Step::Lock, Step::Withdraw],
+            Self::Lost | Self::Stolen => &[Step::Lock, Step::Withdraw, Step::Replace],
+            Self::Damaged | Self::DataChanged | Self::PositionChanged | Self::Transferred => {
+                &[Step::Withdraw, Step::Replace]
+            }
             Self::DeviceChange | Self::UnderReview => &[Step::Lock],
             Self::Found | Self::Cleared => &[Step::Unlock],
             _ => &[Step::Withdraw],
@@ -224,6 +232,8 @@ pub enum Step {
     Unlock,
     /// Active or locked to withdrawn, for ever.
     Withdraw,
+    /// Withdrawn, and a new card in its place.
+    Replace,
 }
 
 impl Step {
@@ -233,6 +243,7 @@ impl Step {
             Self::Lock => "locked",
             Self::Unlock => "unlocked",
             Self::Withdraw => "withdrawn",
+            Self::Replace => "replaced",
         }
     }
 
@@ -241,7 +252,7 @@ impl Step {
         match self {
             Self::Lock => (&[StateName::Active], StateName::Locked),
             Self::Unlock => (&[StateName::Locked], StateName::Active),
-            Self::Withdraw => (&[StateName::Active, StateName::Locked], StateName::Withdrawn),
+            Self::Withdraw | Self::Replace => (&[StateName::Active, StateName::Locked], StateName::Withdrawn),
         }
     }
 
@@ -371,6 +382,17 @@ impl Card {
         }
     }
 
+    /// Whether the card may be replaced at `now`. One that is locked waits for its review, unless it is gone for good.
+    pub fn may_be_replaced(&self, reason: Reason, now: UnixSeconds) -> Result<(), Refusal> {
+        self.may(Step::Replace, now)?;
+        match self.state_at(now) {
+            State::Locked { .. } if !matches!(reason, Reason::Lost | Reason::Stolen) => {
+                Err(Refusal::CardState { state: StateName::Locked.word(), action: Step::Replace.done() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether `step` may be taken at `now`.
     pub fn may(&self, step: Step, now: UnixSeconds) -> Result<(), Refusal> {
         let state = self.state_at(now).name();
@@ -390,7 +412,7 @@ pub enum Selector {
     /// All cards of one person.
     Person(PersonalNumber),
     /// All cards of a unit and of all units below it.
-    Unit(String),
+    Unit(UnitCode),
 }
 
 /// What a mass change did.
@@ -473,6 +495,11 @@ mod tests {
         assert!(Step::Withdraw.accepts(Reason::Retired).is_ok());
         assert!(Step::Lock.accepts(Reason::Retired).is_err());
         assert!(Step::Unlock.accepts(Reason::Found).is_ok());
+        assert!(Step::Replace.accepts(Reason::Deceased).is_err());
+        let locked = card(State::Locked { at: 1, reason: Reason::UnderReview });
+        assert!(locked.may_be_replaced(Reason::Damaged, 10).is_err());
+        assert!(locked.may_be_replaced(Reason::Stolen, 10).is_ok());
+        assert!(card(State::Active).may_be_replaced(Reason::Damaged, 10).is_ok());
         for reason in Reason::ALL {
             assert_eq!(Reason::parse(reason.code()), Some(reason));
         }

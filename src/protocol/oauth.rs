@@ -32,16 +32,25 @@ pub enum TokenRequest {
         code: String,
         /// The code that travelled on another channel.
         tx_code: Option<String>,
+        /// The wallet product, when it authenticates itself; it may stay anonymous.
+        client: Option<ClientAssertion>,
     },
     /// A program authenticates by `private_key_jwt`.
     ClientCredentials {
-        /// `client_id`, when it is given beside the assertion.
-        client_id: Option<String>,
-        /// The signed assertion.
-        assertion: String,
+        /// The client.
+        client: ClientAssertion,
         /// The scopes asked for; none means all that the client may have.
         scopes: Vec<String>,
     },
+}
+
+/// How a client authenticates: `private_key_jwt` (RFC 7523).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAssertion {
+    /// `client_id`, when it is given beside the assertion.
+    pub client_id: Option<String>,
+    /// The signed assertion.
+    pub jwt: String,
 }
 
 impl TokenRequest {
@@ -59,21 +68,28 @@ impl TokenRequest {
                 code: take("pre-authorized_code")
                     .ok_or(Refusal::InvalidTokenRequest("pre-authorized_code is missing"))?,
                 tx_code: take("tx_code"),
+                client: ClientAssertion::take(&mut take)?,
             }),
-            Some("client_credentials") => {
-                if take("client_assertion_type").as_deref() != Some(JWT_BEARER) {
-                    return Err(Refusal::InvalidClient("the client must authenticate by private_key_jwt"));
-                }
-                Ok(Self::ClientCredentials {
-                    client_id: take("client_id"),
-                    assertion: take("client_assertion").ok_or(Refusal::InvalidClient("client_assertion is missing"))?,
-                    scopes: take("scope")
-                        .map(|scopes| scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
-                        .unwrap_or_default(),
-                })
-            }
+            Some("client_credentials") => Ok(Self::ClientCredentials {
+                client: ClientAssertion::take(&mut take)?
+                    .ok_or(Refusal::InvalidClient("the client must authenticate by private_key_jwt"))?,
+                scopes: take("scope")
+                    .map(|scopes| scopes.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
+                    .unwrap_or_default(),
+            }),
             Some(_) => Err(Refusal::UnsupportedGrantType),
             None => Err(Refusal::InvalidTokenRequest("grant_type is missing")),
+        }
+    }
+}
+
+impl ClientAssertion {
+    /// From the parameters, if any of them is there: authentication that is begun must be whole.
+    fn take(take: &mut impl FnMut(&str) -> Option<String>) -> Result<Option<Self>, Refusal> {
+        match (take("client_assertion_type").as_deref(), take("client_assertion")) {
+            (None, None) => Ok(None),
+            (Some(JWT_BEARER), Some(jwt)) => Ok(Some(Self { client_id: take("client_id"), jwt })),
+            _ => Err(Refusal::InvalidClient("client_assertion and its type jwt-bearer belong together")),
         }
     }
 }
@@ -114,7 +130,7 @@ mod tests {
     #[test]
     fn unknown_parameters_are_ignored_and_repeated_ones_refused() {
         let good = [("grant_type", PRE_AUTHORIZED), ("pre-authorized_code", "c"), ("colour", "red")];
-        assert_eq!(parse(&good), Ok(TokenRequest::PreAuthorized { code: "c".into(), tx_code: None }));
+        assert_eq!(parse(&good), Ok(TokenRequest::PreAuthorized { code: "c".into(), tx_code: None, client: None }));
         let twice = [("grant_type", PRE_AUTHORIZED), ("pre-authorized_code", "c"), ("pre-authorized_code", "d")];
         assert!(matches!(parse(&twice), Err(Refusal::InvalidTokenRequest(_))));
         assert_eq!(parse(&[("grant_type", "password")]), Err(Refusal::UnsupportedGrantType));

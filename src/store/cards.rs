@@ -48,7 +48,9 @@ fn condition(selector: &Selector) -> (&'static str, [String; 2]) {
     match selector {
         Selector::Card(handle) => ("handle IN ($1, $2)", [handle.to_string(), handle.to_string()]),
         Selector::Person(person) => ("person IN ($1, $2)", [person.expose().to_owned(), person.expose().to_owned()]),
-        Selector::Unit(unit) => ("(unit = $1 OR unit LIKE $2)", [unit.clone(), format!("{unit}.%")]),
+        Selector::Unit(unit) => {
+            ("(unit = $1 OR substr(unit, 1, length($2)) = $2)", [unit.to_string(), format!("{unit}.")])
+        }
     }
 }
 
@@ -100,7 +102,8 @@ impl Store {
         self.write(ReplaceCard { old, new, reason, actor }).await
     }
 
-    /// Notes the cards whose term is over. Their credentials carry `exp` themselves.
+    /// Notes cards whose term is over, some hundred at a time. Their credentials carry `exp` themselves, so that no list
+    /// has to name them.
     pub async fn expire_cards(&self, at: UnixSeconds) -> Result<Moved> {
         self.write(ExpireCards { at }).await
     }
@@ -128,6 +131,7 @@ struct MoveCards {
 
 impl Change for MoveCards {
     type Done = Moved;
+    const MOVES_CARDS: bool = true;
 
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<Moved> {
         let (from, to) = self.step.moves();
@@ -153,7 +157,7 @@ impl Change for MoveCards {
             let action = match self.step {
                 Step::Lock => "card.locked",
                 Step::Unlock => "card.unlocked",
-                Step::Withdraw => "card.withdrawn",
+                Step::Withdraw | Step::Replace => "card.withdrawn",
             };
             audit(transaction, self.at, &self.actor, action, card, self.reason.code().to_owned()).await?;
         }
@@ -170,6 +174,7 @@ struct ReplaceCard {
 
 impl Change for ReplaceCard {
     type Done = ();
+    const MOVES_CARDS: bool = true;
 
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
         replace(transaction, &self.old, &self.new, self.reason, &self.actor).await
@@ -199,7 +204,10 @@ pub(super) async fn replace(
         return Err(Refusal::CardState { state: "no longer in force", action: "replaced" }.into());
     }
     set_status(transaction, std::slice::from_ref(old), StateName::Withdrawn).await?;
-    insert(transaction, new).await?;
+    if !insert(transaction, new).await? {
+        // Nothing of this may stay: a fault rolls back.
+        return Err(Fault::new("replacing a card", "the record of the new one has a card in force").into());
+    }
     let detail = format!("{} {}", reason.code(), new.handle);
     audit(transaction, new.created_at, actor, "card.replaced", old, detail).await?;
     audit(transaction, new.created_at, actor, "card.created", &new.handle, format!("replaces {old}")).await?;
@@ -212,22 +220,24 @@ struct ExpireCards {
 
 impl Change for ExpireCards {
     type Done = Moved;
+    const MOVES_CARDS: bool = true;
 
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<Moved> {
         let rows = sqlx::query(
             "UPDATE cards SET state = 'expired', state_at = valid_until, state_reason = NULL \
-             WHERE state IN ('active', 'locked') AND valid_until <= $1 RETURNING handle",
+             WHERE handle IN (SELECT handle FROM cards WHERE state IN ('active', 'locked') AND valid_until <= $1 \
+             LIMIT $2) AND state IN ('active', 'locked') RETURNING handle",
         )
         .bind(self.at)
+        .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
         .fetch_all(&mut *transaction)
         .await
         .map_err(failed("expiring cards"))?;
         let cards = handles(&rows)?;
-        let credentials = set_status(transaction, &cards, StateName::Expired).await?;
         for card in &cards {
             audit(transaction, self.at, "system", "card.expired", card, String::new()).await?;
         }
-        Ok(Moved { cards, credentials })
+        Ok(Moved { cards, credentials: 0 })
     }
 }
 
@@ -262,7 +272,7 @@ pub(super) async fn expire(transaction: &mut AnyConnection, card: &Handle) -> Re
     .execute(&mut *transaction)
     .await
     .map_err(failed("expiring a card"))?;
-    set_status(transaction, std::slice::from_ref(card), StateName::Expired).await.map(|_| ())
+    Ok(())
 }
 
 /// The card in force of a record, with what it says.

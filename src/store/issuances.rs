@@ -93,6 +93,10 @@ impl Store {
 impl Change for Issuance {
     type Done = Recorded;
 
+    fn order(&self) -> &str {
+        self.card.as_str()
+    }
+
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<Recorded> {
         let doing = failed("recording an issuance");
         if let Some((offer, token_hash)) = &self.token {

@@ -73,6 +73,9 @@ impl Store {
             Dialect::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
             _ => url.to_owned(),
         };
+        if dialect == Dialect::Sqlite {
+            create_for_owner(&url)?;
+        }
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| Fault::new("opening the database", "its URL is not understood"))?;
         let pool = |connections: u32| {
@@ -124,6 +127,18 @@ impl Store {
     pub(crate) async fn write<C: Change>(&self, change: C) -> crate::error::Result<C::Done> {
         self.writer.submit(change).await
     }
+}
+
+/// Makes a missing SQLite file so that only its owner can read it; what SQLite puts beside it gets the same mode.
+fn create_for_owner(url: &str) -> Result<(), Fault> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let path = path.split('?').next().unwrap_or_default();
+    if path.is_empty() || path.contains(":memory:") {
+        return Ok(());
+    }
+    let opened = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    opened.map(|_| ()).map_err(|error| Fault::new("opening the database", format!("{path}: {error}")))
 }
 
 /// Maps a database error to a fault while `doing` something.

@@ -6,7 +6,7 @@ use super::cards::{self, FoundCard, NewCard};
 use super::{Change, Line, Store, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
-use crate::model::card::{State, StateName};
+use crate::model::card::{Reason, State, StateName};
 use crate::model::id::Handle;
 
 /// Seconds after which a code whose token was never used may be redeemed again: its answer was lost. Within them a
@@ -45,6 +45,8 @@ pub struct Offer {
     pub expires_at: UnixSeconds,
     /// When it was redeemed.
     pub redeemed_at: Option<UnixSeconds>,
+    /// Wrong transaction codes so far.
+    pub failed_attempts: i64,
 }
 
 /// An attempt to redeem an offer.
@@ -54,6 +56,8 @@ pub struct Redemption {
     pub offer: String,
     /// Whether the transaction code was right.
     pub right_tx_code: bool,
+    /// The wallet product, when it authenticated itself.
+    pub wallet_client: Option<String>,
     /// Hash of the token to give.
     pub token_hash: String,
     /// When that token expires.
@@ -71,8 +75,8 @@ pub struct WalletToken {
     pub offer: String,
     /// The configurations that were offered, separated by spaces.
     pub configurations: String,
-    /// Whether it was used at the credential endpoint.
-    pub used: bool,
+    /// The wallet product that it was given to, when it authenticated itself.
+    pub wallet_client: Option<String>,
     /// The card, with what it says.
     pub found: FoundCard,
 }
@@ -86,11 +90,13 @@ impl Store {
 
     /// An offer by its name.
     pub async fn offer(&self, id: &str) -> Result<Option<Offer>, Fault> {
-        let row = sqlx::query("SELECT id, card, configurations, expires_at, redeemed_at FROM offers WHERE id = $1")
-            .bind(id)
-            .fetch_optional(self.readers())
-            .await
-            .map_err(failed("reading an offer"))?;
+        let row = sqlx::query(
+            "SELECT id, card, configurations, expires_at, redeemed_at, failed_attempts FROM offers WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(failed("reading an offer"))?;
         row.as_ref().map(read).transpose()
     }
 
@@ -103,7 +109,7 @@ impl Store {
     /// What a live access token of a wallet stands for.
     pub async fn wallet_token(&self, hash: &str, now: UnixSeconds) -> Result<Option<WalletToken>, Fault> {
         let row = sqlx::query(AssertSqlSafe(format!(
-            "SELECT offers.id, offers.configurations, offers.token_used_at, {}, portraits.bytes AS portrait \
+            "SELECT offers.id, offers.configurations, offers.wallet_client, {}, portraits.bytes AS portrait \
              FROM offers JOIN cards ON cards.handle = offers.card \
              LEFT JOIN portraits ON portraits.sha256 = cards.portrait \
              WHERE offers.token_hash = $1 AND offers.token_expires_at > $2",
@@ -119,7 +125,7 @@ impl Store {
             Ok(WalletToken {
                 offer: row.try_get("id").map_err(&doing)?,
                 configurations: row.try_get("configurations").map_err(&doing)?,
-                used: row.try_get::<Option<i64>, _>("token_used_at").map_err(&doing)?.is_some(),
+                wallet_client: row.try_get("wallet_client").map_err(&doing)?,
                 found: cards::found(&row)?,
             })
         })
@@ -156,7 +162,8 @@ impl Change for MakeOffer {
         .await
         .map_err(failed("making an offer"))?;
         let (at, actor) = (new.card.created_at, new.client.clone());
-        let line = Line { at, actor, action: "offer.made", subject: card.to_string(), detail: new.id.clone() };
+        let line =
+            Line { at, actor, action: "offer.made", subject: card.to_string(), detail: new.configurations.clone() };
         line.write(transaction).await?;
         Ok(Offer {
             id: new.id.clone(),
@@ -164,6 +171,7 @@ impl Change for MakeOffer {
             configurations: new.configurations.clone(),
             expires_at: new.expires_at,
             redeemed_at: None,
+            failed_attempts: 0,
         })
     }
 }
@@ -175,7 +183,7 @@ async fn earlier_offer(
     request_hash: &str,
 ) -> Result<Option<Offer>> {
     let row = sqlx::query(
-        "SELECT id, card, configurations, expires_at, redeemed_at, request_hash FROM offers \
+        "SELECT id, card, configurations, expires_at, redeemed_at, failed_attempts, request_hash FROM offers \
          WHERE client = $1 AND idempotency_key = $2",
     )
     .bind(client)
@@ -194,8 +202,15 @@ async fn earlier_offer(
 /// The card that the offer is for: the one in force, or a new one.
 async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Result<Handle> {
     let now = new.card.created_at;
+    still_verified(transaction, &new.card).await?;
     if let Some(FoundCard { card, facts }) = cards::in_force(transaction, &new.card.record).await? {
-        match (card.state_at(now), facts.change_to(&new.card.facts)) {
+        let change = if card.record_version == new.card.record_version {
+            // What differs then is only a label, which another process may have read earlier.
+            None
+        } else {
+            facts.change_to(&new.card.facts)
+        };
+        match (card.state_at(now), change) {
             (State::Locked { .. }, _) => {
                 return Err(Refusal::CardState { state: StateName::Locked.word(), action: "offered" }.into());
             }
@@ -207,6 +222,7 @@ async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Resul
             (State::Expired { .. } | State::Withdrawn { .. }, _) => cards::expire(transaction, &card.handle).await?,
         }
     }
+    not_left(transaction, &new.card).await?;
     if !cards::insert(transaction, &new.card).await? {
         // Another request made it between our reading and our writing.
         let made = cards::in_force(transaction, &new.card.record).await?;
@@ -223,15 +239,53 @@ async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Resul
     Ok(new.card.handle.clone())
 }
 
+/// Refuses a card from facts that were read before the record moved on.
+async fn still_verified(transaction: &mut AnyConnection, card: &NewCard) -> Result<()> {
+    let row = sqlx::query(
+        "SELECT 1 FROM records WHERE id = $1 AND version = $2 AND population = 'matched' AND confirmed_at IS NOT NULL",
+    )
+    .bind(card.record.as_str())
+    .bind(card.record_version)
+    .fetch_optional(transaction)
+    .await
+    .map_err(failed("reading a record"))?;
+    row.map(|_| ()).ok_or_else(|| Refusal::NotVerified("it has just changed; ask again").into())
+}
+
+/// Refuses another card from a version whose holder has left the post.
+async fn not_left(transaction: &mut AnyConnection, card: &NewCard) -> Result<()> {
+    let leaving = Reason::LEAVING.map(|reason| format!("'{}'", reason.code())).join(", ");
+    let left = sqlx::query(AssertSqlSafe(format!(
+        "SELECT 1 FROM cards WHERE record_id = $1 AND record_version = $2 AND state = 'withdrawn' \
+         AND replaced_by IS NULL AND state_reason IN ({leaving})"
+    )))
+    .bind(card.record.as_str())
+    .bind(card.record_version)
+    .fetch_optional(transaction)
+    .await
+    .map_err(failed("reading withdrawn cards"))?;
+    match left {
+        Some(_) => Err(Refusal::NotVerified(
+            "the card was withdrawn because its holder left; the unit must confirm a newer record",
+        )
+        .into()),
+        None => Ok(()),
+    }
+}
+
 impl Change for Redemption {
     type Done = String;
+
+    fn order(&self) -> &str {
+        &self.offer
+    }
 
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<String> {
         let open = "id = $1 AND expires_at > $2 AND failed_attempts < $3 AND token_used_at IS NULL \
             AND (redeemed_at IS NULL OR redeemed_at <= $4)";
         let statement = if self.right_tx_code {
             format!(
-                "UPDATE offers SET redeemed_at = $2, token_hash = $5, token_expires_at = $6 WHERE {open} \
+                "UPDATE offers SET redeemed_at = $2, token_hash = $5, token_expires_at = $6, wallet_client = $7 WHERE {open} \
                  RETURNING card, configurations"
             )
         } else {
@@ -245,7 +299,7 @@ impl Change for Redemption {
             .bind(self.max_attempts)
             .bind(self.at - LOST_ANSWER_SECONDS);
         if self.right_tx_code {
-            query = query.bind(&self.token_hash).bind(self.token_expires_at);
+            query = query.bind(&self.token_hash).bind(self.token_expires_at).bind(&self.wallet_client);
         }
         let row = query.fetch_optional(&mut *transaction).await.map_err(failed("redeeming an offer"))?;
         let Some(row) = row else {
@@ -253,7 +307,8 @@ impl Change for Redemption {
         };
         let column = |name: &str| row.try_get::<String, _>(name).map_err(failed("redeeming an offer"));
         let action = if self.right_tx_code { "offer.redeemed" } else { "offer.wrong_tx_code" };
-        let (actor, detail) = ("wallet".to_owned(), self.offer.clone());
+        // Not the offer's name: who reads the audit table could fetch the offer.
+        let (actor, detail) = ("wallet".to_owned(), self.wallet_client.clone().unwrap_or_default());
         Line { at: self.at, actor, action, subject: column("card")?, detail }.write(transaction).await?;
         Ok(column("configurations")?)
     }
@@ -267,5 +322,6 @@ fn read(row: &sqlx::any::AnyRow) -> Result<Offer, Fault> {
         configurations: row.try_get("configurations").map_err(&doing)?,
         expires_at: row.try_get("expires_at").map_err(&doing)?,
         redeemed_at: row.try_get("redeemed_at").map_err(&doing)?,
+        failed_attempts: row.try_get("failed_attempts").map_err(&doing)?,
     })
 }

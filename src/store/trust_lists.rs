@@ -11,8 +11,6 @@ use crate::error::{Fault, Result};
 pub struct PublishedList {
     /// Its version.
     pub version: i64,
-    /// Digest of the keys in it: tells whether a new version is due.
-    pub keys_digest: String,
     /// When it was signed.
     pub issued_at: UnixSeconds,
     /// When it expires.
@@ -24,19 +22,17 @@ pub struct PublishedList {
 impl Store {
     /// The newest trust list.
     pub async fn newest_trust_list(&self) -> Result<Option<PublishedList>, Fault> {
-        let row = sqlx::query(
-            "SELECT version, keys_digest, issued_at, expires_at, bytes FROM trust_lists ORDER BY version DESC LIMIT 1",
-        )
-        .fetch_optional(self.readers())
-        .await
-        .map_err(failed("reading the trust list"))?;
+        let row =
+            sqlx::query("SELECT version, issued_at, expires_at, bytes FROM trust_lists ORDER BY version DESC LIMIT 1")
+                .fetch_optional(self.readers())
+                .await
+                .map_err(failed("reading the trust list"))?;
         row.map(|row| -> Result<_, sqlx::Error> {
             Ok(PublishedList {
                 version: row.try_get(0)?,
-                keys_digest: row.try_get(1)?,
-                issued_at: row.try_get(2)?,
-                expires_at: row.try_get(3)?,
-                bytes: row.try_get(4)?,
+                issued_at: row.try_get(1)?,
+                expires_at: row.try_get(2)?,
+                bytes: row.try_get(3)?,
             })
         })
         .transpose()
@@ -56,11 +52,10 @@ impl Change for PublishList {
 
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<bool> {
         let inserted = sqlx::query(
-            "INSERT INTO trust_lists (version, keys_digest, issued_at, expires_at, bytes) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            "INSERT INTO trust_lists (version, issued_at, expires_at, bytes) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT DO NOTHING",
         )
         .bind(self.0.version)
-        .bind(&self.0.keys_digest)
         .bind(self.0.issued_at)
         .bind(self.0.expires_at)
         .bind(&self.0.bytes)

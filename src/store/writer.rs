@@ -19,6 +19,8 @@ use crate::error::{Error, Fault, Result};
 const GROUP: usize = 128;
 /// Most changes that wait before the next one has to.
 const QUEUE: usize = 4096;
+/// How often a change is tried that others are in the way of.
+const ATTEMPTS: usize = 5;
 
 /// A change of state: statements that become durable together.
 ///
@@ -28,39 +30,73 @@ pub(crate) trait Change: Send + Sync + 'static {
     /// What the caller gets when the change is durable.
     type Done: Send + 'static;
 
+    /// Whether it moves cards with all their credentials and lists, and so locks rows that others may want.
+    const MOVES_CARDS: bool = false;
+
+    /// The row that it will wait for: changes of a group run in this order.
+    #[allow(clippy::unnecessary_literal_bound)]
+    fn order(&self) -> &str {
+        ""
+    }
+
     /// Runs the statements.
     fn apply<'a>(&'a self, transaction: &'a mut AnyConnection) -> impl Future<Output = Result<Self::Done>> + Send + 'a;
 }
 
 #[derive(Clone)]
-pub(super) struct Writer(mpsc::Sender<Box<dyn Job>>);
+pub(super) struct Writer {
+    shared: mpsc::Sender<Box<dyn Job>>,
+    /// For changes that move cards: on PostgreSQL one at a time, for they lock many rows.
+    moving: mpsc::Sender<Box<dyn Job>>,
+}
 
 impl Writer {
     /// Starts `lanes` tasks that write independently of each other.
     pub(super) fn start(pool: &AnyPool, dialect: Dialect, lanes: u32) -> Self {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..lanes {
-            tokio::spawn(run(pool.clone(), dialect, Arc::clone(&receiver)));
-        }
-        Self(sender)
+        let shared = start_lanes(pool, dialect, lanes, GROUP);
+        let moving = match dialect {
+            // There is one writer at a time anyhow.
+            Dialect::Sqlite => shared.clone(),
+            Dialect::Postgres => start_lanes(pool, dialect, 1, 1),
+        };
+        Self { shared, moving }
     }
 
     pub(super) async fn submit<C: Change>(&self, change: C) -> Result<C::Done> {
         let (answer, waiting) = oneshot::channel();
         let job = Box::new(Pending { change, result: None, answer });
         let gone = |()| Fault::new("changing the database", "the writer has stopped");
-        self.0.send(job).await.map_err(|_| gone(()))?;
+        let lane = if C::MOVES_CARDS { &self.moving } else { &self.shared };
+        lane.send(job).await.map_err(|_| gone(()))?;
         waiting.await.map_err(|_| gone(()))?
     }
 }
 
-async fn run(pool: AnyPool, dialect: Dialect, receiver: Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>) {
+type Queue = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
+
+fn start_lanes(pool: &AnyPool, dialect: Dialect, lanes: u32, group: usize) -> mpsc::Sender<Box<dyn Job>> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let queue = Arc::new(Mutex::new(receiver));
+    for _ in 0..lanes {
+        let (pool, queue) = (pool.clone(), Arc::clone(&queue));
+        tokio::spawn(async move {
+            // A change that panics loses its own group, not the lane.
+            while tokio::spawn(run(pool.clone(), dialect, Arc::clone(&queue), group)).await.is_err() {
+                tracing::error!("a change of the database panicked");
+            }
+        });
+    }
+    sender
+}
+
+async fn run(pool: AnyPool, dialect: Dialect, queue: Queue, size: usize) {
     loop {
         let mut group = Vec::new();
-        if receiver.lock().await.recv_many(&mut group, GROUP).await == 0 {
+        if queue.lock().await.recv_many(&mut group, size).await == 0 {
             return;
         }
+        // Lanes that lock rows in one order do not wait for each other in a circle.
+        group.sort_by(|one, two| one.order().cmp(two.order()));
         if commit(&pool, dialect, &mut group).await.is_ok() {
             for job in group {
                 job.answer(None);
@@ -69,11 +105,28 @@ async fn run(pool: AnyPool, dialect: Dialect, receiver: Arc<Mutex<mpsc::Receiver
         }
         for job in group {
             let mut alone = [job];
-            let fault = commit(&pool, dialect, &mut alone).await.err();
+            let fault = commit_alone(&pool, dialect, &mut alone).await.err();
             let [job] = alone;
             job.answer(fault);
         }
     }
+}
+
+/// Tries again while the database says that others were in the way.
+async fn commit_alone(pool: &AnyPool, dialect: Dialect, job: &mut [Box<dyn Job>; 1]) -> Result<(), Fault> {
+    for _ in 1..ATTEMPTS {
+        match commit(pool, dialect, job).await {
+            Err(fault) if fault.caused_by::<sqlx::Error>().is_some_and(is_passing) => {}
+            done => return done,
+        }
+    }
+    commit(pool, dialect, job).await
+}
+
+/// Deadlock or serialization failure of PostgreSQL, a busy SQLite.
+fn is_passing(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    code.is_some_and(|code| ["40P01", "40001", "5", "517"].contains(&code.as_str()))
 }
 
 async fn commit(pool: &AnyPool, dialect: Dialect, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
@@ -95,6 +148,9 @@ trait Job: Send {
         &'a mut self,
         transaction: &'a mut AnyConnection,
     ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+
+    /// See [`Change::order`].
+    fn order(&self) -> &str;
 
     /// Tells the caller: the result, or the fault that kept it from being durable.
     fn answer(self: Box<Self>, fault: Option<Fault>);
@@ -120,6 +176,10 @@ impl<C: Change> Job for Pending<C> {
                 }
             }
         })
+    }
+
+    fn order(&self) -> &str {
+        self.change.order()
     }
 
     fn answer(self: Box<Self>, fault: Option<Fault>) {

@@ -91,7 +91,7 @@ story! {
             (json!({"personal_id_number": "12", "assurance_level": 2}), "body.personal_id_number"),
             (json!({"personal_id_number": PERSON, "assurance_level": "two"}), "body.assurance_level"),
             (json!({"personal_id_number": PERSON}), "missing field `assurance_level`"),
-            (json!({"personal_id_number": PERSON, "assurance_level": 2, "x": 1}), "unknown field `x`"),
+            (json!({"personal_id_number": PERSON, "assurance_level": 2, "x": 1}), "a member that is not known"),
             (json!({"personal_id_number": PERSON, "assurance_level": 2, "configurations": ["x"]}), "body.configurations[0]"),
             (json!([]), "body"),
         ] {

@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
+use officials_card::credential::jws::Jws;
 use officials_card::credential::sd_jwt::Presentation;
 use officials_card::credential::status_list::{StatusListToken, StatusReference};
-use officials_card::credential::{jws::Jws, x509::Anchors};
+use officials_card::credential::x509::{Anchors, Use};
 use serde_json::{Value, json};
 
 use crate::story;
@@ -22,13 +23,13 @@ async fn published(town: &Town, reference: &StatusReference) -> u8 {
     assert_eq!(jwt.header("content-type"), "application/statuslist+jwt");
     let text = String::from_utf8(jwt.bytes.to_vec()).unwrap();
     let jws = Jws::parse(&text, "statuslist+jwt").unwrap();
-    let key = anchors.check(&jws.certificates().unwrap(), now).unwrap();
+    let key = anchors.check(&jws.certificates().unwrap(), Use::StatusLists, now).unwrap();
     let claims = Value::Object(jws.verify(&key).unwrap());
     let by_jwt = StatusListToken::from_jwt_claims(&claims, &reference.uri, now).unwrap().list.inflate().unwrap();
     let cwt = fetch(town, path, "application/statuslist+cwt", &[]).await;
     assert_eq!(cwt.header("content-type"), "application/statuslist+cwt");
     let by_cwt = StatusListToken::from_cwt(&cwt.bytes, &reference.uri, now, |message| {
-        message.verify(&anchors.check(&message.certificates(), now).unwrap()).is_ok()
+        message.verify(&anchors.check(&message.certificates(), Use::StatusLists, now).unwrap()).is_ok()
     });
     let by_cwt = by_cwt.unwrap().list.inflate().unwrap().get(reference.index).unwrap();
     assert_eq!(by_jwt.get(reference.index).unwrap(), by_cwt);
@@ -97,6 +98,10 @@ story! {
         assert_eq!(now, [1, 2, 1]);
         let nobody = officer.post("/api/v1/cards/lock", json!({"personal_id_number": "001199000021", "reason": "lost"})).await;
         assert_eq!(nobody.problem(404), "not-found");
+        for (unit, status) in [("%", 400), ("H2_", 400), ("h26", 400), ("", 400), ("Z99", 404), ("H26.99", 404)] {
+            let answer = officer.post("/api/v1/cards/lock", json!({"unit": unit, "reason": "lost"})).await;
+            assert_eq!(answer.status.as_u16(), status, "no wildcard reaches another unit: {unit}");
+        }
         let both = json!({"personal_id_number": people[0], "unit": "H26", "reason": "lost"});
         assert_eq!(officer.post("/api/v1/cards/lock", both).await.problem(400), "invalid-request");
     }

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use super::{ALWAYS_PLAIN, KEY_BINDING_TYPE, TYPE, digest};
 use crate::clock::UnixSeconds;
 use crate::credential::jws::{Jws, JwsError};
 use crate::credential::status_list::StatusReference;
-use crate::credential::x509::{Anchors, ChainError};
+use crate::credential::x509::{Anchors, ChainError, Use};
 use crate::credential::{PublicKey, json};
 
 /// The longest presentation that is looked at, in bytes: a card with a portrait of 64 KiB fits.
@@ -83,6 +83,8 @@ pub struct Presentation<'a> {
 /// A card whose issuer, disclosures, type and validity are proved.
 #[derive(Debug)]
 pub struct VerifiedCard<'a> {
+    /// The key that signed it, led back to an anchor.
+    pub issuer: PublicKey,
     /// Always visible and disclosed claims together; `_sd` and `_sd_alg` are gone.
     pub claims: Map<String, Value>,
     /// The holder's key.
@@ -124,7 +126,7 @@ impl<'a> Presentation<'a> {
     pub fn verify(self, anchors: &Anchors, vct: &str, now: UnixSeconds) -> Result<VerifiedCard<'a>, CardError> {
         let jws = Jws::parse(self.issuer_jwt, TYPE).map_err(CardError::Issuer)?;
         let chain = jws.certificates().ok_or(CardError::Chain(ChainError::Malformed))?;
-        let issuer = anchors.check(&chain, now).map_err(CardError::Chain)?;
+        let issuer = anchors.check(&chain, Use::Cards, now).map_err(CardError::Chain)?;
         let mut payload = jws.verify(&issuer).map_err(CardError::Issuer)?;
 
         if payload.remove("_sd_alg").is_some_and(|name| name != "sha-256") {
@@ -153,7 +155,7 @@ impl<'a> Presentation<'a> {
         let status = status.transpose()?;
         claims.remove("cnf");
         claims.remove("status");
-        Ok(VerifiedCard { claims, holder, status, key_binding: self.key_binding, bound: self.bound })
+        Ok(VerifiedCard { issuer, claims, holder, status, key_binding: self.key_binding, bound: self.bound })
     }
 }
 
@@ -165,7 +167,10 @@ impl VerifiedCard<'_> {
             Jws::parse(self.key_binding.ok_or(CardError::NoBinding)?, KEY_BINDING_TYPE).map_err(CardError::Binding)?;
         let payload = jws.verify(&self.holder).map_err(CardError::Binding)?;
         let text = |name: &str| payload.get(name).and_then(Value::as_str).unwrap_or_default();
-        let same = |name: &str, expected: &str| text(name).as_bytes().ct_eq(expected.as_bytes());
+        // What is missing is the empty text here, which is never the answer to a question.
+        let same = |name: &str, expected: &str| {
+            text(name).as_bytes().ct_eq(expected.as_bytes()) & Choice::from(u8::from(!expected.is_empty()))
+        };
         if !bool::from(same("aud", audience) & same("nonce", nonce) & same("sd_hash", &digest(self.bound))) {
             return Err(CardError::OtherRequest);
         }
