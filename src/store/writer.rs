@@ -8,8 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sqlx::AnyConnection;
-use sqlx::AnyPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Connection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{Dialect, failed};
@@ -41,7 +41,7 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..lanes {
-            tokio::spawn(run(pool.clone(), dialect, Arc::clone(&receiver)));
+            tokio::spawn(run(Lane { pool: pool.clone(), dialect, connection: None }, Arc::clone(&receiver)));
         }
         Self(sender)
     }
@@ -55,36 +55,53 @@ impl Writer {
     }
 }
 
-async fn run(pool: AnyPool, dialect: Dialect, receiver: Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>) {
+async fn run(mut lane: Lane, receiver: Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>) {
     loop {
         let mut group = Vec::new();
         if receiver.lock().await.recv_many(&mut group, GROUP).await == 0 {
             return;
         }
-        if commit(&pool, dialect, &mut group).await.is_ok() {
+        if lane.commit(&mut group).await.is_ok() {
             group.into_iter().for_each(|job| job.answer(None));
             continue;
         }
         for job in group {
             let mut alone = [job];
-            let fault = commit(&pool, dialect, &mut alone).await.err();
+            let fault = lane.commit(&mut alone).await.err();
             let [job] = alone;
             job.answer(fault);
         }
     }
 }
 
-async fn commit(pool: &AnyPool, dialect: Dialect, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
-    let begin = match dialect {
-        // A read that later writes would fail; say from the start that we write.
-        Dialect::Sqlite => "BEGIN IMMEDIATE",
-        Dialect::Postgres => "BEGIN",
-    };
-    let mut transaction = pool.begin_with(begin).await.map_err(failed("beginning a transaction"))?;
-    for job in jobs {
-        job.run(&mut transaction).await?;
+/// One group at a time, on a connection that it keeps: the pool would ask it whether it lives before and after every
+/// group.
+struct Lane {
+    pool: AnyPool,
+    dialect: Dialect,
+    connection: Option<PoolConnection<Any>>,
+}
+
+impl Lane {
+    async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+        let begin = match self.dialect {
+            // A read that later writes would fail; say from the start that we write.
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            Dialect::Postgres => "BEGIN",
+        };
+        // After a fault the connection goes back to the pool, which gives out one that lives.
+        let mut connection = match self.connection.take() {
+            Some(kept) => kept,
+            None => self.pool.acquire().await.map_err(failed("connecting to the database"))?,
+        };
+        let mut transaction = connection.begin_with(begin).await.map_err(failed("beginning a transaction"))?;
+        for job in jobs {
+            job.run(&mut transaction).await?;
+        }
+        transaction.commit().await.map_err(failed("committing a transaction"))?;
+        self.connection = Some(connection);
+        Ok(())
     }
-    transaction.commit().await.map_err(failed("committing a transaction"))
 }
 
 /// A [`Change`] and the caller that waits for it, without their types.
