@@ -221,8 +221,8 @@ impl Config {
         if !(url.starts_with("https://") || loopback.iter().any(|prefix| url.starts_with(prefix))) {
             return wrong("public_url must be https (http only on loopback)");
         }
-        if url.ends_with('/') || url.contains(['?', '#', '@']) {
-            return wrong("public_url must have no trailing slash, query, fragment or user");
+        if url.ends_with('/') || url.contains(|c: char| "?#@\"\\<>".contains(c) || !c.is_ascii_graphic()) {
+            return wrong("public_url must have no trailing slash, query, fragment or user, and be plain ASCII");
         }
         let limits = &self.limits;
         let positive = [

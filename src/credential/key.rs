@@ -81,12 +81,20 @@ pub enum PublicKey {
     P256(Box<P256Key>),
 }
 
-/// A P-256 public key: coordinates, and the parsed form that verifies.
+/// A P-256 public key: `x`, the parity of `y`, `y` itself where it came along, and the parsed form that verifies.
 #[derive(Clone)]
 pub struct P256Key {
     x: [u8; 32],
-    y: [u8; 32],
+    y_is_odd: bool,
+    y: Option<[u8; 32]>,
     verifier: p256_backend::Verifier,
+}
+
+impl P256Key {
+    /// `y`, computed only for a key that came compressed and is asked for its other forms.
+    fn y(&self) -> [u8; 32] {
+        self.y.unwrap_or_else(|| p256_backend::y(&self.verifier))
+    }
 }
 
 impl PublicKey {
@@ -151,11 +159,15 @@ impl PublicKey {
 
     /// From a point of SEC 1: 65 bytes uncompressed or 33 compressed.
     pub fn p256(point: &[u8]) -> Result<Self, KeyError> {
-        let (verifier, uncompressed) = p256_backend::parse(point).ok_or(KeyError::Malformed)?;
-        let mut key = P256Key { x: [0; 32], y: [0; 32], verifier };
-        key.x.copy_from_slice(&uncompressed[1..33]);
-        key.y.copy_from_slice(&uncompressed[33..]);
-        Ok(Self::P256(Box::new(key)))
+        let (y_is_odd, y) = match point {
+            [4, _, rest @ ..] if rest.len() == 63 => (rest[62] & 1 == 1, point.last_chunk().copied()),
+            [sign @ (2 | 3), rest @ ..] if rest.len() == 32 => (*sign == 3, None),
+            _ => return Err(KeyError::Malformed),
+        };
+        let verifier = p256_backend::parse(point).ok_or(KeyError::Malformed)?;
+        let mut x = [0; 32];
+        x.copy_from_slice(&point[1..33]);
+        Ok(Self::P256(Box::new(P256Key { x, y_is_odd, y, verifier })))
     }
 
     /// The algorithm that this key verifies.
@@ -166,13 +178,30 @@ impl PublicKey {
         }
     }
 
-    /// The required members only, in the lexical order of RFC 7638.
+    /// The required members only.
     pub fn to_jwk(&self) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match self {
             Self::Ed25519(key) => json!({"crv": "Ed25519", "kty": "OKP", "x": text(key.as_bytes())}),
-            Self::P256(key) => json!({"crv": "P-256", "kty": "EC", "x": text(&key.x), "y": text(&key.y)}),
+            Self::P256(key) => json!({"crv": "P-256", "kty": "EC", "x": text(&key.x), "y": text(&key.y())}),
         }
+    }
+
+    /// Writes the JWK as text, in the lexical order of RFC 7638.
+    pub fn write_jwk(&self, text: &mut String) {
+        match self {
+            Self::Ed25519(key) => {
+                text.push_str(r#"{"crv":"Ed25519","kty":"OKP","x":""#);
+                URL_SAFE_NO_PAD.encode_string(key.as_bytes(), text);
+            }
+            Self::P256(key) => {
+                text.push_str(r#"{"crv":"P-256","kty":"EC","x":""#);
+                URL_SAFE_NO_PAD.encode_string(key.x, text);
+                text.push_str(r#"","y":""#);
+                URL_SAFE_NO_PAD.encode_string(key.y(), text);
+            }
+        }
+        text.push_str("\"}");
     }
 
     /// The shortest `COSE_Key`: P-256 with the sign bit of `y`.
@@ -186,14 +215,16 @@ impl PublicKey {
                 pair(1, Cbor::from(2)),
                 pair(-1, Cbor::from(1)),
                 pair(-2, Cbor::from(key.x.to_vec())),
-                pair(-3, Cbor::Bool(key.y[31] & 1 == 1)),
+                pair(-3, Cbor::Bool(key.y_is_odd)),
             ],
         })
     }
 
     /// JWK thumbprint with SHA-256 (RFC 7638).
     pub fn thumbprint(&self) -> [u8; 32] {
-        Sha256::digest(self.to_jwk().to_string()).into()
+        let mut jwk = String::with_capacity(128);
+        self.write_jwk(&mut jwk);
+        Sha256::digest(jwk).into()
     }
 
     /// COSE key thumbprint with SHA-256 (RFC 9679); its first 8 bytes are our `kid`.
@@ -209,7 +240,7 @@ impl PublicKey {
                 bytes.extend_from_slice(&[0xa4, 0x01, 0x02, 0x20, 0x01, 0x21, 0x58, 0x20]);
                 bytes.extend_from_slice(&key.x);
                 bytes.extend_from_slice(&[0x22, 0x58, 0x20]);
-                bytes.extend_from_slice(&key.y);
+                bytes.extend_from_slice(&key.y());
             }
         }
         Sha256::digest(&bytes).into()
@@ -232,7 +263,7 @@ impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Ed25519(one), Self::Ed25519(two)) => one == two,
-            (Self::P256(one), Self::P256(two)) => one.x == two.x && one.y == two.y,
+            (Self::P256(one), Self::P256(two)) => one.x == two.x && one.y_is_odd == two.y_is_odd,
             _ => false,
         }
     }
@@ -253,12 +284,14 @@ mod p256_backend {
 
     pub type Verifier = std::sync::Arc<ParsedPublicKey>;
 
-    pub fn parse(point: &[u8]) -> Option<(Verifier, [u8; 65])> {
-        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
-        // A SubjectPublicKeyInfo ends with its point.
-        let info = key.as_der().ok()?;
-        let uncompressed: [u8; 65] = *info.as_ref().last_chunk()?;
-        (uncompressed[0] == 4).then(|| (std::sync::Arc::new(key), uncompressed))
+    pub fn parse(point: &[u8]) -> Option<Verifier> {
+        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok().map(std::sync::Arc::new)
+    }
+
+    /// A SubjectPublicKeyInfo ends with the uncompressed point.
+    pub fn y(key: &Verifier) -> [u8; 32] {
+        let info = key.as_der().ok();
+        info.and_then(|info| info.as_ref().last_chunk().copied()).expect("a parsed key has its point")
     }
 
     pub fn verify(key: &Verifier, message: &[u8], signature: &[u8]) -> bool {
@@ -273,10 +306,12 @@ mod p256_backend {
 
     pub type Verifier = VerifyingKey;
 
-    pub fn parse(point: &[u8]) -> Option<(Verifier, [u8; 65])> {
-        let key = VerifyingKey::from_sec1_bytes(point).ok()?;
-        let uncompressed = key.to_sec1_point(false).as_bytes().try_into().ok()?;
-        Some((key, uncompressed))
+    pub fn parse(point: &[u8]) -> Option<Verifier> {
+        VerifyingKey::from_sec1_bytes(point).ok()
+    }
+
+    pub fn y(key: &Verifier) -> [u8; 32] {
+        *key.to_sec1_point(false).as_bytes().last_chunk().expect("a point has two coordinates")
     }
 
     pub fn verify(key: &Verifier, message: &[u8], signature: &[u8]) -> bool {

@@ -21,8 +21,8 @@ mod writer;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::AnyPool;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyPool, Connection};
 
 use crate::error::Fault;
 pub use audit::Line;
@@ -34,6 +34,9 @@ pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
 pub(crate) use writer::Change;
 use writer::Writer;
+
+/// How long a connection may be idle until it is asked whether it lives.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// The database and the writer that all changes of this process go through.
 #[derive(Clone)]
@@ -82,6 +85,16 @@ impl Store {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(10))
+                // A connection in use a moment ago is not asked whether it lives: that costs as much as a query.
+                .test_before_acquire(false)
+                .before_acquire(|connection, met| {
+                    Box::pin(async move {
+                        if met.idle_for >= IDLE {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
                 .after_connect(move |connection, _| {
                     Box::pin(async move {
                         if dialect == Dialect::Sqlite {
@@ -104,7 +117,8 @@ impl Store {
             Dialect::Sqlite => (1, 4),
             Dialect::Postgres => (4, 12),
         };
-        let writers = pool(lanes).await.map_err(fault)?;
+        // Each lane keeps a connection, and so does the one that moves cards.
+        let writers = pool(lanes + 1).await.map_err(fault)?;
         let migrated = match dialect {
             Dialect::Sqlite => sqlx::migrate!("migrations/sqlite").run(&writers).await,
             Dialect::Postgres => sqlx::migrate!("migrations/postgres").run(&writers).await,

@@ -21,15 +21,12 @@ impl Store {
         Ok(UnitRegister::restored(day, rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// Only these units, as valid on `day`.
+    /// Only these units, of which there is at least one, as valid on `day`.
     pub async fn units_named(&self, day: Date, codes: &[&str]) -> Result<UnitRegister, Fault> {
-        let mut loaded = Vec::with_capacity(codes.len());
-        for code in codes {
-            let row =
-                sqlx::query("SELECT code, name FROM units WHERE code = $1").bind(*code).fetch_optional(self.readers());
-            loaded.extend(row.await.map_err(failed("reading a unit"))?.as_ref().map(pair).transpose()?);
-        }
-        Ok(UnitRegister::restored(day, loaded))
+        let statement = format!("SELECT code, name FROM units WHERE code IN {}", places(1, codes.len()));
+        let query = codes.iter().fold(sqlx::query(AssertSqlSafe(statement)), |query, code| query.bind(*code));
+        let rows = query.fetch_all(self.readers()).await.map_err(failed("reading units"))?;
+        Ok(UnitRegister::restored(day, rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
     }
 
     /// The shipped lists with every loaded label over them.

@@ -8,8 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sqlx::AnyConnection;
-use sqlx::AnyPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Connection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{Dialect, failed};
@@ -80,8 +80,9 @@ fn start_lanes(pool: &AnyPool, dialect: Dialect, lanes: u32, group: usize) -> mp
     for _ in 0..lanes {
         let (pool, queue) = (pool.clone(), Arc::clone(&queue));
         tokio::spawn(async move {
+            let lane = || Lane { pool: pool.clone(), dialect, connection: None };
             // A change that panics loses its own group, not the lane.
-            while tokio::spawn(run(pool.clone(), dialect, Arc::clone(&queue), group)).await.is_err() {
+            while tokio::spawn(run(lane(), Arc::clone(&queue), group)).await.is_err() {
                 tracing::error!("a change of the database panicked");
             }
         });
@@ -89,7 +90,7 @@ fn start_lanes(pool: &AnyPool, dialect: Dialect, lanes: u32, group: usize) -> mp
     sender
 }
 
-async fn run(pool: AnyPool, dialect: Dialect, queue: Queue, size: usize) {
+async fn run(mut lane: Lane, queue: Queue, size: usize) {
     loop {
         let mut group = Vec::new();
         if queue.lock().await.recv_many(&mut group, size).await == 0 {
@@ -97,7 +98,7 @@ async fn run(pool: AnyPool, dialect: Dialect, queue: Queue, size: usize) {
         }
         // Lanes that lock rows in one order do not wait for each other in a circle.
         group.sort_by(|one, two| one.order().cmp(two.order()));
-        if commit(&pool, dialect, &mut group).await.is_ok() {
+        if lane.commit(&mut group).await.is_ok() {
             for job in group {
                 job.answer(None);
             }
@@ -105,41 +106,58 @@ async fn run(pool: AnyPool, dialect: Dialect, queue: Queue, size: usize) {
         }
         for job in group {
             let mut alone = [job];
-            let fault = commit_alone(&pool, dialect, &mut alone).await.err();
+            let fault = lane.commit_alone(&mut alone).await.err();
             let [job] = alone;
             job.answer(fault);
         }
     }
 }
 
-/// Tries again while the database says that others were in the way.
-async fn commit_alone(pool: &AnyPool, dialect: Dialect, job: &mut [Box<dyn Job>; 1]) -> Result<(), Fault> {
-    for _ in 1..ATTEMPTS {
-        match commit(pool, dialect, job).await {
-            Err(fault) if fault.caused_by::<sqlx::Error>().is_some_and(is_passing) => {}
-            done => return done,
+/// One group at a time, on a connection that it keeps: the pool would ask it whether it lives before and after every
+/// group.
+struct Lane {
+    pool: AnyPool,
+    dialect: Dialect,
+    connection: Option<PoolConnection<Any>>,
+}
+
+impl Lane {
+    async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+        let begin = match self.dialect {
+            // A read that later writes would fail; say from the start that we write.
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            Dialect::Postgres => "BEGIN",
+        };
+        // After a fault the connection goes back to the pool, which gives out one that lives.
+        let mut connection = match self.connection.take() {
+            Some(kept) => kept,
+            None => self.pool.acquire().await.map_err(failed("connecting to the database"))?,
+        };
+        let mut transaction = connection.begin_with(begin).await.map_err(failed("beginning a transaction"))?;
+        for job in jobs {
+            job.run(&mut transaction).await?;
         }
+        transaction.commit().await.map_err(failed("committing a transaction"))?;
+        self.connection = Some(connection);
+        Ok(())
     }
-    commit(pool, dialect, job).await
+
+    /// Tries again while the database says that others were in the way.
+    async fn commit_alone(&mut self, job: &mut [Box<dyn Job>; 1]) -> Result<(), Fault> {
+        for _ in 1..ATTEMPTS {
+            match self.commit(job).await {
+                Err(fault) if fault.caused_by::<sqlx::Error>().is_some_and(is_passing) => {}
+                done => return done,
+            }
+        }
+        self.commit(job).await
+    }
 }
 
 /// Deadlock or serialization failure of PostgreSQL, a busy SQLite.
 fn is_passing(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
     code.is_some_and(|code| ["40P01", "40001", "5", "517"].contains(&code.as_str()))
-}
-
-async fn commit(pool: &AnyPool, dialect: Dialect, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
-    let begin = match dialect {
-        // A read that later writes would fail; say from the start that we write.
-        Dialect::Sqlite => "BEGIN IMMEDIATE",
-        Dialect::Postgres => "BEGIN",
-    };
-    let mut transaction = pool.begin_with(begin).await.map_err(failed("beginning a transaction"))?;
-    for job in jobs {
-        job.run(&mut transaction).await?;
-    }
-    transaction.commit().await.map_err(failed("committing a transaction"))
 }
 
 /// A [`Change`] and the caller that waits for it, without their types.

@@ -119,15 +119,11 @@ impl Template {
         let mut payload = String::with_capacity(768 + digests.len() * 46);
         payload.push('{');
         payload.push_str(&self.constant);
-        let _ = write!(
-            payload,
-            "\"iat\":{},\"exp\":{},\"cnf\":{{\"jwk\":{}}},\"status\":{{\"status_list\":{{\"idx\":{},\"uri\":{}}}}},\"_sd\":[",
-            signed.issued_at,
-            signed.expires_at,
-            signed.holder.to_jwk(),
-            signed.status_index,
-            json!(signed.status_uri),
-        );
+        let _ = write!(payload, "\"iat\":{},\"exp\":{},\"cnf\":{{\"jwk\":", signed.issued_at, signed.expires_at);
+        signed.holder.write_jwk(&mut payload);
+        // The address is ours: a URL holds nothing that JSON would escape.
+        let (index, uri) = (signed.status_index, signed.status_uri);
+        let _ = write!(payload, "}},\"status\":{{\"status_list\":{{\"idx\":{index},\"uri\":\"{uri}\"}}}},\"_sd\":[");
         for (position, digest) in digests.iter().enumerate() {
             payload.push_str(if position == 0 { "\"" } else { ",\"" });
             URL_SAFE_NO_PAD.encode_string(digest, &mut payload);
