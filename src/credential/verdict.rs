@@ -8,6 +8,7 @@ use crate::clock::UnixSeconds;
 
 /// What the person at the checkpoint does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Let in: genuine, in force, shown by its holder's own device now.
@@ -24,6 +25,8 @@ pub enum Outcome {
 
 /// Why the outcome is what it is, or what to bear in mind with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "server", schema(as = VerdictReason))]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Reason {
     /// Unsigned text of a citizen identity card.
@@ -125,6 +128,7 @@ pub enum Reason {
 /// The answer for one presented card. Its reasons hold no personal data; its claims do, and are only there when a key
 /// that may speak for them has signed them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Verdict {
     /// What to do.
     pub outcome: Outcome,
@@ -136,6 +140,7 @@ pub struct Verdict {
     pub sentence_en: String,
     /// What the card says.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(value_type = Option<Object>))]
     pub claims: Option<JsonMap<String, Json>>,
     /// When the status data was signed.
     pub status_as_of: Option<UnixSeconds>,

@@ -51,7 +51,7 @@ pub struct PublishedStatusList {
     pub bytes: Vec<u8>,
     /// The token under gzip; only for the JWT, whose base64 it takes back.
     pub gzip: Option<Vec<u8>>,
-    /// Names these bytes.
+    /// Names these bytes, without quotation marks.
     pub etag: String,
     /// When it was signed.
     pub issued_at: UnixSeconds,
@@ -180,7 +180,7 @@ impl Service {
             Ok((entries.version, bytes, gzip))
         });
         let (version, bytes, gzip) = signed.await.map_err(|error| Fault::new("building a status list", error))??;
-        let etag = format!("\"{}\"", &hash(&[&bytes])[..22]);
+        let etag = hash(&[&bytes])[..22].to_owned();
         Ok(PublishedStatusList { bytes, gzip, etag, issued_at, version })
     }
 

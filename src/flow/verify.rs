@@ -102,7 +102,7 @@ impl StatusSource for OneStatus {
 
 /// All that a checkpoint needs to verify without network, as one JSON document. It is trusted only for what its parts
 /// are signed by.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Bundle {
     /// The type of card that is accepted.
     pub vct: String,

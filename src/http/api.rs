@@ -395,7 +395,7 @@ pub struct Presented {
 
 /// `POST /api/v1/verify`: the verdict on a code or presentation. Needs no token; nothing is kept.
 #[utoipa::path(post, path = "/api/v1/verify", tag = "Verification", request_body = Presented,
-    responses((status = 200, description = "outcome, reasons, sentence_vi, sentence_en, claims, status_as_of, proof_time", body = serde_json::Value), (status = 400, body = ProblemDocument)))]
+    responses((status = 200, body = crate::credential::verdict::Verdict), (status = 400, body = ProblemDocument)))]
 pub async fn verify(
     State(service): State<Service>,
     ApiJson(presented): ApiJson<Presented>,

@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, License, Server};
+use utoipa::openapi::{ContentBuilder, InfoBuilder, License, Ref, RefOr, Response, ResponseBuilder, Server};
 use utoipa::{Modify, OpenApi};
 
-use super::api;
+use super::{api, public};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -15,11 +15,58 @@ use crate::protocol::oauth::SCOPES;
     paths(
         api::make_offer, api::search_cards, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
         api::replace_card, api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
-        api::verify,
+        api::verify, public::bundle,
     ),
-    modifiers(&Security)
+    modifiers(&Security, &Refusals)
 )]
 struct Document;
+
+/// Every operation's refusals, and a description of every answer (OpenAPI 3.1 section 4.8.17 requires one).
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                let authenticated = operation.security.is_some();
+                let refusals: &[&str] = if authenticated { &["400", "401", "403", "413"] } else { &["400", "413"] };
+                for status in refusals {
+                    let response = problem_response();
+                    operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| RefOr::T(response));
+                }
+                for (status, response) in &mut operation.responses.responses {
+                    if let RefOr::T(response) = response
+                        && response.description.is_empty()
+                    {
+                        response.description = meaning(status).to_owned();
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn problem_response() -> Response {
+    let schema = Ref::from_schema_name("ProblemDocument");
+    ResponseBuilder::new()
+        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).build())
+        .build()
+}
+
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "Done",
+        "201" => "Made",
+        "400" => "Malformed: the detail names the place and the rule",
+        "401" => "No valid access token",
+        "403" => "The client's scopes, units or the person's assurance level do not allow it",
+        "404" => "There is no such thing, or none that the client may see",
+        "409" => "The state does not allow it",
+        "413" => "The body is too large",
+        "422" => "The idempotency key was used for another request",
+        _ => "See the problem document",
+    }
+}
 
 struct Security;
 
@@ -27,7 +74,7 @@ impl Modify for Security {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scopes = Scopes::from_iter(SCOPES.map(|scope| (scope, scope)));
         let scheme = SecurityScheme::OAuth2(OAuth2::with_description(
-            [Flow::ClientCredentials(ClientCredentials::new("/token", scopes))],
+            [Flow::ClientCredentials(ClientCredentials::new("token", scopes))],
             "Client credentials; the client authenticates by private_key_jwt (RFC 7523).",
         ));
         document.components.get_or_insert_with(Default::default).add_security_scheme("client", scheme);
