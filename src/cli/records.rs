@@ -11,7 +11,8 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::error::{Error, Refusal, Result};
 use crate::flow::enroll::{self, Asker};
-use crate::flow::import::{self, Format, ImportRequest, ListSummary, Seen};
+use crate::flow::import::{self, Format, ImportRequest, Seen};
+use crate::flow::lists::{ListSummary, import_codes, import_units};
 use crate::model::quality::{Measure, flags};
 use crate::model::record::RecordKey;
 use crate::remote::population::HttpRegistry;
@@ -137,13 +138,13 @@ impl ListCommand {
     /// `officials-card units import`
     pub async fn run_units(self, context: RecordsContext) -> Result<()> {
         let Self::Import { file, officer } = self;
-        tell(&import::import_units(&context.store, &file, &officer, context.clock.now()).await?)
+        tell(&import_units(&context.store, &file, &officer, context.clock.now()).await?)
     }
 
     /// `officials-card codes import`
     pub async fn run_codes(self, context: RecordsContext) -> Result<()> {
         let Self::Import { file, officer } = self;
-        tell(&import::import_codes(&context.store, &file, &officer, context.clock.now()).await?)
+        tell(&import_codes(&context.store, &file, &officer, context.clock.now()).await?)
     }
 }
 

@@ -4,6 +4,7 @@ mod access;
 pub mod enroll;
 pub mod import;
 mod issue;
+pub mod lists;
 mod offer;
 mod positions;
 mod publish;

@@ -49,7 +49,8 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/withdraw", post(api::withdraw_card))
         .route("/api/v1/cards/{handle}/replace", post(api::replace_card))
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
-        .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png));
+        .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
+        .route("/api/v1/records/confirm", post(api::confirm_records));
 
     // Everybody: what is needed to find, understand and verify a card. Readable from any web page.
     let everybody = Router::new()

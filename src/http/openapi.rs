@@ -15,7 +15,7 @@ use crate::protocol::oauth::SCOPES;
     paths(
         api::make_offer, api::search_cards, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
         api::replace_card, api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
-        api::verify,
+        api::confirm_records, api::verify,
     ),
     modifiers(&Security)
 )]

@@ -579,13 +579,16 @@ impl Change for Confirm {
                 confirmed += query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
             }
             Confirmed::Numbers(numbers) => {
-                for number in numbers {
-                    let query = sqlx::query(AssertSqlSafe(format!("{set} unit = $4 AND number = $5")))
+                for chunk in numbers.chunks(ROWS) {
+                    let places = (5..5 + chunk.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+                    let mut query = sqlx::query(AssertSqlSafe(format!("{set} unit = $4 AND number IN ({places})")))
                         .bind(self.at)
                         .bind(&self.officer)
                         .bind(self.seen_at)
-                        .bind(&self.unit)
-                        .bind(number);
+                        .bind(&self.unit);
+                    for number in chunk {
+                        query = query.bind(number);
+                    }
                     confirmed += query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
                 }
             }

@@ -6,7 +6,10 @@
 
 mod api;
 mod issue;
+mod kill;
+mod population;
 mod races;
+mod records;
 mod revoke;
 mod show;
 mod store;
