@@ -263,22 +263,22 @@ story! {
         let store = town.service.store();
         assert_eq!(store.import_progress("run").await.unwrap(), None);
         let batch = rows(1..=70, "An");
-        let outcome = store.import_batch("run", "test", batch.clone(), 0, 10).await.unwrap();
+        let outcome = store.import_batch("run", "test", batch.clone(), 10).await.unwrap();
         let progress = Progress { line: 71, new: 70, changed: 0, unchanged: 0 };
         assert_eq!((outcome.progress, outcome.twice), (progress.clone(), vec![]));
         assert_eq!(store.import_progress("run").await.unwrap(), Some(progress.clone()));
         // The next run looks at the same lines again and counts what is beyond them.
-        let again = store.import_batch("run", "test", rows(1..=72, "An"), 71, 11).await.unwrap();
-        assert_eq!(again.progress, Progress { line: 73, new: 2, changed: 0, unchanged: 0 });
+        let again = store.import_batch("run", "test", rows(1..=72, "An"), 11).await.unwrap();
         let sum = Progress { line: 73, new: 72, ..progress };
+        assert_eq!(again.progress, sum);
         assert_eq!(store.import_progress("run").await.unwrap(), Some(sum.clone()));
         // Other files do not touch it.
-        let other = store.import_batch("other", "test", rows(1..=2, "Ân"), 0, 12).await.unwrap();
+        let other = store.import_batch("other", "test", rows(1..=2, "Ân"), 12).await.unwrap();
         assert_eq!((other.progress.changed, store.import_progress("run").await.unwrap()), (2, Some(sum)));
 
         store.finish_import("run", "test", 13).await.unwrap();
         assert_eq!(store.import_progress("run").await.unwrap(), None);
-        let anew = store.import_batch("run", "test", rows(3..=4, "An"), 0, 14).await.unwrap();
+        let anew = store.import_batch("run", "test", rows(3..=4, "An"), 14).await.unwrap();
         assert_eq!(store.import_progress("run").await.unwrap(), Some(anew.progress));
         let actions: Vec<_> = store.history("run").await.unwrap().into_iter().map(|line| line.2).collect();
         assert_eq!(actions, ["records.imported", "records.imported", "records.import_finished"]);
@@ -291,10 +291,10 @@ story! {
         let batch = vec![incoming(2, &row(1, "An")), incoming(3, &row(1, "An")), incoming(4, &row(1, "Ân"))];
         // Among others, so that the key comes again in another statement.
         let batch = [batch, rows(10..=60, "An"), vec![incoming(90, &row(1, "Ẩn"))]].concat();
-        let outcome = store.import_batch("run", "test", batch, 0, 10).await.unwrap();
+        let outcome = store.import_batch("run", "test", batch, 10).await.unwrap();
         assert_eq!(outcome.progress, Progress { line: 90, new: 52, changed: 0, unchanged: 1 });
         assert_eq!(outcome.twice, [4, 90]);
-        let outcome = store.import_batch("run", "test", vec![incoming(91, &row(1, "Ân"))], 0, 10).await.unwrap();
+        let outcome = store.import_batch("run", "test", vec![incoming(91, &row(1, "Ân"))], 10).await.unwrap();
         assert_eq!(outcome.twice, [91]);
         assert_eq!((versions(store, 1).await, count(&town, "record_versions").await), (1, 52));
     }
@@ -304,8 +304,8 @@ story! {
     async fn old_versions_stay_and_the_digest_is_the_newest(town) {
         let store = town.service.store();
         let (one, two) = (rows(1..=100, "An"), rows(1..=1, "Ân"));
-        store.import_batch("one", "test", one.clone(), 0, 10).await.unwrap();
-        store.import_batch("two", "test", two.clone(), 0, 20).await.unwrap();
+        store.import_batch("one", "test", one.clone(), 10).await.unwrap();
+        store.import_batch("two", "test", two.clone(), 20).await.unwrap();
         let keys: Vec<_> = (1..=120).map(key).collect();
         let known = store.known_digests(&keys).await.unwrap();
         assert_eq!(known.len(), 100);
@@ -325,7 +325,7 @@ story! {
         let second = row(1, "An").replacen("1,", "77,", 1);
         let batch = vec![incoming(2, &row(1, "An")), incoming(3, &second), incoming(4, &row_of("G09", 1, "An"))];
         let batch = [batch, rows(2..=3, "An")].concat();
-        store.import_batch("run", "test", batch, 0, 10).await.unwrap();
+        store.import_batch("run", "test", batch, 10).await.unwrap();
         let records = store.records_of(&person(1)).await.unwrap();
         let found: HashSet<_> = records
             .iter()
@@ -347,7 +347,7 @@ story! {
 story! {
     async fn an_answer_is_of_the_version_that_was_asked_about(town) {
         let store = town.service.store();
-        store.import_batch("one", "test", rows(1..=3, "An"), 0, 10).await.unwrap();
+        store.import_batch("one", "test", rows(1..=3, "An"), 10).await.unwrap();
         let pending = store.pending_records(None, 10).await.unwrap();
         assert_eq!(pending.len(), 3);
         let (first, rest) = (&pending[0], &pending[1..]);
@@ -365,7 +365,7 @@ story! {
         let stored = store.record(&first.record.key()).await.unwrap().unwrap();
         assert_eq!(stored.standing.population, Some(differs));
         assert_eq!(store.pending_records(None, 10).await.unwrap().len(), 2);
-        store.import_batch("two", "test", rows(1..=3, "Ân"), 0, 13).await.unwrap();
+        store.import_batch("two", "test", rows(1..=3, "Ân"), 13).await.unwrap();
         assert!(!note(1, &MatchOutcome::Matched).await, "the record has moved on");
         assert_eq!(store.pending_records(None, 10).await.unwrap().len(), 3);
         let history = store.history(first.handle.as_str()).await.unwrap();
@@ -379,12 +379,12 @@ story! {
 story! {
     async fn an_old_answer_never_sticks_to_a_new_version(town) {
         let (store, other) = (town.service.store(), town.second_process().await);
-        store.import_batch("one", "test", rows(1..=24, "An"), 0, 10).await.unwrap();
+        store.import_batch("one", "test", rows(1..=24, "An"), 10).await.unwrap();
         let handles = store.pending_records(None, 100).await.unwrap();
         let answers = join_all(handles.iter().map(|asked| {
             other.service.store().set_population(&asked.handle, 1, MatchOutcome::Matched, "cb01", "x", 11)
         }));
-        let changes = join_all((1..=24).map(|number| store.import_batch("two", "test", rows(number..=number, "Ân"), 0, 12)));
+        let changes = join_all((1..=24).map(|number| store.import_batch("two", "test", rows(number..=number, "Ân"), 12)));
         let (answers, changes) = join(answers, changes).await;
         assert!(answers.iter().all(Result::is_ok) && changes.iter().all(Result::is_ok));
         for number in 1..=24 {
@@ -401,8 +401,8 @@ story! {
         let store = town.service.store();
         let units = ["H26", "H26.05", "H26.051", "G09"];
         let batch = (2..).zip(units).map(|(line, unit)| incoming(line, &row_of(unit, 1, "An"))).collect();
-        store.import_batch("one", "test", batch, 0, 10).await.unwrap();
-        store.import_batch("two", "test", rows(2..=3, "An"), 0, 20).await.unwrap();
+        store.import_batch("one", "test", batch, 10).await.unwrap();
+        store.import_batch("two", "test", rows(2..=3, "An"), 20).await.unwrap();
         let confirm = async |unit: &str, which: &[&str], seen_at: i64| {
             let which = match which {
                 [] => Confirmed::All,
@@ -418,7 +418,7 @@ story! {
         assert_eq!(confirm("H26", &[], 30).await, 1);
         assert_eq!(confirm("H26", &[], 30).await, 0);
         // A new version has to be confirmed again.
-        store.import_batch("three", "test", rows(1..=1, "Ân"), 0, 40).await.unwrap();
+        store.import_batch("three", "test", rows(1..=1, "Ân"), 40).await.unwrap();
         assert_eq!(confirm("H26", &[], 30).await, 0);
         assert_eq!(confirm("H26", &[], 40).await, 1);
         let history = store.history("H26").await.unwrap();
@@ -429,7 +429,7 @@ story! {
 story! {
     async fn two_confirmations_at_once_confirm_each_record_once(town) {
         let (store, other) = (town.service.store(), town.second_process().await);
-        store.import_batch("one", "test", rows(1..=200, "An"), 0, 10).await.unwrap();
+        store.import_batch("one", "test", rows(1..=200, "An"), 10).await.unwrap();
         let stores = [store, other.service.store()];
         let numbers: Vec<_> = (1..=200).rev().map(|number: u32| number.to_string()).collect();
         let confirmed = join_all((0..6).map(|at| {
@@ -446,7 +446,7 @@ story! {
         let store = town.service.store();
         store.save_units(vec![("H26.05".into(), "Sở Nội vụ".into())], "test", 1).await.unwrap();
         let batch = vec![incoming(2, &row_of("H26.05", 1, "An")), incoming(3, &row_of("G09", 1, "An"))];
-        store.import_batch("one", "test", [batch, rows(1..=3, "An")].concat(), 0, 10).await.unwrap();
+        store.import_batch("one", "test", [batch, rows(1..=3, "An")].concat(), 10).await.unwrap();
         let (hanoi, reader) = (town.officer("hanoi").await, town.officer("reader").await);
         let path = "/api/v1/records/confirm";
         assert_eq!(reader.post(path, json!({"unit": "H26"})).await.problem(403), "insufficient-scope");

@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Fault, Refusal};
 use crate::model::intake::HeaderFault;
 use crate::model::value::hex;
-use crate::store::{IncomingRecord, Store};
+use crate::store::{IncomingRecord, Progress, Store};
 
 /// The longest row.
 pub const MAX_ROW_BYTES: u64 = 1 << 20;
@@ -98,6 +98,13 @@ pub struct ImportSummary {
     pub resumed_after: Option<u64>,
 }
 
+impl ImportSummary {
+    /// The counts of the whole import, whichever run did the work.
+    fn counts(&mut self, progress: &Progress) {
+        (self.new, self.changed, self.unchanged) = (progress.new, progress.changed, progress.unchanged);
+    }
+}
+
 /// Why a file as a whole cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -155,12 +162,11 @@ pub async fn import(
     let (path, names) = (request.file.clone(), Chance::seeded(chance.bytes()));
     let reader = spawn_blocking(move || read_batches(&path, format, &knowledge, &names, &sender));
 
-    let mut summary =
-        ImportSummary { resumed_after: earlier.as_ref().map(|earlier| earlier.line), ..Default::default() };
+    let mut summary = ImportSummary::default();
     if let Some(earlier) = &earlier {
-        (summary.new, summary.changed, summary.unchanged) = (earlier.new, earlier.changed, earlier.unchanged);
+        summary.resumed_after = Some(earlier.line);
+        summary.counts(earlier);
     }
-    let counted = earlier.map_or(0, |earlier| earlier.line);
     let mut rejects = Rejects::new(request.rejects.clone());
     let mut seen = Seen { bytes_total, ..Seen::default() };
     while let Some(batch) = batches.recv().await {
@@ -174,10 +180,8 @@ pub async fn import(
             weigh(store, &good, &mut summary).await?;
         } else if !good.is_empty() {
             let lines: Vec<_> = good.iter().map(|incoming| incoming.line).collect();
-            let outcome = store.import_batch(&run, &request.actor, good, counted, clock.now()).await?;
-            summary.new += outcome.progress.new;
-            summary.changed += outcome.progress.changed;
-            summary.unchanged += outcome.progress.unchanged;
+            let outcome = store.import_batch(&run, &request.actor, good, clock.now()).await?;
+            summary.counts(&outcome.progress);
             for line in outcome.twice {
                 let Ok(at) = lines.binary_search(&line) else { continue };
                 rejects.write(&header, &raws[at], &[twice(line)]).map_err(ImportError::Rejects)?;
