@@ -75,7 +75,7 @@ impl Store {
         };
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| Fault::new("opening the database", "its URL is not understood"))?;
-        let pool = |connections: u32| {
+        let pool = |connections: u32, sqlite_cache: &'static str| {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(10))
@@ -88,6 +88,7 @@ impl Store {
                                 "PRAGMA synchronous = FULL",
                                 "PRAGMA busy_timeout = 10000",
                                 "PRAGMA foreign_keys = ON",
+                                sqlite_cache,
                             ] {
                                 sqlx::query(pragma).execute(&mut *connection).await?;
                             }
@@ -101,13 +102,17 @@ impl Store {
             Dialect::Sqlite => (1, 4),
             Dialect::Postgres => (4, 12),
         };
-        let writers = pool(lanes).await.map_err(fault)?;
+        // A batch of an import changes more pages than the usual 2 MB hold; what does not fit is written several times.
+        let writers = pool(lanes, "PRAGMA cache_size = -65536").await.map_err(fault)?;
         let migrated = match dialect {
             Dialect::Sqlite => sqlx::migrate!("migrations/sqlite").run(&writers).await,
             Dialect::Postgres => sqlx::migrate!("migrations/postgres").run(&writers).await,
         };
         migrated.map_err(|error| Fault::new("migrating the database", error))?;
-        Ok(Self { readers: pool(readers).await.map_err(fault)?, writer: Writer::start(&writers, dialect, lanes) })
+        Ok(Self {
+            readers: pool(readers, "PRAGMA cache_size = -2000").await.map_err(fault)?,
+            writer: Writer::start(&writers, dialect, lanes),
+        })
     }
 
     /// Whether the database answers.

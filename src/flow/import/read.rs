@@ -140,15 +140,13 @@ impl Keys {
     fn contradict(&mut self, incoming: &IncomingRecord) -> bool {
         let key = fingerprint(&[&incoming.key.unit, "\0", &incoming.key.number]);
         let said = fingerprint(&[&incoming.digest]);
-        match self.0.get(&key) {
-            Some(earlier) => *earlier != said,
-            None => {
-                if self.0.len() < MOST_KEYS {
-                    self.0.insert(key, said);
-                }
-                false
-            }
+        if let Some(earlier) = self.0.get(&key) {
+            return *earlier != said;
         }
+        if self.0.len() < MOST_KEYS {
+            self.0.insert(key, said);
+        }
+        false
     }
 }
 
@@ -287,8 +285,11 @@ mod tests {
 
     use super::*;
 
-    /// What a file of this form becomes: lines of the good rows and the rules that the others break.
-    fn read(format: Format, text: &[u8]) -> Result<(Vec<u64>, Vec<(u64, String)>), ImportError> {
+    /// Lines of good rows; lines of bad ones with the first rule that each breaks.
+    type Lines = (Vec<u64>, Vec<(u64, String)>);
+
+    /// What a file of this form becomes.
+    fn read(format: Format, text: &[u8]) -> Result<Lines, ImportError> {
         let (sender, mut batches) = mpsc::channel(64);
         let (units, codes) = (UnitRegister::on(date!(2025 - 12 - 01)), CodeBook::default());
         let intake = Intake { catalogue: Catalogue::current(), knowledge: Knowledge { units: &units, codes: &codes } };
