@@ -40,6 +40,7 @@ use writer::Writer;
 pub struct Store {
     readers: AnyPool,
     writer: Writer,
+    dialect: Dialect,
 }
 
 /// Which of the two it is: for the few places where one dialect differs.
@@ -52,6 +53,15 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Rows of one statement of an import. SQLite looks a parameter's name up by going through all of them; for PostgreSQL
+    /// every statement is a journey, and it reads a young table whole for each.
+    fn rows_per_statement(self) -> usize {
+        match self {
+            Self::Sqlite => 32,
+            Self::Postgres => 1_000,
+        }
+    }
+
     fn of(url: &str) -> Result<Self, Fault> {
         if url.starts_with("sqlite:") {
             Ok(Self::Sqlite)
@@ -112,6 +122,7 @@ impl Store {
         Ok(Self {
             readers: pool(readers, "PRAGMA cache_size = -2000").await.map_err(fault)?,
             writer: Writer::start(&writers, dialect, lanes),
+            dialect,
         })
     }
 

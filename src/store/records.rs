@@ -111,7 +111,8 @@ impl Store {
     ) -> Result<BatchOutcome> {
         // In one order everywhere, so that two imports never wait for each other; rows of one key stay in theirs.
         records.sort_by(|one, other| one.key.cmp(&other.key));
-        self.write(ImportBatch { file: file.to_owned(), actor: actor.to_owned(), records, at }).await
+        let rows = self.dialect.rows_per_statement();
+        self.write(ImportBatch { file: file.to_owned(), actor: actor.to_owned(), records, rows, at }).await
     }
 
     /// Closes an import, so that the same file counts from the beginning next time.
@@ -293,6 +294,8 @@ struct ImportBatch {
     actor: String,
     /// In the order of their keys.
     records: Vec<IncomingRecord>,
+    /// Rows of one statement.
+    rows: usize,
     at: UnixSeconds,
 }
 
@@ -320,7 +323,7 @@ impl Change for ImportBatch {
         let mut progress = before.clone();
         let (mut written, mut twice) = (Vec::with_capacity(self.records.len()), Vec::new());
         let count = |counter: &mut u64, line: u64| *counter += u64::from(line > before.line);
-        for chunk in self.records.chunks(ROWS) {
+        for chunk in self.records.chunks(self.rows) {
             let mut open: Vec<_> = chunk.iter().collect();
             // A record that another file moves on meanwhile is looked at again: it has another version to follow.
             while !open.is_empty() {
