@@ -170,7 +170,7 @@ impl Office {
         let summary = import(service.store(), &service.clock, &service.chance, request, |_| {}).await?;
         let seconds = started.elapsed().as_secs_f64();
         assert_eq!(summary.rejected, 0, "the generated rows are sound");
-        let asker = Asker { officer: "bench".into(), purpose: "bench".into() };
+        let asker = Asker { officer: "bench".into(), purpose: "bench".into(), pause_seconds: 0 };
         match_pending(service.store(), &service.clock, &Agreeing, &asker, |_| {}).await?;
         confirm(service.store(), &service.clock, UNIT, Confirmed::All, "bench").await?;
         Ok(count(PEOPLE) / seconds)

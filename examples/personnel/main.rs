@@ -134,7 +134,10 @@ fn know(population: &mut impl Write, person: &Person, dice: &mut Dice) -> Result
     match dice.below(100) {
         0 | 1 => return Ok(()),
         2 => message.name.given = "KHÁC".into(),
-        3 => message.date_of_birth.replace_range(6.., "29"),
+        3 => {
+            let day = if &message.date_of_birth[4..6] == "02" { "28" } else { "29" };
+            message.date_of_birth.replace_range(6.., day);
+        }
         4 => message.gender = Some(if person.woman { "male" } else { "female" }.into()),
         _ => {}
     }

@@ -27,6 +27,7 @@ CREATE TABLE records (
     population TEXT NOT NULL DEFAULT 'pending',
     population_detail TEXT NOT NULL DEFAULT '',
     checked_at BIGINT,
+    tried_at BIGINT,
     confirmed_at BIGINT,
     confirmed_by TEXT,
     UNIQUE (unit, number)

@@ -21,7 +21,8 @@ use crate::config::{Config, LogFormat};
 use crate::credential::symbol::{Ecc, Symbol};
 use crate::error::{Fault, Refusal, Result};
 use crate::flow::enroll::{Asker, confirm, match_pending};
-use crate::flow::import::{Format, ImportRequest, import, import_codes, import_units};
+use crate::flow::import::{Format, ImportRequest, import};
+use crate::flow::lists::{import_codes, import_units};
 use crate::flow::{MadeOffer, OfferRequest, Service};
 use crate::keyring;
 use crate::model::id::PersonalNumber;
@@ -206,7 +207,7 @@ async fn fill(service: &Service, dir: &Path) -> Result<PersonalNumber> {
     };
     import(store, clock, &service.chance, request, |_| {}).await?;
     if let Some(registry) = serve::registry(&service.config)? {
-        let asker = Asker { officer: "demo".into(), purpose: "demo: match of the sample".into() };
+        let asker = Asker { officer: "demo".into(), purpose: "demo: match of the sample".into(), pause_seconds: 0 };
         match_pending(store, clock, &registry, &asker, |_| {}).await?;
     }
     for unit in store.units_with_records().await? {

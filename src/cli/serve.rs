@@ -14,6 +14,8 @@ use crate::remote::population::HttpRegistry;
 
 /// How often the background looks what is due.
 const ROUND: Duration = Duration::from_secs(30);
+/// How long a question that the population database did not answer rests: an outage must not fill the audit table.
+const RETRY_SECONDS: i64 = 600;
 /// How long a question to the population database may take.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,7 +52,11 @@ pub fn registry(config: &Config) -> Result<Option<HttpRegistry>> {
 /// could not be asked about.
 async fn background(service: Service) {
     let registry = registry(&service.config).ok().flatten();
-    let asker = Asker { officer: "system".into(), purpose: "card issuance: match of new records".into() };
+    let asker = Asker {
+        officer: "system".into(),
+        purpose: "card issuance: match of new records".into(),
+        pause_seconds: RETRY_SECONDS,
+    };
     let mut rounds = tokio::time::interval(ROUND);
     loop {
         rounds.tick().await;

@@ -9,9 +9,12 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use time::{Date, OffsetDateTime, UtcOffset};
 
+use super::{Caller, Service};
 use crate::clock::{Clock, UnixSeconds};
-use crate::error::Result;
+use crate::error::{Refusal, Result};
 use crate::model::person::{MatchOutcome, compare, question};
+use crate::model::text::{is_invisible, normalised};
+use crate::model::unit::UnitCode;
 use crate::remote::population::PopulationRegistry;
 use crate::store::{Confirmed, Store, StoredRecord};
 
@@ -22,6 +25,9 @@ const QUESTIONS: usize = 16;
 /// Unreachable answers in a row after which a run gives up.
 const PATIENCE: u64 = 64;
 
+/// Numbers that one request of a program confirms at most.
+const MOST_NUMBERS: usize = 1_000;
+
 /// Who asks the population database, and why: both are written down for every question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
@@ -29,6 +35,8 @@ pub struct Asker {
     pub officer: String,
     /// The purpose.
     pub purpose: String,
+    /// How long a question that got no answer rests until it is asked again.
+    pub pause_seconds: i64,
 }
 
 /// What a matching run did.
@@ -59,7 +67,7 @@ pub async fn match_pending(
 ) -> Result<MatchSummary> {
     let (mut summary, mut after, mut in_a_row) = (MatchSummary::default(), None, 0);
     loop {
-        let page = store.pending_records(after.as_ref(), PAGE).await?;
+        let page = store.pending_records(after.as_ref(), clock.now() - asker.pause_seconds, PAGE).await?;
         let Some(last) = page.last() else { return Ok(summary) };
         after = Some(last.handle.clone());
         let mut answers =
@@ -97,7 +105,7 @@ async fn ask(
     asker: &Asker,
     stored: StoredRecord,
 ) -> Result<Asked> {
-    let Asker { officer, purpose } = asker;
+    let Asker { officer, purpose, .. } = asker;
     let Some(query) = question(&stored.record, officer, purpose) else { return Ok(Asked::Incomplete) };
     let Ok(answer) = registry.look_up(&query).await else {
         store.note_unreachable(&stored.handle, officer, purpose, clock.now()).await?;
@@ -112,7 +120,36 @@ async fn ask(
 /// The unit confirms its records as they stand now. Returns how many.
 pub async fn confirm(store: &Store, clock: &Clock, unit: &str, which: Confirmed, officer: &str) -> Result<u64> {
     let now = clock.now();
-    store.confirm_records(unit, which, officer, now, now).await
+    store.confirm_records(unit_code(unit)?.as_str(), which, officer, now, now).await
+}
+
+impl Service {
+    /// A program confirms for a unit that it may act for: the records with these numbers, or all of the unit and of the
+    /// units below it. Returns how many.
+    pub async fn confirm_records(&self, caller: &Caller, unit: &str, numbers: Option<Vec<String>>) -> Result<u64> {
+        caller.needs("records:confirm")?;
+        let unit = unit_code(unit)?;
+        caller.may_touch(unit.as_str())?;
+        let which =
+            numbers.map_or(Ok(Confirmed::All), |numbers| personnel_numbers(&numbers).map(Confirmed::Numbers))?;
+        confirm(&self.store, &self.clock, unit.as_str(), which, &caller.name).await
+    }
+}
+
+/// As they stand in records: in one normal form.
+fn personnel_numbers(numbers: &[String]) -> Result<Vec<String>> {
+    let readable = |number: &str| !number.is_empty() && !number.contains(is_invisible);
+    let numbers: Vec<_> = numbers.iter().map(|number| normalised(number).into_owned()).collect();
+    if (1..=MOST_NUMBERS).contains(&numbers.len()) && numbers.iter().all(|number| readable(number)) {
+        return Ok(numbers);
+    }
+    let rule = format!("must be 1 to {MOST_NUMBERS} readable numbers; leave it out for all records of the unit");
+    Err(Refusal::malformed("numbers", rule).into())
+}
+
+fn unit_code(unit: &str) -> Result<UnitCode> {
+    let code = UnitCode::parse(unit);
+    code.ok_or_else(|| Refusal::malformed("unit", "must be a unit code of Decision 20/2020/QĐ-TTg").into())
 }
 
 /// The calendar day in Vietnam (UTC+7, no summer time).

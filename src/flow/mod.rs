@@ -4,6 +4,7 @@ mod access;
 pub mod enroll;
 pub mod import;
 mod issue;
+pub mod lists;
 mod offer;
 mod positions;
 mod publish;
@@ -25,6 +26,7 @@ use crate::keyring::Keyring;
 use crate::model::code_list::CodeBook;
 use crate::store::Store;
 
+pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
 pub use issue::IssuedCredentials;
 pub use offer::{MadeOffer, OfferRequest};

@@ -373,6 +373,41 @@ async fn badge(
     Ok((headers, badge.picture).into_response())
 }
 
+/// Which records a unit confirms.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToConfirm {
+    /// Code of the managing unit.
+    #[schema(example = "H26")]
+    unit: String,
+    /// Numbers that the unit gave (`agency_personnel_number`), of records in exactly this unit; all records of the unit
+    /// and of all units below it when absent.
+    #[serde(default)]
+    #[schema(min_items = 1, max_items = 1000, example = json!(["CB000001"]))]
+    numbers: Option<Vec<String>>,
+}
+
+/// What was confirmed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordsConfirmed {
+    /// Records that were not confirmed as they stand, and now are.
+    confirmed: u64,
+}
+
+/// `POST /api/v1/records/confirm`: the unit confirms its records as they stand now. A record that changes later has to be
+/// confirmed again.
+#[utoipa::path(post, path = "/api/v1/records/confirm", tag = "Records", request_body = ToConfirm,
+    responses((status = 200, body = RecordsConfirmed), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument)),
+    security(("client" = ["records:confirm"])))]
+pub async fn confirm_records(
+    State(service): State<Service>,
+    caller: Caller,
+    ApiJson(which): ApiJson<ToConfirm>,
+) -> Result<Json<RecordsConfirmed>, Problem> {
+    let confirmed = service.confirm_records(&caller, &which.unit, which.numbers).await?;
+    Ok(Json(RecordsConfirmed { confirmed }))
+}
+
 /// What is presented, and what was asked.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -395,7 +430,7 @@ pub struct Presented {
 
 /// `POST /api/v1/verify`: the verdict on a code or presentation. Needs no token; nothing is kept.
 #[utoipa::path(post, path = "/api/v1/verify", tag = "Verification", request_body = Presented,
-    responses((status = 200, body = crate::credential::verdict::Verdict), (status = 400, body = ProblemDocument)))]
+    responses((status = 200, body = crate::flow::Verdict), (status = 400, body = ProblemDocument)))]
 pub async fn verify(
     State(service): State<Service>,
     ApiJson(presented): ApiJson<Presented>,

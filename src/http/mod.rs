@@ -53,6 +53,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/replace", post(api::replace_card))
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
+        .route("/api/v1/records/confirm", post(api::confirm_records))
         .method_not_allowed_fallback(answer::method_not_allowed);
 
     // Everybody: what is needed to find, understand and verify a card. Readable from any web page.

@@ -15,7 +15,7 @@ use crate::protocol::oauth::SCOPES;
     paths(
         api::make_offer, api::search_cards, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
         api::replace_card, api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
-        api::verify, public::bundle,
+        api::confirm_records, api::verify, public::bundle,
     ),
     modifiers(&Security, &Refusals)
 )]
@@ -38,7 +38,7 @@ impl Modify for Refusals {
                     if let RefOr::T(response) = response
                         && response.description.is_empty()
                     {
-                        response.description = meaning(status).to_owned();
+                        meaning(status).clone_into(&mut response.description);
                     }
                 }
             }

@@ -43,6 +43,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub struct Store {
     readers: AnyPool,
     writer: Writer,
+    dialect: Dialect,
 }
 
 /// Which of the two it is: for the few places where one dialect differs.
@@ -55,6 +56,15 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Rows of one statement of an import. SQLite looks a parameter's name up by going through all of them; for PostgreSQL
+    /// every statement is a journey, and it reads a young table whole for each.
+    fn rows_per_statement(self) -> usize {
+        match self {
+            Self::Sqlite => 32,
+            Self::Postgres => 1_000,
+        }
+    }
+
     fn of(url: &str) -> Result<Self, Fault> {
         if url.starts_with("sqlite:") {
             Ok(Self::Sqlite)
@@ -81,7 +91,7 @@ impl Store {
         }
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| Fault::new("opening the database", "its URL is not understood"))?;
-        let pool = |connections: u32| {
+        let pool = |connections: u32, sqlite_cache: &'static str| {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(10))
@@ -104,6 +114,7 @@ impl Store {
                                 "PRAGMA synchronous = FULL",
                                 "PRAGMA busy_timeout = 10000",
                                 "PRAGMA foreign_keys = ON",
+                                sqlite_cache,
                             ] {
                                 sqlx::query(pragma).execute(&mut *connection).await?;
                             }
@@ -117,14 +128,19 @@ impl Store {
             Dialect::Sqlite => (1, 4),
             Dialect::Postgres => (4, 12),
         };
-        // Each lane keeps a connection, and so does the one that moves cards.
-        let writers = pool(lanes + 1).await.map_err(fault)?;
+        // Each lane keeps a connection, and so does the one that moves cards. A batch of an import changes more pages than
+        // the usual 2 MB hold; what does not fit is written several times.
+        let writers = pool(lanes + 1, "PRAGMA cache_size = -65536").await.map_err(fault)?;
         let migrated = match dialect {
             Dialect::Sqlite => sqlx::migrate!("migrations/sqlite").run(&writers).await,
             Dialect::Postgres => sqlx::migrate!("migrations/postgres").run(&writers).await,
         };
         migrated.map_err(|error| Fault::new("migrating the database", error))?;
-        Ok(Self { readers: pool(readers).await.map_err(fault)?, writer: Writer::start(&writers, dialect, lanes) })
+        Ok(Self {
+            readers: pool(readers, "PRAGMA cache_size = -2000").await.map_err(fault)?,
+            writer: Writer::start(&writers, dialect, lanes),
+            dialect,
+        })
     }
 
     /// Whether the database answers.

@@ -57,7 +57,7 @@ pub struct Progress {
 /// What became of one batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchOutcome {
-    /// Counts of this batch alone; `line` is its last.
+    /// How far the import is with it.
     pub progress: Progress,
     /// Lines whose record this same file has already written otherwise.
     pub twice: Vec<u64>,
@@ -96,24 +96,23 @@ impl Store {
         .fetch_optional(self.readers())
         .await
         .map_err(failed(doing))?;
-        row.map(|row| {
-            let count = |at: usize| row.try_get::<i64, _>(at).map(i64::unsigned_abs).map_err(failed(doing));
-            Ok(Progress { line: count(0)?, new: count(1)?, changed: count(2)?, unchanged: count(3)? })
-        })
-        .transpose()
+        row.as_ref().map(progress).transpose().map_err(failed(doing))
     }
 
     /// Takes in one batch of a file: rows, versions, portraits, the import's progress and one audit line become durable
-    /// together. Lines up to `counted` were counted by an earlier run and only looked at again.
+    /// together. Lines that the unfinished import has behind it are only looked at again, so that each counts once. Batches
+    /// of one file wait for each other; those of several files meet record by record, and each makes a version.
     pub async fn import_batch(
         &self,
         file: &str,
         actor: &str,
-        records: Vec<IncomingRecord>,
-        counted: u64,
+        mut records: Vec<IncomingRecord>,
         at: UnixSeconds,
     ) -> Result<BatchOutcome> {
-        self.write(ImportBatch { file: file.to_owned(), actor: actor.to_owned(), records, counted, at }).await
+        // In one order everywhere, so that two imports never wait for each other; rows of one key stay in theirs.
+        records.sort_by(|one, other| one.key.cmp(&other.key));
+        let rows = self.dialect.rows_per_statement();
+        self.write(ImportBatch { file: file.to_owned(), actor: actor.to_owned(), records, rows, at }).await
     }
 
     /// Closes an import, so that the same file counts from the beginning next time.
@@ -126,17 +125,23 @@ impl Store {
         let mut connection = self.readers().acquire().await.map_err(failed("reading records"))?;
         let mut known = HashMap::new();
         for chunk in keys.chunks(ROWS) {
-            let found = existing(&mut connection, chunk).await?;
+            let found = existing(&mut connection, chunk.iter()).await?;
             known.extend(found.into_iter().map(|(key, current)| (key, current.digest)));
         }
         Ok(known)
     }
 
     /// Records that the population database has still to be asked about, in the order of their handles, after `after`.
-    pub async fn pending_records(&self, after: Option<&Handle>, limit: i64) -> Result<Vec<StoredRecord>, Fault> {
+    pub async fn pending_records(
+        &self,
+        after: Option<&Handle>,
+        tried_before: UnixSeconds,
+        limit: i64,
+    ) -> Result<Vec<StoredRecord>, Fault> {
         self.select(
-            "records.population = 'pending' AND records.person IS NOT NULL AND records.id > $1 ORDER BY records.id LIMIT $2",
-            |query| query.bind(after.map_or("", Handle::as_str).to_owned()).bind(limit),
+            "records.population = 'pending' AND records.person IS NOT NULL AND records.id > $1 \
+             AND (records.tried_at IS NULL OR records.tried_at <= $2) ORDER BY records.id LIMIT $3",
+            |query| query.bind(after.map_or("", Handle::as_str).to_owned()).bind(tried_before).bind(limit),
         )
         .await
     }
@@ -194,14 +199,8 @@ impl Store {
     /// Notes a question to the population database that got no answer: who asked and why.
     pub async fn note_unreachable(&self, record: &Handle, officer: &str, purpose: &str, at: UnixSeconds) -> Result<()> {
         let action = "population.unreachable";
-        self.write(Note(Line {
-            at,
-            actor: officer.to_owned(),
-            action,
-            subject: record.to_string(),
-            detail: purpose.to_owned(),
-        }))
-        .await
+        let (actor, subject, detail) = (officer.to_owned(), record.to_string(), purpose.to_owned());
+        self.write(NoteUnreachable(Line { at, actor, action, subject, detail })).await
     }
 
     /// The unit confirms its records as they stood at `seen_at`: versions that came later stay unconfirmed. Returns how
@@ -293,12 +292,15 @@ fn stored(row: &AnyRow) -> Result<StoredRecord, Fault> {
 struct ImportBatch {
     file: String,
     actor: String,
+    /// In the order of their keys.
     records: Vec<IncomingRecord>,
-    counted: u64,
+    /// Rows of one statement.
+    rows: usize,
     at: UnixSeconds,
 }
 
 /// The current row of a record, as far as an import needs it.
+#[derive(PartialEq, Eq)]
 struct Current {
     handle: String,
     version: i64,
@@ -317,51 +319,95 @@ impl Change for ImportBatch {
     type Done = BatchOutcome;
 
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<BatchOutcome> {
-        let mut outcome = BatchOutcome::default();
-        let mut writes: Vec<Write<'_>> = Vec::with_capacity(self.records.len());
-        for chunk in self.records.chunks(ROWS) {
-            let keys: Vec<_> = chunk.iter().map(|record| record.key.clone()).collect();
-            let mut current = existing(transaction, &keys).await?;
-            let from = writes.len();
-            for incoming in chunk {
-                let count = |counter: &mut u64| *counter += u64::from(incoming.line > self.counted);
-                match current.get(&incoming.key) {
-                    Some(known) if known.digest == incoming.digest => count(&mut outcome.progress.unchanged),
-                    Some(known) if known.run == self.file => outcome.twice.push(incoming.line),
-                    known => {
-                        count(if known.is_some() { &mut outcome.progress.changed } else { &mut outcome.progress.new });
-                        let handle = known.map_or_else(|| incoming.handle.to_string(), |known| known.handle.clone());
-                        let version = known.map_or(1, |known| known.version + 1);
-                        let (digest, run) = (incoming.digest.clone(), self.file.clone());
-                        current.insert(incoming.key.clone(), Current { handle: handle.clone(), version, digest, run });
-                        writes.push(Write { incoming, handle, version });
+        let before = self.begin(transaction).await?;
+        let mut progress = before.clone();
+        let (mut written, mut twice) = (Vec::with_capacity(self.records.len()), Vec::new());
+        let count = |counter: &mut u64, line: u64| *counter += u64::from(line > before.line);
+        for chunk in self.records.chunks(self.rows) {
+            let mut open: Vec<_> = chunk.iter().collect();
+            // A record that another file moves on meanwhile is looked at again: it has another version to follow.
+            while !open.is_empty() {
+                let mut current = existing(transaction, open.iter().map(|incoming| &incoming.key)).await?;
+                let mut writes = Vec::with_capacity(open.len());
+                for incoming in open {
+                    match current.get(&incoming.key) {
+                        Some(known) if known.digest == incoming.digest => count(&mut progress.unchanged, incoming.line),
+                        Some(known) if known.run == self.file => twice.push(incoming.line),
+                        known => {
+                            let write = Write::after(known, incoming);
+                            // What a second row with this key will find.
+                            current.insert(incoming.key.clone(), self.current(&write));
+                            writes.push(write);
+                        }
                     }
                 }
+                open = self.write_records(transaction, &mut writes).await?;
+                for Write { incoming, version, .. } in &writes {
+                    count(if *version == 1 { &mut progress.new } else { &mut progress.changed }, incoming.line);
+                }
+                self.write_versions(transaction, &writes).await?;
+                written.extend(writes);
             }
-            // Written before the next chunk is looked up: a key may come again.
-            self.write_chunk(transaction, &writes[from..]).await?;
         }
-        let line = self.records.last().map_or(0, |record| record.line);
-        outcome.progress.line = line;
-        self.write_portraits(transaction, &writes).await?;
-        self.write_progress(transaction, &outcome.progress).await?;
-        if !writes.is_empty() {
-            let Progress { new, changed, unchanged, .. } = &outcome.progress;
-            let detail = format!("up to line {line}: {new} new, {changed} changed, {unchanged} unchanged");
+        progress.line = self.records.iter().map(|record| record.line).fold(progress.line, u64::max);
+        self.write_portraits(transaction, &written).await?;
+        self.write_progress(transaction, &progress).await?;
+        if !written.is_empty() {
+            let (new, changed) = (progress.new - before.new, progress.changed - before.changed);
+            let detail = format!("up to line {}: {new} new, {changed} changed", progress.line);
             let (actor, subject) = (self.actor.clone(), self.file.clone());
             Line { at: self.at, actor, action: "records.imported", subject, detail }.write(transaction).await?;
         }
-        Ok(outcome)
+        Ok(BatchOutcome { progress, twice })
+    }
+}
+
+impl<'a> Write<'a> {
+    fn after(known: Option<&Current>, incoming: &'a IncomingRecord) -> Self {
+        let handle = known.map_or_else(|| incoming.handle.to_string(), |known| known.handle.clone());
+        Self { incoming, handle, version: known.map_or(1, |known| known.version + 1) }
     }
 }
 
 impl ImportBatch {
-    async fn write_chunk(&self, transaction: &mut AnyConnection, writes: &[Write<'_>]) -> Result<(), Fault> {
+    /// Opens the run, or goes on with an unfinished one, and keeps every other batch of the file waiting until this one is
+    /// durable. Returns how far the run is.
+    async fn begin(&self, transaction: &mut AnyConnection) -> Result<Progress, Fault> {
+        let doing = "beginning a batch of an import";
+        let row = sqlx::query(
+            "INSERT INTO import_runs (file, actor, started_at, line, new_count, changed_count, unchanged_count) \
+             VALUES ($1, $2, $3, 0, 0, 0, 0) ON CONFLICT (file) DO UPDATE SET actor = excluded.actor, finished_at = NULL, \
+             started_at = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.started_at ELSE excluded.started_at END, \
+             line = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.line ELSE 0 END, \
+             new_count = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.new_count ELSE 0 END, \
+             changed_count = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.changed_count ELSE 0 END, \
+             unchanged_count = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.unchanged_count ELSE 0 END \
+             RETURNING line, new_count, changed_count, unchanged_count",
+        )
+        .bind(&self.file)
+        .bind(&self.actor)
+        .bind(self.at)
+        .fetch_one(transaction)
+        .await
+        .map_err(failed(doing))?;
+        progress(&row).map_err(failed(doing))
+    }
+
+    fn current(&self, write: &Write<'_>) -> Current {
+        let (handle, digest) = (write.handle.clone(), write.incoming.digest.clone());
+        Current { handle, version: write.version, digest, run: self.file.clone() }
+    }
+
+    /// Writes new and changed records alike, but for those that somebody else moved on since they were looked up: these
+    /// are taken out of `writes` and returned.
+    async fn write_records<'a>(
+        &self,
+        transaction: &mut AnyConnection,
+        writes: &mut Vec<Write<'a>>,
+    ) -> Result<Vec<&'a IncomingRecord>, Fault> {
         if writes.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let doing = "writing records";
-        // New and changed alike; a row that somebody else moved on meanwhile is not touched and the batch runs again.
         let statement = format!(
             "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at) VALUES {} \
              ON CONFLICT (unit, number) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
@@ -371,7 +417,7 @@ impl ImportBatch {
             places(writes.len(), 8)
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
-        for Write { incoming, handle, version } in writes {
+        for Write { incoming, handle, version } in &*writes {
             query = query
                 .bind(handle)
                 .bind(&incoming.key.unit)
@@ -382,9 +428,20 @@ impl ImportBatch {
                 .bind(incoming.person.as_ref().map(PersonalNumber::expose))
                 .bind(self.at);
         }
-        let written = query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
-        if written != writes.len() as u64 {
-            return Err(Fault::new(doing, "another import wrote one of the records at the same time"));
+        let written = query.execute(&mut *transaction).await.map_err(failed("writing records"))?.rows_affected();
+        if written == writes.len() as u64 {
+            return Ok(Vec::new());
+        }
+        let current = existing(transaction, writes.iter().map(|write| &write.incoming.key)).await?;
+        let (ours, overtaken): (Vec<_>, Vec<_>) =
+            writes.drain(..).partition(|write| current.get(&write.incoming.key) == Some(&self.current(write)));
+        *writes = ours;
+        Ok(overtaken.into_iter().map(|write| write.incoming).collect())
+    }
+
+    async fn write_versions(&self, transaction: &mut AnyConnection, writes: &[Write<'_>]) -> Result<(), Fault> {
+        if writes.is_empty() {
+            return Ok(());
         }
         let statement = format!(
             "INSERT INTO record_versions (record, version, catalogue, content, run, line, at) VALUES {}",
@@ -401,7 +458,7 @@ impl ImportBatch {
                 .bind(signed(incoming.line))
                 .bind(self.at);
         }
-        query.execute(&mut *transaction).await.map(|_| ()).map_err(failed(doing))
+        query.execute(transaction).await.map(|_| ()).map_err(failed("writing versions of records"))
     }
 
     async fn write_portraits(&self, transaction: &mut AnyConnection, writes: &[Write<'_>]) -> Result<(), Fault> {
@@ -425,23 +482,10 @@ impl ImportBatch {
     }
 
     async fn write_progress(&self, transaction: &mut AnyConnection, progress: &Progress) -> Result<(), Fault> {
-        // A finished run of the same file starts again from nothing; an unfinished one goes on.
         sqlx::query(
-            "INSERT INTO import_runs (file, actor, started_at, line, new_count, changed_count, unchanged_count) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (file) DO UPDATE SET \
-             line = CASE WHEN import_runs.finished_at IS NULL AND import_runs.line > excluded.line \
-                    THEN import_runs.line ELSE excluded.line END, \
-             new_count = excluded.new_count + CASE WHEN import_runs.finished_at IS NULL THEN import_runs.new_count ELSE 0 END, \
-             changed_count = excluded.changed_count \
-                    + CASE WHEN import_runs.finished_at IS NULL THEN import_runs.changed_count ELSE 0 END, \
-             unchanged_count = excluded.unchanged_count \
-                    + CASE WHEN import_runs.finished_at IS NULL THEN import_runs.unchanged_count ELSE 0 END, \
-             started_at = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.started_at ELSE excluded.started_at END, \
-             actor = excluded.actor, finished_at = NULL",
+            "UPDATE import_runs SET line = $2, new_count = $3, changed_count = $4, unchanged_count = $5 WHERE file = $1",
         )
         .bind(&self.file)
-        .bind(&self.actor)
-        .bind(self.at)
         .bind(signed(progress.line))
         .bind(signed(progress.new))
         .bind(signed(progress.changed))
@@ -453,10 +497,19 @@ impl ImportBatch {
     }
 }
 
+/// Line, new, changed and unchanged in this order.
+fn progress(row: &AnyRow) -> Result<Progress, sqlx::Error> {
+    let count = |at: usize| row.try_get::<i64, _>(at).map(i64::unsigned_abs);
+    Ok(Progress { line: count(0)?, new: count(1)?, changed: count(2)?, unchanged: count(3)? })
+}
+
 /// What stands under these keys.
-async fn existing(connection: &mut AnyConnection, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Current>, Fault> {
+async fn existing<'a>(
+    connection: &mut AnyConnection,
+    keys: impl ExactSizeIterator<Item = &'a RecordKey>,
+) -> Result<HashMap<RecordKey, Current>, Fault> {
     let doing = "looking records up";
-    if keys.is_empty() {
+    if keys.len() == 0 {
         return Ok(HashMap::new());
     }
     // A join, for SQLite would read the whole table for a list of pairs.
@@ -542,12 +595,18 @@ impl Change for SetPopulation {
     }
 }
 
-struct Note(Line);
+struct NoteUnreachable(Line);
 
-impl Change for Note {
+impl Change for NoteUnreachable {
     type Done = ();
 
     async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+        sqlx::query("UPDATE records SET tried_at = $2 WHERE id = $1")
+            .bind(&self.0.subject)
+            .bind(self.0.at)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("noting that the registry did not answer"))?;
         Ok(self.0.write(transaction).await?)
     }
 }
@@ -579,13 +638,16 @@ impl Change for Confirm {
                 confirmed += query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
             }
             Confirmed::Numbers(numbers) => {
-                for number in numbers {
-                    let query = sqlx::query(AssertSqlSafe(format!("{set} unit = $4 AND number = $5")))
+                for chunk in numbers.chunks(ROWS) {
+                    let places = (5..5 + chunk.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+                    let mut query = sqlx::query(AssertSqlSafe(format!("{set} unit = $4 AND number IN ({places})")))
                         .bind(self.at)
                         .bind(&self.officer)
                         .bind(self.seen_at)
-                        .bind(&self.unit)
-                        .bind(number);
+                        .bind(&self.unit);
+                    for number in chunk {
+                        query = query.bind(number);
+                    }
                     confirmed += query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
                 }
             }

@@ -7,7 +7,10 @@
 mod api;
 mod crash;
 mod issue;
+mod kill;
+mod population;
 mod races;
+mod records;
 mod revoke;
 mod show;
 mod store;

@@ -141,6 +141,7 @@ impl Town {
         let limits = self.service.config.limits.clone();
         let service = Self::process(&self.database_url, limits, self.clock.clone(), number).await;
         let folder = std::env::temp_dir().join(format!("town_{}_{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
         Self {
             router: officials_card::http::router(service.clone()),
             service,
@@ -188,6 +189,13 @@ impl Town {
     /// Fetches a document.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// A file of this town.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        path
     }
 
     /// A program of VNeID or of a unit, with its token.
@@ -406,8 +414,7 @@ impl Town {
              managing_unit_code,using_unit_code,position_title,employment_status,employment_status_date\n\
              N{person},01,Nguyễn Thị Thử Nghiệm,{sex},{year}0315,{person},{portrait},{unit},{unit},{position},{status},20200101\n"
         );
-        let file = self.folder.join(format!("{person}-{position}-{status}.csv"));
-        std::fs::write(&file, rows).unwrap();
+        let file = self.file(&format!("{person}-{position}-{status}.csv"), rows);
         let request = ImportRequest {
             rejects: file.with_extension("rejects.csv"),
             file,
@@ -423,7 +430,7 @@ impl Town {
     /// The population database agrees, and the unit confirms.
     pub async fn matches_and_confirms(&self, unit: &str) {
         use officials_card::flow::enroll::{Asker, confirm, match_pending};
-        let asker = Asker { officer: "test".into(), purpose: "test".into() };
+        let asker = Asker { officer: "test".into(), purpose: "test".into(), pause_seconds: 0 };
         match_pending(self.service.store(), &self.clock, &Agreeing, &asker, |_| {}).await.unwrap();
         confirm(self.service.store(), &self.clock, unit, officials_card::store::Confirmed::All, "test").await.unwrap();
     }

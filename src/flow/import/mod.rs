@@ -1,0 +1,232 @@
+//! A personnel file comes in: read in one thread, stored by another, in batches, so that memory does not grow with the
+//! file and a killed import is completed by the next run of the same file.
+//!
+//! ```text
+//! file → digest (names the run)
+//! rows → Intake → good: batches of 4,000 → Store::import_batch (one transaction with the run's progress)
+//!  read.rs      ↘ bad: rejects.rs
+//! ```
+//!
+//! Bounds: a row has at most [`MAX_ROW_BYTES`], a header at most [`crate::model::intake::MAX_COLUMNS`] columns, a list at
+//! most [`crate::model::intake::MAX_ENTRIES`] entries. A CSV row beyond its bound ends the import (most likely a quotation
+//! mark is not closed); an NDJSON line beyond it is rejected alone.
+
+mod read;
+mod rejects;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use self::read::{Batch, read_batches, twice};
+use self::rejects::Rejects;
+use super::enroll::day_in_vietnam;
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::error::{Error, Fault, Refusal};
+use crate::model::intake::HeaderFault;
+use crate::model::value::hex;
+use crate::store::{IncomingRecord, Progress, Store};
+
+/// The longest row.
+pub const MAX_ROW_BYTES: u64 = 1 << 20;
+/// Keys of one file that are kept in mind, some 16 MB, to notice one that comes twice and says otherwise. In a longer file
+/// the store still notices what this file wrote, and a dry run does not.
+pub const MOST_KEYS: usize = 900_000;
+
+/// The form of a personnel file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A header of field codes, then a row for each record.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+impl Format {
+    /// By the ending of the file's name; CSV unless it says `.ndjson`, `.jsonl` or `.json`.
+    pub fn of(path: &Path) -> Self {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("ndjson" | "jsonl" | "json") => Self::Ndjson,
+            _ => Self::Csv,
+        }
+    }
+}
+
+/// An import that is asked for.
+#[derive(Clone, Debug)]
+pub struct ImportRequest {
+    /// The file.
+    pub file: PathBuf,
+    /// Its form.
+    pub format: Format,
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// Where rejected rows go; made when the first one comes.
+    pub rejects: PathBuf,
+    /// Who imports.
+    pub actor: String,
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Rows read.
+    pub rows: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes in all.
+    pub bytes_total: u64,
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportSummary {
+    /// Records that were not there.
+    pub new: u64,
+    /// Records that have a new version.
+    pub changed: u64,
+    /// Records that were there already, the same.
+    pub unchanged: u64,
+    /// Rows in the rejects file.
+    pub rejected: u64,
+    /// The line up to which an earlier run of this file had come before it was killed.
+    pub resumed_after: Option<u64>,
+}
+
+impl ImportSummary {
+    /// The counts of the whole import, whichever run did the work.
+    fn counts(&mut self, progress: &Progress) {
+        (self.new, self.changed, self.unchanged) = (progress.new, progress.changed, progress.unchanged);
+    }
+}
+
+/// Why a file as a whole cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Its header is wrong.
+    #[error(transparent)]
+    Header(#[from] HeaderFault),
+    /// A row is longer than [`MAX_ROW_BYTES`].
+    #[error(
+        "dòng {0} dài quá 1 MiB, có thể thiếu dấu ngoặc kép đóng / the row at line {0} is longer than 1 MiB: perhaps a \
+         quotation mark is not closed"
+    )]
+    RowTooLong(u64),
+    /// It cannot be read.
+    #[error("không đọc được tệp / the file cannot be read: {0}")]
+    Read(io::Error),
+    /// The rejects file cannot be written.
+    #[error("không ghi được tệp dòng bị loại / the rejects file cannot be written: {0}")]
+    Rejects(io::Error),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<Fault> for ImportError {
+    fn from(fault: Fault) -> Self {
+        Self::Store(fault.into())
+    }
+}
+
+impl From<ImportError> for Error {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Store(error) => error,
+            ImportError::Header(fault) => Refusal::malformed("header", fault.to_string()).into(),
+            other => Refusal::malformed("file", other.to_string()).into(),
+        }
+    }
+}
+
+/// Imports a file. `progress` is called after every batch.
+pub async fn import(
+    store: &Store,
+    clock: &Clock,
+    chance: &Chance,
+    request: ImportRequest,
+    mut progress: impl FnMut(Seen),
+) -> Result<ImportSummary, ImportError> {
+    let now = clock.now();
+    let (path, format) = (request.file.clone(), request.format);
+    let (run, bytes_total) = blocking(move || digest_of(&path)).await?;
+    let earlier = if request.dry_run { None } else { store.import_progress(&run).await? };
+    let knowledge = (store.unit_register(day_in_vietnam(now)).await?, store.code_book().await?);
+    let (sender, mut batches) = mpsc::channel(1);
+    // The reader draws the names of new records from a generator of its own.
+    let (path, names) = (request.file.clone(), Chance::seeded(chance.bytes()));
+    let reader = spawn_blocking(move || read_batches(&path, format, &knowledge, &names, &sender));
+
+    let mut summary = ImportSummary::default();
+    if let Some(earlier) = &earlier {
+        summary.resumed_after = Some(earlier.line);
+        summary.counts(earlier);
+    }
+    let mut rejects = Rejects::new(request.rejects.clone());
+    let mut seen = Seen { bytes_total, ..Seen::default() };
+    while let Some(batch) = batches.recv().await {
+        let Batch { header, good, raws, bad, bytes } = batch;
+        seen.rows += (good.len() + bad.len()) as u64;
+        seen.bytes = bytes;
+        for row in &bad {
+            rejects.write(&header, &row.raw, &row.faults).map_err(ImportError::Rejects)?;
+        }
+        if request.dry_run {
+            weigh(store, &good, &mut summary).await?;
+        } else if !good.is_empty() {
+            let lines: Vec<_> = good.iter().map(|incoming| incoming.line).collect();
+            let outcome = store.import_batch(&run, &request.actor, good, clock.now()).await?;
+            summary.counts(&outcome.progress);
+            for line in outcome.twice {
+                let Ok(at) = lines.binary_search(&line) else { continue };
+                rejects.write(&header, &raws[at], &[twice(line)]).map_err(ImportError::Rejects)?;
+            }
+        }
+        progress(seen);
+    }
+    let read = reader.await.map_err(|error| Fault::new("reading a personnel file", error))?;
+    read?;
+    summary.rejected = rejects.finish().map_err(ImportError::Rejects)?;
+    if !request.dry_run {
+        store.finish_import(&run, &request.actor, clock.now()).await?;
+    }
+    Ok(summary)
+}
+
+/// What a batch would do, for a dry run. Two rows of the file that are new and say the same count as two.
+async fn weigh(store: &Store, records: &[IncomingRecord], summary: &mut ImportSummary) -> Result<(), ImportError> {
+    let keys: Vec<_> = records.iter().map(|record| record.key.clone()).collect();
+    let known = store.known_digests(&keys).await?;
+    for record in records {
+        match known.get(&record.key) {
+            None => summary.new += 1,
+            Some(digest) if *digest == record.digest => summary.unchanged += 1,
+            Some(_) => summary.changed += 1,
+        }
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, ImportError> {
+    let done = spawn_blocking(work).await.map_err(|error| Fault::new("reading a personnel file", error))?;
+    done.map_err(ImportError::Read)
+}
+
+/// The SHA-256 of a file in hexadecimal, and its length.
+fn digest_of(path: &Path) -> io::Result<(String, u64)> {
+    let mut file = File::open(path)?;
+    let (mut digest, mut buffer, mut length) = (Sha256::new(), vec![0; 1 << 18], 0);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok((hex(&digest.finalize()), length));
+        }
+        digest.update(&buffer[..read]);
+        length += read as u64;
+    }
+}

@@ -1,0 +1,103 @@
+//! The rejects file: CSV with a byte order mark, so that a spreadsheet shows Vietnamese; the original columns, then what
+//! is wrong. It can be corrected and imported as it is. Lines of NDJSON stand whole in one column.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::read::RawRow;
+use crate::model::intake::FAULTS_COLUMN;
+use crate::model::row_fault::RowFault;
+
+/// The column of a rejects file in which a rejected line of NDJSON stands.
+pub(super) const JSON_COLUMN: &str = "__json";
+
+/// The file; made when the first row comes.
+pub(super) struct Rejects {
+    path: PathBuf,
+    writer: Option<csv::Writer<BufWriter<File>>>,
+    rows: u64,
+}
+
+impl Rejects {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, writer: None, rows: 0 }
+    }
+
+    pub(super) fn write(&mut self, header: &[String], raw: &RawRow, faults: &[RowFault]) -> io::Result<()> {
+        self.rows += 1;
+        let kept: Vec<usize> = (0..header.len()).filter(|at| header[*at].trim() != FAULTS_COLUMN).collect();
+        if self.writer.is_none() {
+            let mut file = BufWriter::new(private_file(&self.path)?);
+            file.write_all(b"\xef\xbb\xbf")?;
+            let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
+            match raw {
+                RawRow::Json(_) => writer.write_record([JSON_COLUMN, FAULTS_COLUMN])?,
+                RawRow::Cells(_) => {
+                    let names = kept.iter().map(|at| header[*at].trim_start_matches('\u{feff}'));
+                    writer.write_record(names.chain([FAULTS_COLUMN]))?;
+                }
+            }
+            self.writer = Some(writer);
+        }
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        match raw {
+            RawRow::Json(json) => writer.write_record([&*String::from_utf8_lossy(json), &told])?,
+            RawRow::Cells(cells) => {
+                // Cells beyond the header come after the faults, so that the columns stay in their places.
+                let text =
+                    |at: usize| guarded(&String::from_utf8_lossy(cells.get(at).unwrap_or_default())).into_owned();
+                let (inside, beyond) = (kept.iter().copied().map(text), (header.len()..cells.len()).map(text));
+                writer.write_record(inside.chain([told]).chain(beyond))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the file. Returns how many rows it has.
+    pub(super) fn finish(mut self) -> io::Result<u64> {
+        if let Some(writer) = &mut self.writer {
+            writer.flush()?;
+        }
+        Ok(self.rows)
+    }
+}
+
+/// A spreadsheet would run a cell that begins like a formula: an apostrophe keeps it text.
+fn guarded(cell: &str) -> Cow<'_, str> {
+    if begins_like_formula(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+}
+
+/// What [`guarded`] was given.
+pub(super) fn unguarded(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|cell| begins_like_formula(cell)).unwrap_or(cell)
+}
+
+fn begins_like_formula(cell: &str) -> bool {
+    cell.starts_with(['=', '+', '-', '@', '\t', '\r'])
+}
+
+/// A new file that only its owner can read: rejected rows are personal data.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_formula_stays_text_and_comes_back() {
+        for cell in ["=SUM(1)", "+84912345678", "-5", "@x", "\tx", "Nguyễn", "", "'quoted'"] {
+            let shown = guarded(cell);
+            assert!(!begins_like_formula(&shown), "{cell}");
+            assert_eq!(unguarded(&shown), cell);
+        }
+    }
+}
