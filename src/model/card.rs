@@ -205,9 +205,10 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
-    /// Reasons after which the same version of a record makes no further card: the holder has left the post. A new card
-    /// needs a newer version that the unit has confirmed.
-    pub const LEAVING: [Self; 5] = [Self::Resigned, Self::Dismissed, Self::Transferred, Self::Retired, Self::Deceased];
+    /// Reasons after which the same version of a record makes no further card, whatever it still says: a new card needs a
+    /// newer version that the unit has confirmed. Who resigned, retired or moved gets none either, once the unit's record
+    /// says so; who was dismissed may be in a hurry.
+    pub const ENDING: [Self; 2] = [Self::Dismissed, Self::Deceased];
 
     /// The steps that this reason can stand for.
     fn steps(self) -> &'static [Step] {

@@ -222,7 +222,7 @@ async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Resul
             (State::Expired { .. } | State::Withdrawn { .. }, _) => cards::expire(transaction, &card.handle).await?,
         }
     }
-    not_left(transaction, &new.card).await?;
+    not_ended(transaction, &new.card).await?;
     if !cards::insert(transaction, &new.card).await? {
         // Another request made it between our reading and our writing.
         let made = cards::in_force(transaction, &new.card.record).await?;
@@ -252,12 +252,12 @@ async fn still_verified(transaction: &mut AnyConnection, card: &NewCard) -> Resu
     row.map(|_| ()).ok_or_else(|| Refusal::NotVerified("it has just changed; ask again").into())
 }
 
-/// Refuses another card from a version whose holder has left the post.
-async fn not_left(transaction: &mut AnyConnection, card: &NewCard) -> Result<()> {
-    let leaving = Reason::LEAVING.map(|reason| format!("'{}'", reason.code())).join(", ");
+/// Refuses another card from a version after [`Reason::ENDING`].
+async fn not_ended(transaction: &mut AnyConnection, card: &NewCard) -> Result<()> {
+    let ending = Reason::ENDING.map(|reason| format!("'{}'", reason.code())).join(", ");
     let left = sqlx::query(AssertSqlSafe(format!(
         "SELECT 1 FROM cards WHERE record_id = $1 AND record_version = $2 AND state = 'withdrawn' \
-         AND replaced_by IS NULL AND state_reason IN ({leaving})"
+         AND state_reason IN ({ending})"
     )))
     .bind(card.record.as_str())
     .bind(card.record_version)
@@ -265,10 +265,9 @@ async fn not_left(transaction: &mut AnyConnection, card: &NewCard) -> Result<()>
     .await
     .map_err(failed("reading withdrawn cards"))?;
     match left {
-        Some(_) => Err(Refusal::NotVerified(
-            "the card was withdrawn because its holder left; the unit must confirm a newer record",
-        )
-        .into()),
+        Some(_) => {
+            Err(Refusal::NotVerified("the card was withdrawn for good; the unit must confirm a newer record").into())
+        }
         None => Ok(()),
     }
 }

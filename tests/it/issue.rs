@@ -214,6 +214,23 @@ story! {
 }
 
 story! {
+    async fn repeating_a_request_uses_up_no_status_entries(town) {
+        town.hires(PERSON, "H26").await;
+        let wallet = town.wallet();
+        let token = wallet.token(&town.officer("vneid").await.offer(PERSON).await).await;
+        let request = Wallet::request(SD_JWT, &[wallet.proof(&wallet.nonce().await)]);
+        for _ in 0..600 {
+            wallet.post("/credential", &token, &request).await.expect(200);
+        }
+        // One block of 256 a list and process: 600 repetitions drew no second one.
+        for list in town.service.store().status_lists().await.unwrap() {
+            let next = town.service.store().draw_positions(list.id, 1).await.unwrap().unwrap();
+            assert!(next <= 256, "list {} is at {next}", list.id);
+        }
+    }
+}
+
+story! {
     async fn only_what_was_offered_is_issued(town) {
         town.hires(PERSON, "H26").await;
         let wallet = town.wallet();

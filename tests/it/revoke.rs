@@ -119,6 +119,33 @@ story! {
 }
 
 story! {
+    async fn who_was_dismissed_gets_no_card_from_the_same_record(town) {
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let ask = json!({"personal_id_number": PERSON, "assurance_level": 2});
+        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        officer.step(&card, "withdraw", "dismissed").await.expect(200);
+        assert_eq!(officer.post("/api/v1/offers", ask.clone()).await.problem(409), "not-verified");
+        town.imports(PERSON, "H26", "002", "active").await;
+        assert_eq!(officer.post("/api/v1/offers", ask.clone()).await.problem(409), "not-verified", "not confirmed yet");
+        town.matches_and_confirms("H26").await;
+        officer.post("/api/v1/offers", ask).await.expect(201);
+    }
+}
+
+story! {
+    async fn a_locked_card_is_not_replaced_behind_its_review(town) {
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        officer.step(&card, "lock", "under_review").await.expect(200);
+        assert_eq!(officer.step(&card, "replace", "damaged").await.problem(409), "card-state");
+        assert_eq!(officer.step(&card, "replace", "deceased").await.problem(400), "invalid-request");
+        officer.step(&card, "replace", "stolen").await.expect(201);
+    }
+}
+
+story! {
     async fn replacing_withdraws_the_old_and_makes_the_new_in_one_step(town) {
         town.hires(PERSON, "H26").await;
         let officer = town.officer("vneid").await;
