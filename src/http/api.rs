@@ -318,6 +318,7 @@ pub async fn replace_card(
 
 /// How a badge is drawn.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct BadgeQuery {
     /// Pixels per module of a PNG, 1 to 32; 8 when absent.

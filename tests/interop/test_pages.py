@@ -26,6 +26,12 @@ def test_the_api_page_shows_every_operation(issuer, tmp_path):
         assert re.search(rf">{method.upper()}</span>\s*<code>{re.escape(path)}</code>", page)
 
 
+def test_the_openapi_document_is_valid(issuer):
+    from openapi_spec_validator import validate
+
+    validate(requests.get(f"{issuer.url}/openapi.json", timeout=10).json())
+
+
 def test_the_start_page_is_vietnamese_first_and_its_links_lead_somewhere(issuer, tmp_path):
     page = browse(f"{issuer.url}/", tmp_path, "--dump-dom")
     assert '<html lang="vi">' in page

@@ -117,6 +117,69 @@ story! {
 }
 
 story! {
+    async fn a_web_page_may_ask_for_a_verdict(town) {
+        let request = Request::options("/api/v1/verify")
+            .header(header::ORIGIN, "https://gate.example")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let answer = town.send(request).await;
+        assert_eq!(answer.status.as_u16(), 200);
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.header("access-control-allow-headers"), "*");
+        let closed = Request::options("/api/v1/offers").body(axum::body::Body::empty()).unwrap();
+        assert_eq!(town.send(closed).await.problem(405), "method-not-allowed");
+    }
+}
+
+story! {
+    async fn every_refusal_of_the_api_is_a_problem_document(town) {
+        let officer = town.officer("vneid").await;
+        assert_eq!(town.get("/s/x").await.problem(404), "not-found");
+        assert_eq!(town.get("/offers/a%00b").await.problem(404), "not-found");
+        for query in ["scale=abc", "scale=0", "foo=1", "width_mm=inf", "width_mm=1e400"] {
+            let path = format!("/api/v1/cards/0123456789ABCDEF/badge.png?{query}");
+            assert_eq!(officer.get(&path).await.problem(400), "invalid-request", "{query}");
+        }
+        let reason = officer.step("0123456789ABCDEF", "lock", "because").await;
+        let detail = reason.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("body.reason: must be one of `lost`"), "{detail}");
+        assert!(!detail.contains("because"));
+        let ask = json!({"personal_id_number": PERSON, "assurance_level": 255});
+        assert_eq!(officer.post("/api/v1/offers", ask).await.problem(400), "invalid-request");
+        let twice = json!({"personal_id_number": PERSON, "assurance_level": 2, "configurations": ["official-card-qr", "official-card-qr"]});
+        assert_eq!(officer.post("/api/v1/offers", twice).await.problem(400), "invalid-request");
+    }
+}
+
+story! {
+    async fn a_wallet_that_authenticates_is_checked_and_named(town) {
+        town.hires(PERSON, "H26").await;
+        let wallet = town.wallet();
+        let offer = town.officer("vneid").await.offer(PERSON).await;
+        let code = wallet.code(&offer).await;
+        let form = |assertion: &str| {
+            format!(
+                "grant_type=urn:ietf:params:oauth:grant-type:pre-authorized_code&pre-authorized_code={code}&tx_code={}\
+                 &client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion={assertion}",
+                offer["tx_code"].as_str().unwrap()
+            )
+        };
+        assert_eq!(wallet.form("/token", form("a.b.c")).await.error(401), "invalid_client");
+        let answer = wallet.form("/token", form(&assertion(&claims(&town, "w1")))).await.expect(200);
+        let token = answer["access_token"].as_str().unwrap();
+        let nonce = wallet.nonce().await;
+        let request = |issuer: &str| {
+            let payload = json!({"iss": issuer, "aud": URL, "iat": town.clock.now(), "nonce": nonce});
+            crate::town::Wallet::request("official-card-sdjwt", &[crate::town::proof_by(&wallet.key, payload)])
+        };
+        assert_eq!(wallet.post("/credential", token, &request("reader")).await.error(400), "invalid_proof");
+        wallet.post("/credential", token, &request("vneid")).await.expect(200);
+    }
+}
+
+story! {
     async fn operators_see_health_readiness_and_metrics(town) {
         officials_card::http::start_metrics().unwrap();
         town.hires(PERSON, "H26").await;
