@@ -4,14 +4,15 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-run: install
+run:
+	tests/install.sh build
 	cargo build --release --bins --examples
 	$(TARGET)/release/officials-card demo --dir demo
 
 test: install lint unit interop tour
 
 install:
-	tests/install.sh
+	tests/install.sh build test
 
 lint:
 	cargo fmt --check

@@ -1,11 +1,20 @@
 #!/usr/bin/env bash
-# Installs what is missing to build and test: Debian packages by apt-get, the browser target by rustup.
+# Installs what is missing: `install.sh build` to build and run, `install.sh build test` also to test. Debian packages by
+# apt-get, the browser target by rustup.
 set -euo pipefail
 
+packages=()
+for purpose in "$@"; do
+  case $purpose in
+    build) packages+=(build-essential pkg-config libssl-dev) ;;
+    test) packages+=(postgresql python3 python3-venv curl jq chromium fonts-noto-core) ;;
+    *) echo "install.sh: $purpose is neither build nor test" >&2; exit 2 ;;
+  esac
+done
+
 missing=()
-need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' || missing+=("$1"); }
-for package in build-essential pkg-config libssl-dev postgresql python3 python3-venv curl jq chromium fonts-noto-core; do
-  need "$package"
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 if ((${#missing[@]})); then
   echo "installing ${missing[*]}"
@@ -19,6 +28,7 @@ if ! command -v cargo >/dev/null; then
   echo "Rust is missing: install it by rustup (https://rustup.rs), version 1.94 or newer." >&2
   exit 1
 fi
-if command -v rustup >/dev/null && ! rustup target list --installed | grep -q wasm32-unknown-unknown; then
-  rustup target add wasm32-unknown-unknown
+if [[ " $* " == *" test "* ]] && command -v rustup >/dev/null; then
+  rustup component add rustfmt clippy >/dev/null 2>&1 || true
+  rustup target list --installed | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
 fi

@@ -224,6 +224,8 @@ fn print_tour(dir: &Path, url: &str, token: &str, person: &PersonalNumber, made:
     let (own, wallet, dir) = (own.display(), wallet.display(), dir.display());
     println!(
         "{qr}
+Mã giao dịch / transaction code: {tx_code} (10 phút / good for ten minutes)
+
 Thẻ cán bộ, công chức, viên chức: dịch vụ chạy thử tại {url}
 Officials card: the demo is serving at {url} (API: {url}/docs)
 

@@ -1,8 +1,8 @@
 //! The append-only audit table.
 
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{Store, failed};
+use super::{Store, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::Fault;
 
@@ -21,20 +21,21 @@ pub struct Line {
     pub detail: String,
 }
 
-impl Line {
-    /// Writes the line in the transaction of the change that it tells of.
-    pub(crate) async fn write(&self, transaction: &mut AnyConnection) -> Result<(), Fault> {
-        sqlx::query("INSERT INTO audit (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)")
-            .bind(self.at)
-            .bind(&self.actor)
-            .bind(self.action)
-            .bind(&self.subject)
-            .bind(&self.detail)
-            .execute(transaction)
-            .await
-            .map(|_| ())
-            .map_err(failed("writing an audit line"))
+/// Lines that one statement writes.
+const LINES: usize = 500;
+
+/// Writes the lines in the transaction of the changes that they tell of.
+pub(super) async fn write(connection: &mut AnyConnection, lines: &[Line]) -> Result<(), Fault> {
+    for lines in lines.chunks(LINES) {
+        let places = places(lines.len(), 5);
+        let statement = format!("INSERT INTO audit (at, actor, action, subject, detail) VALUES {places}");
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for Line { at, actor, action, subject, detail } in lines {
+            query = query.bind(at).bind(actor).bind(*action).bind(subject).bind(detail);
+        }
+        query.execute(&mut *connection).await.map_err(failed("writing audit lines"))?;
     }
+    Ok(())
 }
 
 impl Store {

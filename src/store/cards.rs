@@ -4,11 +4,11 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 use time::macros::format_description;
 
-use super::{Change, Line, Store, failed, status_lists};
+use super::{Change, Line, Store, Transaction, failed, status_lists};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{AgencyName, Card, CardFacts, CardType, Moved, Reason, Selector, State, StateName, Step};
@@ -133,7 +133,7 @@ impl Change for MoveCards {
     type Done = Moved;
     const MOVES_CARDS: bool = true;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Moved> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Moved> {
         let (from, to) = self.step.moves();
         let from: Vec<_> = from.iter().map(|state| format!("'{}'", state.word())).collect();
         let (meant, [one, two]) = condition(&self.selector);
@@ -148,7 +148,7 @@ impl Change for MoveCards {
             .bind(to.word())
             .bind(self.at)
             .bind(self.reason.code())
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut **transaction)
             .await
             .map_err(failed("moving cards"))?;
         let cards = handles(&rows)?;
@@ -159,7 +159,7 @@ impl Change for MoveCards {
                 Step::Unlock => "card.unlocked",
                 Step::Withdraw | Step::Replace => "card.withdrawn",
             };
-            audit(transaction, self.at, &self.actor, action, card, self.reason.code().to_owned()).await?;
+            audit(transaction, self.at, &self.actor, action, card, self.reason.code().to_owned());
         }
         Ok(Moved { cards, credentials })
     }
@@ -176,14 +176,14 @@ impl Change for ReplaceCard {
     type Done = ();
     const MOVES_CARDS: bool = true;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         replace(transaction, &self.old, &self.new, self.reason, &self.actor).await
     }
 }
 
 /// Withdraws `old`, if it is in force, and makes `new`.
 pub(super) async fn replace(
-    transaction: &mut AnyConnection,
+    transaction: &mut Transaction<'_>,
     old: &Handle,
     new: &NewCard,
     reason: Reason,
@@ -197,7 +197,7 @@ pub(super) async fn replace(
     .bind(new.created_at)
     .bind(reason.code())
     .bind(new.handle.as_str())
-    .execute(&mut *transaction)
+    .execute(&mut **transaction)
     .await
     .map_err(failed("withdrawing the replaced card"))?;
     if withdrawn.rows_affected() == 0 {
@@ -209,8 +209,8 @@ pub(super) async fn replace(
         return Err(Fault::new("replacing a card", "the record of the new one has a card in force").into());
     }
     let detail = format!("{} {}", reason.code(), new.handle);
-    audit(transaction, new.created_at, actor, "card.replaced", old, detail).await?;
-    audit(transaction, new.created_at, actor, "card.created", &new.handle, format!("replaces {old}")).await?;
+    audit(transaction, new.created_at, actor, "card.replaced", old, detail);
+    audit(transaction, new.created_at, actor, "card.created", &new.handle, format!("replaces {old}"));
     Ok(())
 }
 
@@ -222,7 +222,7 @@ impl Change for ExpireCards {
     type Done = Moved;
     const MOVES_CARDS: bool = true;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Moved> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Moved> {
         let rows = sqlx::query(
             "UPDATE cards SET state = 'expired', state_at = valid_until, state_reason = NULL \
              WHERE handle IN (SELECT handle FROM cards WHERE state IN ('active', 'locked') AND valid_until <= $1 \
@@ -230,19 +230,19 @@ impl Change for ExpireCards {
         )
         .bind(self.at)
         .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut **transaction)
         .await
         .map_err(failed("expiring cards"))?;
         let cards = handles(&rows)?;
         for card in &cards {
-            audit(transaction, self.at, "system", "card.expired", card, String::new()).await?;
+            audit(transaction, self.at, "system", "card.expired", card, String::new());
         }
         Ok(Moved { cards, credentials: 0 })
     }
 }
 
 /// Inserts a card; `false` if its record already has one in force.
-pub(super) async fn insert(transaction: &mut AnyConnection, card: &NewCard) -> Result<bool, Fault> {
+pub(super) async fn insert(transaction: &mut Transaction<'_>, card: &NewCard) -> Result<bool, Fault> {
     let inserted = sqlx::query(
         "INSERT INTO cards (handle, record_id, record_version, person, unit, facts, portrait, state, state_at, \
          created_at, valid_until) VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8, $9) ON CONFLICT DO NOTHING",
@@ -256,41 +256,41 @@ pub(super) async fn insert(transaction: &mut AnyConnection, card: &NewCard) -> R
     .bind(card.facts.portrait.as_deref().map(portrait_name))
     .bind(card.created_at)
     .bind(card.valid_until)
-    .execute(transaction)
+    .execute(&mut **transaction)
     .await
     .map_err(failed("making a card"))?;
     Ok(inserted.rows_affected() == 1)
 }
 
 /// Notes that a card's term is over, so that its record may have another.
-pub(super) async fn expire(transaction: &mut AnyConnection, card: &Handle) -> Result<(), Fault> {
+pub(super) async fn expire(transaction: &mut Transaction<'_>, card: &Handle) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE cards SET state = 'expired', state_at = valid_until, state_reason = NULL \
          WHERE handle = $1 AND state IN ('active', 'locked')",
     )
     .bind(card.as_str())
-    .execute(&mut *transaction)
+    .execute(&mut **transaction)
     .await
     .map_err(failed("expiring a card"))?;
     Ok(())
 }
 
 /// The card in force of a record, with what it says.
-pub(super) async fn in_force(transaction: &mut AnyConnection, record: &Handle) -> Result<Option<FoundCard>, Fault> {
+pub(super) async fn in_force(transaction: &mut Transaction<'_>, record: &Handle) -> Result<Option<FoundCard>, Fault> {
     let row = sqlx::query(AssertSqlSafe(format!(
         "SELECT {COLUMNS}, portraits.bytes AS portrait FROM cards \
          LEFT JOIN portraits ON portraits.sha256 = cards.portrait \
          WHERE cards.record_id = $1 AND cards.state IN ('active', 'locked')"
     )))
     .bind(record.as_str())
-    .fetch_optional(transaction)
+    .fetch_optional(&mut **transaction)
     .await
     .map_err(failed("reading the card in force"))?;
     row.as_ref().map(found).transpose()
 }
 
 /// Gives all credentials of these cards the status of `state`, and their lists a new version.
-async fn set_status(transaction: &mut AnyConnection, cards: &[Handle], state: StateName) -> Result<u64, Fault> {
+async fn set_status(transaction: &mut Transaction<'_>, cards: &[Handle], state: StateName) -> Result<u64, Fault> {
     let mut changed = 0;
     let mut lists = std::collections::BTreeSet::new();
     for chunk in cards.chunks(CHUNK) {
@@ -301,7 +301,7 @@ async fn set_status(transaction: &mut AnyConnection, cards: &[Handle], state: St
         for card in chunk {
             query = query.bind(card.as_str());
         }
-        let rows = query.fetch_all(&mut *transaction).await.map_err(failed("changing status"))?;
+        let rows = query.fetch_all(&mut **transaction).await.map_err(failed("changing status"))?;
         changed += rows.len() as u64;
         for row in rows {
             lists.insert(row.try_get::<i64, _>(0).map_err(failed("changing status"))?);
@@ -314,15 +314,15 @@ async fn set_status(transaction: &mut AnyConnection, cards: &[Handle], state: St
     Ok(changed)
 }
 
-async fn audit(
-    transaction: &mut AnyConnection,
+fn audit(
+    transaction: &mut Transaction<'_>,
     at: UnixSeconds,
     actor: &str,
     action: &'static str,
     card: &Handle,
     detail: String,
-) -> Result<(), Fault> {
-    Line { at, actor: actor.to_owned(), action, subject: card.to_string(), detail }.write(transaction).await
+) {
+    transaction.note(Line { at, actor: actor.to_owned(), action, subject: card.to_string(), detail });
 }
 
 fn handles(rows: &[AnyRow]) -> Result<Vec<Handle>, Fault> {

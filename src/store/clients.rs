@@ -1,8 +1,8 @@
 //! Tokens and assertions of the programs that call `/api/v1`.
 
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
-use super::{Change, Store, failed};
+use super::{Change, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 
@@ -47,18 +47,18 @@ struct UseAssertion {
 impl Change for UseAssertion {
     type Done = bool;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<bool> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let doing = "noting a client assertion";
         let used =
             sqlx::query("INSERT INTO client_assertions (jti, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind(&self.jti)
                 .bind(self.expires_at)
-                .execute(&mut *transaction)
+                .execute(&mut **transaction)
                 .await
                 .map_err(failed(doing))?;
         sqlx::query("DELETE FROM client_assertions WHERE expires_at < $1")
             .bind(self.now)
-            .execute(transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(failed(doing))?;
         Ok(used.rows_affected() == 1)
@@ -76,11 +76,11 @@ struct KeepToken {
 impl Change for KeepToken {
     type Done = ();
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let doing = "keeping a token";
         sqlx::query("DELETE FROM api_tokens WHERE expires_at < $1")
             .bind(self.now)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(failed(doing))?;
         sqlx::query("INSERT INTO api_tokens (hash, client, scopes, expires_at) VALUES ($1, $2, $3, $4)")
@@ -88,7 +88,7 @@ impl Change for KeepToken {
             .bind(&self.client)
             .bind(&self.scopes)
             .bind(self.expires_at)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(failed(doing))?;
         let line = super::Line {
@@ -98,7 +98,7 @@ impl Change for KeepToken {
             subject: self.client.clone(),
             detail: self.scopes.clone(),
         };
-        line.write(transaction).await?;
+        transaction.note(line);
         Ok(())
     }
 }

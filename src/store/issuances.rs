@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{Change, Line, Store, failed};
+use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::id::Handle;
@@ -97,7 +97,7 @@ impl Change for Issuance {
         self.card.as_str()
     }
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Recorded> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Recorded> {
         let doing = failed("recording an issuance");
         if let Some((offer, token_hash)) = &self.token {
             let first_use = sqlx::query(
@@ -106,7 +106,7 @@ impl Change for Issuance {
             .bind(offer)
             .bind(token_hash)
             .bind(self.at)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(&doing)?;
             if first_use.rows_affected() == 0 {
@@ -124,7 +124,7 @@ impl Change for Issuance {
         .bind(self.token.as_ref().map(|(offer, _)| offer.as_str()))
         .bind(&self.configuration)
         .bind(self.at)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(&doing)?;
         if fresh.rows_affected() == 0 {
@@ -138,7 +138,7 @@ impl Change for Issuance {
         .bind(i64::try_from(self.credentials.len()).unwrap_or(i64::MAX))
         .bind(self.at)
         .bind(self.max_credentials)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(&doing)?;
         if in_force.rows_affected() == 0 {
@@ -152,13 +152,13 @@ impl Change for Issuance {
             subject: self.card.to_string(),
             detail: format!("{} {}", self.credentials.len(), self.configuration),
         };
-        line.write(transaction).await?;
+        transaction.note(line);
         Ok(Recorded::New)
     }
 }
 
 impl Issuance {
-    async fn insert_credentials(&self, transaction: &mut AnyConnection) -> Result<(), Fault> {
+    async fn insert_credentials(&self, transaction: &mut Transaction<'_>) -> Result<(), Fault> {
         let rows: Vec<String> = (0..self.credentials.len())
             .map(|row| {
                 let place = |column: usize| row * 5 + column + 3;
@@ -178,15 +178,15 @@ impl Issuance {
                 .bind(credential.issued_at)
                 .bind(credential.expires_at);
         }
-        query.execute(transaction).await.map(|_| ()).map_err(failed("recording credentials"))
+        query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("recording credentials"))
     }
 
     /// What this nonce was used for: the same request gets the same credentials again, if the card is still in force.
-    async fn earlier(&self, transaction: &mut AnyConnection) -> Result<Recorded> {
+    async fn earlier(&self, transaction: &mut Transaction<'_>) -> Result<Recorded> {
         let doing = failed("reading an issuance");
         let row = sqlx::query("SELECT id, request_hash FROM issuances WHERE nonce = $1")
             .bind(&self.nonce)
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut **transaction)
             .await
             .map_err(&doing)?;
         let same: String = row.try_get("request_hash").map_err(&doing)?;
@@ -233,7 +233,7 @@ struct NoteEvent {
 impl Change for NoteEvent {
     type Done = ();
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let doing = failed("noting a wallet's event");
         let known = sqlx::query(
             "SELECT issuances.card, issuances.event FROM issuances JOIN offers ON offers.id = issuances.offer \
@@ -241,7 +241,7 @@ impl Change for NoteEvent {
         )
         .bind(&self.issuance)
         .bind(&self.token_hash)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut **transaction)
         .await
         .map_err(&doing)?;
         let Some(known) = known else { return Err(Refusal::InvalidNotificationId.into()) };
@@ -252,7 +252,7 @@ impl Change for NoteEvent {
             .bind(&self.issuance)
             .bind(self.event)
             .bind(self.at)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(&doing)?;
         let line = Line {
@@ -262,7 +262,7 @@ impl Change for NoteEvent {
             subject: known.try_get("card").map_err(&doing)?,
             detail: self.event.to_owned(),
         };
-        line.write(transaction).await?;
+        transaction.note(line);
         Ok(())
     }
 }

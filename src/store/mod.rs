@@ -32,8 +32,8 @@ pub use offers::{NewOffer, Offer, Redemption, WalletToken};
 pub use records::{BatchOutcome, Confirmed, IncomingRecord, Progress, StoredRecord};
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
-pub(crate) use writer::Change;
 use writer::Writer;
+pub(crate) use writer::{Change, Transaction};
 
 /// How long a connection may be idle until it is asked whether it lives.
 const IDLE: Duration = Duration::from_secs(1);

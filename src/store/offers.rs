@@ -1,9 +1,9 @@
 //! Offers, and the wallet's access token that redeeming one gives.
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, FoundCard, NewCard};
-use super::{Change, Line, Store, failed};
+use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{Reason, State, StateName};
@@ -138,7 +138,7 @@ struct MakeOffer(NewOffer);
 impl Change for MakeOffer {
     type Done = Offer;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Offer> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Offer> {
         let new = &self.0;
         if let Some(key) = &new.idempotency_key
             && let Some(earlier) = earlier_offer(transaction, &new.client, key, &new.request_hash).await?
@@ -158,13 +158,13 @@ impl Change for MakeOffer {
         .bind(&new.configurations)
         .bind(new.card.created_at)
         .bind(new.expires_at)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(failed("making an offer"))?;
         let (at, actor) = (new.card.created_at, new.client.clone());
         let line =
             Line { at, actor, action: "offer.made", subject: card.to_string(), detail: new.configurations.clone() };
-        line.write(transaction).await?;
+        transaction.note(line);
         Ok(Offer {
             id: new.id.clone(),
             card,
@@ -177,7 +177,7 @@ impl Change for MakeOffer {
 }
 
 async fn earlier_offer(
-    transaction: &mut AnyConnection,
+    transaction: &mut Transaction<'_>,
     client: &str,
     key: &str,
     request_hash: &str,
@@ -188,7 +188,7 @@ async fn earlier_offer(
     )
     .bind(client)
     .bind(key)
-    .fetch_optional(transaction)
+    .fetch_optional(&mut **transaction)
     .await
     .map_err(failed("reading an offer"))?;
     let Some(row) = row else { return Ok(None) };
@@ -200,7 +200,7 @@ async fn earlier_offer(
 }
 
 /// The card that the offer is for: the one in force, or a new one.
-async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Result<Handle> {
+async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewOffer) -> Result<Handle> {
     let now = new.card.created_at;
     still_verified(transaction, &new.card).await?;
     if let Some(FoundCard { card, facts }) = cards::in_force(transaction, &new.card.record).await? {
@@ -235,25 +235,25 @@ async fn card_in_force(transaction: &mut AnyConnection, new: &NewOffer) -> Resul
         subject: new.card.handle.to_string(),
         detail: format!("record version {}", new.card.record_version),
     };
-    line.write(transaction).await?;
+    transaction.note(line);
     Ok(new.card.handle.clone())
 }
 
 /// Refuses a card from facts that were read before the record moved on.
-async fn still_verified(transaction: &mut AnyConnection, card: &NewCard) -> Result<()> {
+async fn still_verified(transaction: &mut Transaction<'_>, card: &NewCard) -> Result<()> {
     let row = sqlx::query(
         "SELECT 1 FROM records WHERE id = $1 AND version = $2 AND population = 'matched' AND confirmed_at IS NOT NULL",
     )
     .bind(card.record.as_str())
     .bind(card.record_version)
-    .fetch_optional(transaction)
+    .fetch_optional(&mut **transaction)
     .await
     .map_err(failed("reading a record"))?;
     row.map(|_| ()).ok_or_else(|| Refusal::NotVerified("it has just changed; ask again").into())
 }
 
 /// Refuses another card from a version after [`Reason::ENDING`].
-async fn not_ended(transaction: &mut AnyConnection, card: &NewCard) -> Result<()> {
+async fn not_ended(transaction: &mut Transaction<'_>, card: &NewCard) -> Result<()> {
     let ending = Reason::ENDING.map(|reason| format!("'{}'", reason.code())).join(", ");
     let left = sqlx::query(AssertSqlSafe(format!(
         "SELECT 1 FROM cards WHERE record_id = $1 AND record_version = $2 AND state = 'withdrawn' \
@@ -261,7 +261,7 @@ async fn not_ended(transaction: &mut AnyConnection, card: &NewCard) -> Result<()
     )))
     .bind(card.record.as_str())
     .bind(card.record_version)
-    .fetch_optional(transaction)
+    .fetch_optional(&mut **transaction)
     .await
     .map_err(failed("reading withdrawn cards"))?;
     match left {
@@ -279,7 +279,7 @@ impl Change for Redemption {
         &self.offer
     }
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<String> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<String> {
         let open = "id = $1 AND expires_at > $2 AND failed_attempts < $3 AND token_used_at IS NULL \
             AND (redeemed_at IS NULL OR redeemed_at <= $4)";
         let statement = if self.right_tx_code {
@@ -300,7 +300,7 @@ impl Change for Redemption {
         if self.right_tx_code {
             query = query.bind(&self.token_hash).bind(self.token_expires_at).bind(&self.wallet_client);
         }
-        let row = query.fetch_optional(&mut *transaction).await.map_err(failed("redeeming an offer"))?;
+        let row = query.fetch_optional(&mut **transaction).await.map_err(failed("redeeming an offer"))?;
         let Some(row) = row else {
             return Err(Refusal::InvalidGrant("the pre-authorized code is unknown, expired, used or closed").into());
         };
@@ -308,7 +308,7 @@ impl Change for Redemption {
         let action = if self.right_tx_code { "offer.redeemed" } else { "offer.wrong_tx_code" };
         // Not the offer's name: who reads the audit table could fetch the offer.
         let (actor, detail) = ("wallet".to_owned(), self.wallet_client.clone().unwrap_or_default());
-        Line { at: self.at, actor, action, subject: column("card")?, detail }.write(transaction).await?;
+        transaction.note(Line { at: self.at, actor, action, subject: column("card")?, detail });
         Ok(column("configurations")?)
     }
 }

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::cards::handle;
-use super::{Change, Line, Store, failed, places};
+use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::catalogue::Catalogue;
@@ -318,7 +318,7 @@ struct Write<'a> {
 impl Change for ImportBatch {
     type Done = BatchOutcome;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<BatchOutcome> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<BatchOutcome> {
         let before = self.begin(transaction).await?;
         let mut progress = before.clone();
         let (mut written, mut twice) = (Vec::with_capacity(self.records.len()), Vec::new());
@@ -356,7 +356,7 @@ impl Change for ImportBatch {
             let (new, changed) = (progress.new - before.new, progress.changed - before.changed);
             let detail = format!("up to line {}: {new} new, {changed} changed", progress.line);
             let (actor, subject) = (self.actor.clone(), self.file.clone());
-            Line { at: self.at, actor, action: "records.imported", subject, detail }.write(transaction).await?;
+            transaction.note(Line { at: self.at, actor, action: "records.imported", subject, detail });
         }
         Ok(BatchOutcome { progress, twice })
     }
@@ -372,7 +372,7 @@ impl<'a> Write<'a> {
 impl ImportBatch {
     /// Opens the run, or goes on with an unfinished one, and keeps every other batch of the file waiting until this one is
     /// durable. Returns how far the run is.
-    async fn begin(&self, transaction: &mut AnyConnection) -> Result<Progress, Fault> {
+    async fn begin(&self, transaction: &mut Transaction<'_>) -> Result<Progress, Fault> {
         let doing = "beginning a batch of an import";
         let row = sqlx::query(
             "INSERT INTO import_runs (file, actor, started_at, line, new_count, changed_count, unchanged_count) \
@@ -387,7 +387,7 @@ impl ImportBatch {
         .bind(&self.file)
         .bind(&self.actor)
         .bind(self.at)
-        .fetch_one(transaction)
+        .fetch_one(&mut **transaction)
         .await
         .map_err(failed(doing))?;
         progress(&row).map_err(failed(doing))
@@ -402,7 +402,7 @@ impl ImportBatch {
     /// are taken out of `writes` and returned.
     async fn write_records<'a>(
         &self,
-        transaction: &mut AnyConnection,
+        transaction: &mut Transaction<'_>,
         writes: &mut Vec<Write<'a>>,
     ) -> Result<Vec<&'a IncomingRecord>, Fault> {
         if writes.is_empty() {
@@ -428,7 +428,7 @@ impl ImportBatch {
                 .bind(incoming.person.as_ref().map(PersonalNumber::expose))
                 .bind(self.at);
         }
-        let written = query.execute(&mut *transaction).await.map_err(failed("writing records"))?.rows_affected();
+        let written = query.execute(&mut **transaction).await.map_err(failed("writing records"))?.rows_affected();
         if written == writes.len() as u64 {
             return Ok(Vec::new());
         }
@@ -439,7 +439,7 @@ impl ImportBatch {
         Ok(overtaken.into_iter().map(|write| write.incoming).collect())
     }
 
-    async fn write_versions(&self, transaction: &mut AnyConnection, writes: &[Write<'_>]) -> Result<(), Fault> {
+    async fn write_versions(&self, transaction: &mut Transaction<'_>, writes: &[Write<'_>]) -> Result<(), Fault> {
         if writes.is_empty() {
             return Ok(());
         }
@@ -458,10 +458,10 @@ impl ImportBatch {
                 .bind(signed(incoming.line))
                 .bind(self.at);
         }
-        query.execute(transaction).await.map(|_| ()).map_err(failed("writing versions of records"))
+        query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("writing versions of records"))
     }
 
-    async fn write_portraits(&self, transaction: &mut AnyConnection, writes: &[Write<'_>]) -> Result<(), Fault> {
+    async fn write_portraits(&self, transaction: &mut Transaction<'_>, writes: &[Write<'_>]) -> Result<(), Fault> {
         let mut seen = HashSet::new();
         let mut portraits: Vec<_> = writes.iter().filter_map(|write| write.incoming.portrait.as_ref()).collect();
         portraits.retain(|(name, _)| seen.insert(name.as_str()));
@@ -476,12 +476,12 @@ impl ImportBatch {
             for (name, bytes) in chunk {
                 query = query.bind(name).bind(bytes.as_slice());
             }
-            query.execute(&mut *transaction).await.map_err(failed("writing portraits"))?;
+            query.execute(&mut **transaction).await.map_err(failed("writing portraits"))?;
         }
         Ok(())
     }
 
-    async fn write_progress(&self, transaction: &mut AnyConnection, progress: &Progress) -> Result<(), Fault> {
+    async fn write_progress(&self, transaction: &mut Transaction<'_>, progress: &Progress) -> Result<(), Fault> {
         sqlx::query(
             "UPDATE import_runs SET line = $2, new_count = $3, changed_count = $4, unchanged_count = $5 WHERE file = $1",
         )
@@ -490,7 +490,7 @@ impl ImportBatch {
         .bind(signed(progress.new))
         .bind(signed(progress.changed))
         .bind(signed(progress.unchanged))
-        .execute(transaction)
+        .execute(&mut **transaction)
         .await
         .map(|_| ())
         .map_err(failed("writing the progress of an import"))
@@ -542,17 +542,21 @@ struct FinishImport {
 impl Change for FinishImport {
     type Done = ();
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         sqlx::query("UPDATE import_runs SET finished_at = $2 WHERE file = $1 AND finished_at IS NULL")
             .bind(&self.file)
             .bind(self.at)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(failed("closing an import"))?;
         let (actor, subject) = (self.actor.clone(), self.file.clone());
-        Line { at: self.at, actor, action: "records.import_finished", subject, detail: String::new() }
-            .write(transaction)
-            .await?;
+        transaction.note(Line {
+            at: self.at,
+            actor,
+            action: "records.import_finished",
+            subject,
+            detail: String::new(),
+        });
         Ok(())
     }
 }
@@ -569,7 +573,7 @@ struct SetPopulation {
 impl Change for SetPopulation {
     type Done = bool;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<bool> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let set = sqlx::query(
             "UPDATE records SET population = $3, population_detail = $4, checked_at = $5 WHERE id = $1 AND version = $2",
         )
@@ -578,7 +582,7 @@ impl Change for SetPopulation {
         .bind(self.outcome.word())
         .bind(self.outcome.detail())
         .bind(self.at)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(failed("noting a population match"))?;
         // Who asked and why is written down whether or not the answer is still of use.
@@ -590,7 +594,7 @@ impl Change for SetPopulation {
         let detail =
             format!("version {} {} {}", self.version, self.purpose, self.outcome.detail()).trim_end().to_owned();
         let (actor, subject) = (self.officer.clone(), self.record.to_string());
-        Line { at: self.at, actor, action, subject, detail }.write(transaction).await?;
+        transaction.note(Line { at: self.at, actor, action, subject, detail });
         Ok(set.rows_affected() == 1)
     }
 }
@@ -600,14 +604,15 @@ struct NoteUnreachable(Line);
 impl Change for NoteUnreachable {
     type Done = ();
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         sqlx::query("UPDATE records SET tried_at = $2 WHERE id = $1")
             .bind(&self.0.subject)
             .bind(self.0.at)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(failed("noting that the registry did not answer"))?;
-        Ok(self.0.write(transaction).await?)
+        transaction.note(self.0.clone());
+        Ok(())
     }
 }
 
@@ -622,7 +627,7 @@ struct Confirm {
 impl Change for Confirm {
     type Done = u64;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<u64> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
         let set = "UPDATE records SET confirmed_at = $1, confirmed_by = $2 \
             WHERE confirmed_at IS NULL AND changed_at <= $3 AND";
         let mut confirmed = 0;
@@ -635,7 +640,7 @@ impl Change for Confirm {
                     .bind(self.seen_at)
                     .bind(&self.unit)
                     .bind(format!("{}.%", self.unit));
-                confirmed += query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
+                confirmed += query.execute(&mut **transaction).await.map_err(failed(doing))?.rows_affected();
             }
             Confirmed::Numbers(numbers) => {
                 for chunk in numbers.chunks(ROWS) {
@@ -648,13 +653,13 @@ impl Change for Confirm {
                     for number in chunk {
                         query = query.bind(number);
                     }
-                    confirmed += query.execute(&mut *transaction).await.map_err(failed(doing))?.rows_affected();
+                    confirmed += query.execute(&mut **transaction).await.map_err(failed(doing))?.rows_affected();
                 }
             }
         }
         let (actor, subject) = (self.officer.clone(), self.unit.clone());
         let detail = format!("{confirmed} records");
-        Line { at: self.at, actor, action: "records.confirmed", subject, detail }.write(transaction).await?;
+        transaction.note(Line { at: self.at, actor, action: "records.confirmed", subject, detail });
         Ok(confirmed)
     }
 }

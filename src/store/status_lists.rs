@@ -1,8 +1,8 @@
 //! Status lists: positions drawn without contention, entries read when a list is published.
 
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
-use super::{Change, Store, failed};
+use super::{Change, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 
@@ -107,10 +107,10 @@ impl Store {
 }
 
 /// Notes that an entry of the list has changed.
-pub(super) async fn touch(transaction: &mut AnyConnection, list: i64) -> Result<(), Fault> {
+pub(super) async fn touch(transaction: &mut Transaction<'_>, list: i64) -> Result<(), Fault> {
     sqlx::query("UPDATE status_lists SET version = version + 1 WHERE id = $1")
         .bind(list)
-        .execute(transaction)
+        .execute(&mut **transaction)
         .await
         .map(|_| ())
         .map_err(failed("touching a status list"))
@@ -126,7 +126,7 @@ struct OpenList {
 impl Change for OpenList {
     type Done = ();
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<()> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         sqlx::query(
             "INSERT INTO status_lists (id, size, secret, opened_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         )
@@ -134,7 +134,7 @@ impl Change for OpenList {
         .bind(self.size.cast_signed())
         .bind(&self.secret)
         .bind(self.at)
-        .execute(transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(failed("opening a status list"))?;
         Ok(())
@@ -149,14 +149,14 @@ struct DrawPositions {
 impl Change for DrawPositions {
     type Done = Option<u64>;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<Option<u64>> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Option<u64>> {
         let row = sqlx::query(
             "UPDATE status_lists SET next_position = next_position + $2 \
              WHERE id = $1 AND next_position + $2 <= size RETURNING next_position",
         )
         .bind(self.list)
         .bind(self.count.cast_signed())
-        .fetch_optional(transaction)
+        .fetch_optional(&mut **transaction)
         .await
         .map_err(failed("drawing status positions"))?;
         let next = row.map(|row| row.try_get::<i64, _>(0)).transpose().map_err(failed("drawing status positions"))?;

@@ -1,8 +1,8 @@
 //! Published trust lists.
 
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
-use super::{Change, Store, failed};
+use super::{Change, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 
@@ -50,7 +50,7 @@ struct PublishList(PublishedList);
 impl Change for PublishList {
     type Done = bool;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<bool> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let inserted = sqlx::query(
             "INSERT INTO trust_lists (version, issued_at, expires_at, bytes) VALUES ($1, $2, $3, $4) \
              ON CONFLICT DO NOTHING",
@@ -59,7 +59,7 @@ impl Change for PublishList {
         .bind(self.0.issued_at)
         .bind(self.0.expires_at)
         .bind(&self.0.bytes)
-        .execute(transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(failed("publishing the trust list"))?;
         Ok(inserted.rows_affected() == 1)

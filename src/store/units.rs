@@ -1,10 +1,10 @@
 //! Units and labels that the operator loads.
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 
-use super::{Change, Line, Store, failed, places};
+use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::code_list::CodeBook;
@@ -83,7 +83,7 @@ impl Change for Load {
     /// How many rows were entered or changed.
     type Done = u64;
 
-    async fn apply(&self, transaction: &mut AnyConnection) -> Result<u64> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
         let (table, key, value) = (self.table, self.key, self.value);
         let name = table.split(' ').next().unwrap_or_default();
         let mut changed = 0;
@@ -97,11 +97,10 @@ impl Change for Load {
             for cell in chunk.iter().flatten() {
                 query = query.bind(cell);
             }
-            changed += query.execute(&mut *transaction).await.map_err(failed("loading a list"))?.rows_affected();
+            changed += query.execute(&mut **transaction).await.map_err(failed("loading a list"))?.rows_affected();
         }
-        Line { detail: format!("{changed} changed of {}", self.rows.len()), ..self.audit.clone() }
-            .write(transaction)
-            .await?;
+        let detail = format!("{changed} changed of {}", self.rows.len());
+        transaction.note(Line { detail, ..self.audit.clone() });
         Ok(changed)
     }
 }

@@ -5,6 +5,7 @@
 //! one bad change harms no other.
 
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::{Dialect, failed};
+use super::{Dialect, Line, audit, failed};
 use crate::error::{Error, Fault, Result};
 
 /// Most changes in one transaction.
@@ -40,7 +41,36 @@ pub(crate) trait Change: Send + Sync + 'static {
     }
 
     /// Runs the statements.
-    fn apply<'a>(&'a self, transaction: &'a mut AnyConnection) -> impl Future<Output = Result<Self::Done>> + Send + 'a;
+    fn apply<'a>(
+        &'a self,
+        transaction: &'a mut Transaction<'_>,
+    ) -> impl Future<Output = Result<Self::Done>> + Send + 'a;
+}
+
+/// The transaction of a group: its connection, and the audit lines of its changes, which are written together at its end.
+pub(crate) struct Transaction<'c> {
+    connection: &'c mut AnyConnection,
+    lines: Vec<Line>,
+}
+
+impl Transaction<'_> {
+    /// Has the line written before the commit.
+    pub(crate) fn note(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = AnyConnection;
+    fn deref(&self) -> &AnyConnection {
+        self.connection
+    }
+}
+
+impl DerefMut for Transaction<'_> {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        self.connection
+    }
 }
 
 #[derive(Clone)]
@@ -133,11 +163,13 @@ impl Lane {
             Some(kept) => kept,
             None => self.pool.acquire().await.map_err(failed("connecting to the database"))?,
         };
-        let mut transaction = connection.begin_with(begin).await.map_err(failed("beginning a transaction"))?;
+        let mut begun = connection.begin_with(begin).await.map_err(failed("beginning a transaction"))?;
+        let mut transaction = Transaction { connection: &mut begun, lines: Vec::with_capacity(jobs.len()) };
         for job in jobs {
             job.run(&mut transaction).await?;
         }
-        transaction.commit().await.map_err(failed("committing a transaction"))?;
+        audit::write(transaction.connection, &transaction.lines).await?;
+        begun.commit().await.map_err(failed("committing a transaction"))?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -164,7 +196,7 @@ fn is_passing(error: &sqlx::Error) -> bool {
 trait Job: Send {
     fn run<'a>(
         &'a mut self,
-        transaction: &'a mut AnyConnection,
+        transaction: &'a mut Transaction<'_>,
     ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
 
     /// See [`Change::order`].
@@ -183,11 +215,17 @@ struct Pending<C: Change> {
 impl<C: Change> Job for Pending<C> {
     fn run<'a>(
         &'a mut self,
-        transaction: &'a mut AnyConnection,
+        transaction: &'a mut Transaction<'_>,
     ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
         Box::pin(async move {
+            let lines = transaction.lines.len();
             match self.change.apply(transaction).await {
                 Err(Error::Fault(fault)) => Err(fault),
+                Err(refusal) => {
+                    transaction.lines.truncate(lines);
+                    self.result = Some(Err(refusal));
+                    Ok(())
+                }
                 result => {
                     self.result = Some(result);
                     Ok(())
