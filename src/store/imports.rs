@@ -1,0 +1,399 @@
+//! Imports: batches of records go in, each with its place in the file, so that a killed import is completed by the next run
+//! with nothing lost or doubled.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::{Change, Line, Store, Transaction, failed, places};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Result};
+use crate::model::catalogue::Catalogue;
+use crate::model::id::{Handle, PersonalNumber};
+use crate::model::record::{Record, RecordKey};
+use crate::model::value::hex;
+
+/// Rows of one statement. SQLite looks a parameter's name up by going through all of them, so more rows cost more.
+pub(super) const ROWS: usize = 32;
+
+/// A row of an import that passed every rule.
+#[derive(Clone, Debug)]
+pub struct IncomingRecord {
+    /// Line of the file.
+    pub line: u64,
+    /// The name that it gets if it is new.
+    pub handle: Handle,
+    /// What makes it this record.
+    pub key: RecordKey,
+    /// The personal number, when it has one.
+    pub person: Option<PersonalNumber>,
+    /// Canonical content.
+    pub content: String,
+    /// SHA-256 of the content, in hexadecimal.
+    pub digest: String,
+    /// The portrait: SHA-256 in hexadecimal, and bytes.
+    pub portrait: Option<(String, Vec<u8>)>,
+}
+
+/// What one import has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The last line that is durable.
+    pub line: u64,
+    /// Records that were not there.
+    pub new: u64,
+    /// Records that have a new version.
+    pub changed: u64,
+    /// Records that were there already, the same.
+    pub unchanged: u64,
+}
+
+/// What became of one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchOutcome {
+    /// How far the import is with it.
+    pub progress: Progress,
+    /// Lines whose record this same file has already written otherwise.
+    pub twice: Vec<u64>,
+}
+
+impl Store {
+    /// How far an earlier, unfinished import of this file came.
+    pub async fn import_progress(&self, file: &str) -> Result<Option<Progress>, Fault> {
+        let doing = "reading the progress of an import";
+        let row = sqlx::query(
+            "SELECT line, new_count, changed_count, unchanged_count FROM import_runs WHERE file = $1 AND finished_at IS NULL",
+        )
+        .bind(file)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(failed(doing))?;
+        row.as_ref().map(progress).transpose().map_err(failed(doing))
+    }
+
+    /// Takes in one batch of a file: rows, versions, portraits, the import's progress and one audit line become durable
+    /// together. Lines that the unfinished import has behind it are only looked at again, so that each counts once. Batches
+    /// of one file wait for each other; those of several files meet record by record, and each makes a version.
+    pub async fn import_batch(
+        &self,
+        file: &str,
+        actor: &str,
+        mut records: Vec<IncomingRecord>,
+        at: UnixSeconds,
+    ) -> Result<BatchOutcome> {
+        // In one order everywhere, so that two imports never wait for each other; rows of one key stay in theirs.
+        records.sort_by(|one, other| one.key.cmp(&other.key));
+        let rows = self.dialect.rows_per_statement();
+        self.write(ImportBatch { file: file.to_owned(), actor: actor.to_owned(), records, rows, at }).await
+    }
+
+    /// Closes an import, so that the same file counts from the beginning next time.
+    pub async fn finish_import(&self, file: &str, actor: &str, at: UnixSeconds) -> Result<()> {
+        self.write(FinishImport { file: file.to_owned(), actor: actor.to_owned(), at }).await
+    }
+
+    /// What stands in the store under these keys: digest and importing run. For a dry run.
+    pub async fn known_digests(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, String>, Fault> {
+        let mut connection = self.readers().acquire().await.map_err(failed("reading records"))?;
+        let mut known = HashMap::new();
+        for chunk in keys.chunks(ROWS) {
+            let found = existing(&mut connection, chunk.iter()).await?;
+            known.extend(found.into_iter().map(|(key, current)| (key, current.digest)));
+        }
+        Ok(known)
+    }
+}
+
+struct ImportBatch {
+    file: String,
+    actor: String,
+    /// In the order of their keys.
+    records: Vec<IncomingRecord>,
+    /// Rows of one statement.
+    rows: usize,
+    at: UnixSeconds,
+}
+
+/// The current row of a record, as far as an import needs it.
+#[derive(PartialEq, Eq)]
+struct Current {
+    handle: String,
+    version: i64,
+    digest: String,
+    run: String,
+}
+
+/// A record to be written, and the version that it becomes.
+struct Write<'a> {
+    incoming: &'a IncomingRecord,
+    handle: String,
+    version: i64,
+}
+
+impl Change for ImportBatch {
+    type Done = BatchOutcome;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<BatchOutcome> {
+        let before = self.begin(transaction).await?;
+        let mut progress = before.clone();
+        let (mut written, mut twice) = (Vec::with_capacity(self.records.len()), Vec::new());
+        let count = |counter: &mut u64, line: u64| *counter += u64::from(line > before.line);
+        for chunk in self.records.chunks(self.rows) {
+            let mut open: Vec<_> = chunk.iter().collect();
+            // A record that another file moves on meanwhile is looked at again: it has another version to follow.
+            while !open.is_empty() {
+                let mut current = existing(transaction, open.iter().map(|incoming| &incoming.key)).await?;
+                let mut writes = Vec::with_capacity(open.len());
+                for incoming in open {
+                    match current.get(&incoming.key) {
+                        Some(known) if known.digest == incoming.digest => count(&mut progress.unchanged, incoming.line),
+                        Some(known) if known.run == self.file => twice.push(incoming.line),
+                        known => {
+                            let write = Write::after(known, incoming);
+                            // What a second row with this key will find.
+                            current.insert(incoming.key.clone(), self.current(&write));
+                            writes.push(write);
+                        }
+                    }
+                }
+                open = self.write_records(transaction, &mut writes).await?;
+                for Write { incoming, version, .. } in &writes {
+                    count(if *version == 1 { &mut progress.new } else { &mut progress.changed }, incoming.line);
+                }
+                self.write_versions(transaction, &writes).await?;
+                written.extend(writes);
+            }
+        }
+        progress.line = self.records.iter().map(|record| record.line).fold(progress.line, u64::max);
+        self.write_portraits(transaction, &written).await?;
+        self.write_progress(transaction, &progress).await?;
+        if !written.is_empty() {
+            let (new, changed) = (progress.new - before.new, progress.changed - before.changed);
+            let detail = format!("up to line {}: {new} new, {changed} changed", progress.line);
+            let (actor, subject) = (self.actor.clone(), self.file.clone());
+            transaction.note(Line { at: self.at, actor, action: "records.imported", subject, detail });
+        }
+        Ok(BatchOutcome { progress, twice })
+    }
+}
+
+impl<'a> Write<'a> {
+    fn after(known: Option<&Current>, incoming: &'a IncomingRecord) -> Self {
+        let handle = known.map_or_else(|| incoming.handle.to_string(), |known| known.handle.clone());
+        Self { incoming, handle, version: known.map_or(1, |known| known.version + 1) }
+    }
+}
+
+impl ImportBatch {
+    /// Opens the run, or goes on with an unfinished one, and keeps every other batch of the file waiting until this one is
+    /// durable. Returns how far the run is.
+    async fn begin(&self, transaction: &mut Transaction<'_>) -> Result<Progress, Fault> {
+        let doing = "beginning a batch of an import";
+        let row = sqlx::query(
+            "INSERT INTO import_runs (file, actor, started_at, line, new_count, changed_count, unchanged_count) \
+             VALUES ($1, $2, $3, 0, 0, 0, 0) ON CONFLICT (file) DO UPDATE SET actor = excluded.actor, finished_at = NULL, \
+             started_at = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.started_at ELSE excluded.started_at END, \
+             line = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.line ELSE 0 END, \
+             new_count = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.new_count ELSE 0 END, \
+             changed_count = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.changed_count ELSE 0 END, \
+             unchanged_count = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.unchanged_count ELSE 0 END \
+             RETURNING line, new_count, changed_count, unchanged_count",
+        )
+        .bind(&self.file)
+        .bind(&self.actor)
+        .bind(self.at)
+        .fetch_one(&mut **transaction)
+        .await
+        .map_err(failed(doing))?;
+        progress(&row).map_err(failed(doing))
+    }
+
+    fn current(&self, write: &Write<'_>) -> Current {
+        let (handle, digest) = (write.handle.clone(), write.incoming.digest.clone());
+        Current { handle, version: write.version, digest, run: self.file.clone() }
+    }
+
+    /// Writes new and changed records alike, but for those that somebody else moved on since they were looked up: these
+    /// are taken out of `writes` and returned.
+    async fn write_records<'a>(
+        &self,
+        transaction: &mut Transaction<'_>,
+        writes: &mut Vec<Write<'a>>,
+    ) -> Result<Vec<&'a IncomingRecord>, Fault> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = format!(
+            "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at) VALUES {} \
+             ON CONFLICT (unit, number) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
+             run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, population = 'pending', \
+             population_detail = '', checked_at = NULL, confirmed_at = NULL, confirmed_by = NULL \
+             WHERE records.version = excluded.version - 1",
+            places(writes.len(), 8)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for Write { incoming, handle, version } in &*writes {
+            query = query
+                .bind(handle)
+                .bind(&incoming.key.unit)
+                .bind(&incoming.key.number)
+                .bind(version)
+                .bind(&incoming.digest)
+                .bind(&self.file)
+                .bind(incoming.person.as_ref().map(PersonalNumber::expose))
+                .bind(self.at);
+        }
+        let written = query.execute(&mut **transaction).await.map_err(failed("writing records"))?.rows_affected();
+        if written == writes.len() as u64 {
+            return Ok(Vec::new());
+        }
+        let current = existing(transaction, writes.iter().map(|write| &write.incoming.key)).await?;
+        let (ours, overtaken): (Vec<_>, Vec<_>) =
+            writes.drain(..).partition(|write| current.get(&write.incoming.key) == Some(&self.current(write)));
+        *writes = ours;
+        Ok(overtaken.into_iter().map(|write| write.incoming).collect())
+    }
+
+    async fn write_versions(&self, transaction: &mut Transaction<'_>, writes: &[Write<'_>]) -> Result<(), Fault> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let statement = format!(
+            "INSERT INTO record_versions (record, version, catalogue, content, run, line, at) VALUES {}",
+            places(writes.len(), 7)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for Write { incoming, handle, version } in writes {
+            query = query
+                .bind(handle)
+                .bind(version)
+                .bind(Catalogue::CURRENT)
+                .bind(&incoming.content)
+                .bind(&self.file)
+                .bind(signed(incoming.line))
+                .bind(self.at);
+        }
+        query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("writing versions of records"))
+    }
+
+    async fn write_portraits(&self, transaction: &mut Transaction<'_>, writes: &[Write<'_>]) -> Result<(), Fault> {
+        let mut seen = HashSet::new();
+        let mut portraits: Vec<_> = writes.iter().filter_map(|write| write.incoming.portrait.as_ref()).collect();
+        portraits.retain(|(name, _)| seen.insert(name.as_str()));
+        // In one order everywhere, so that two imports never wait for each other.
+        portraits.sort_unstable();
+        for chunk in portraits.chunks(ROWS) {
+            let statement = format!(
+                "INSERT INTO portraits (sha256, bytes) VALUES {} ON CONFLICT (sha256) DO NOTHING",
+                places(chunk.len(), 2)
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for (name, bytes) in chunk {
+                query = query.bind(name).bind(bytes.as_slice());
+            }
+            query.execute(&mut **transaction).await.map_err(failed("writing portraits"))?;
+        }
+        Ok(())
+    }
+
+    async fn write_progress(&self, transaction: &mut Transaction<'_>, progress: &Progress) -> Result<(), Fault> {
+        sqlx::query(
+            "UPDATE import_runs SET line = $2, new_count = $3, changed_count = $4, unchanged_count = $5 WHERE file = $1",
+        )
+        .bind(&self.file)
+        .bind(signed(progress.line))
+        .bind(signed(progress.new))
+        .bind(signed(progress.changed))
+        .bind(signed(progress.unchanged))
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+        .map_err(failed("writing the progress of an import"))
+    }
+}
+
+/// Line, new, changed and unchanged in this order.
+fn progress(row: &AnyRow) -> Result<Progress, sqlx::Error> {
+    let count = |at: usize| row.try_get::<i64, _>(at).map(i64::unsigned_abs);
+    Ok(Progress { line: count(0)?, new: count(1)?, changed: count(2)?, unchanged: count(3)? })
+}
+
+/// What stands under these keys.
+async fn existing<'a>(
+    connection: &mut AnyConnection,
+    keys: impl ExactSizeIterator<Item = &'a RecordKey>,
+) -> Result<HashMap<RecordKey, Current>, Fault> {
+    let doing = "looking records up";
+    if keys.len() == 0 {
+        return Ok(HashMap::new());
+    }
+    // A join, for SQLite would read the whole table for a list of pairs.
+    let statement = format!(
+        "WITH wanted (unit, number) AS (VALUES {}) SELECT records.unit, records.number, id, version, digest, run \
+         FROM wanted JOIN records ON records.unit = wanted.unit AND records.number = wanted.number",
+        places(keys.len(), 2)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(statement));
+    for key in keys {
+        query = query.bind(&key.unit).bind(&key.number);
+    }
+    let rows = query.fetch_all(connection).await.map_err(failed(doing))?;
+    rows.iter()
+        .map(|row| {
+            let key = RecordKey { unit: row.try_get(0)?, number: row.try_get(1)? };
+            let (handle, version) = (row.try_get(2)?, row.try_get(3)?);
+            Ok((key, Current { handle, version, digest: row.try_get(4)?, run: row.try_get(5)? }))
+        })
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(failed(doing))
+}
+
+struct FinishImport {
+    file: String,
+    actor: String,
+    at: UnixSeconds,
+}
+
+impl Change for FinishImport {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        sqlx::query("UPDATE import_runs SET finished_at = $2 WHERE file = $1 AND finished_at IS NULL")
+            .bind(&self.file)
+            .bind(self.at)
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("closing an import"))?;
+        let (actor, subject) = (self.actor.clone(), self.file.clone());
+        transaction.note(Line {
+            at: self.at,
+            actor,
+            action: "records.import_finished",
+            subject,
+            detail: String::new(),
+        });
+        Ok(())
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl IncomingRecord {
+    /// From a record that passed every rule; `handle` is its name if it is new.
+    pub fn of(record: &Record, line: u64, handle: Handle) -> Self {
+        let content = record.content();
+        let named = record.portrait().and_then(|portrait| Some((portrait.name(), portrait.jpeg()?)));
+        Self {
+            line,
+            handle,
+            key: record.key(),
+            person: record.personal_number(),
+            digest: hex(&Record::digest(&content)),
+            content,
+            portrait: named.map(|(name, jpeg)| (name.replace("sha256:", ""), jpeg.to_vec())),
+        }
+    }
+}
