@@ -58,11 +58,12 @@ pub struct PublishedStatusList {
     version: i64,
 }
 
-/// Signed lists by number and form.
+/// Signed lists by number and form, and the trust list as read.
 #[derive(Default)]
 pub(super) struct Published {
     lists: Mutex<HashMap<(i64, StatusFormat), Arc<PublishedStatusList>>>,
     building: tokio::sync::Mutex<()>,
+    trust: Mutex<Option<(Vec<u8>, Arc<TrustList>)>>,
 }
 
 impl Service {
@@ -203,7 +204,8 @@ impl Service {
         let own = self.trusted_keys()?;
         for _ in 0..PUBLISH_ATTEMPTS {
             let newest = self.store.newest_trust_list().await?;
-            let known = newest.as_ref().map(|list| self.read_trust_list(&list.bytes, now)).transpose()?;
+            // One that is under another root is no list of ours any more, but its version counts.
+            let known = newest.as_ref().and_then(|list| self.read_trust_list(&list.bytes).ok());
             let mut keys: Vec<_> =
                 known.iter().flat_map(|list| &list.keys).filter(|key| !self.is_retired(key)).cloned().collect();
             let as_before = known.as_ref().is_some_and(|list| list.keys.len() == keys.len());
@@ -226,10 +228,20 @@ impl Service {
         Err(Fault::new("publishing the trust list", "other processes published other lists").into())
     }
 
-    /// Reads a trust list of our own.
-    pub(super) fn read_trust_list(&self, bytes: &[u8], now: UnixSeconds) -> Result<TrustList, Fault> {
-        TrustList::accept(None, bytes, |chain| self.keys.anchors.check(chain, Use::TrustList, now))
-            .map_err(|error| Fault::new("reading our own trust list", error))
+    /// Reads a trust list of our own; the last one is kept as read.
+    pub(super) fn read_trust_list(&self, bytes: &[u8]) -> Result<Arc<TrustList>, Fault> {
+        let mut last = self.published.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((read, list)) = last.as_ref()
+            && read == bytes
+        {
+            return Ok(Arc::clone(list));
+        }
+        let now = self.clock.now();
+        let list = TrustList::accept(None, bytes, |chain| self.keys.anchors.check(chain, Use::TrustList, now))
+            .map_err(|error| Fault::new("reading our own trust list", error))?;
+        let list = Arc::new(list);
+        *last = Some((bytes.to_vec(), Arc::clone(&list)));
+        Ok(list)
     }
 
     /// Whether the operator has retired the key.
@@ -280,9 +292,8 @@ impl Service {
             jwk
         };
         let keys = &self.keys;
-        json!({"keys": [
-            key(&*keys.qr), key(&*keys.status_eddsa), key(&*keys.issuer_es256), key(&*keys.issuer_eddsa), key(&*keys.status_es256),
-        ]})
+        let signers = [&keys.qr, &keys.status_eddsa, &keys.issuer_es256, &keys.issuer_eddsa, &keys.status_es256];
+        json!({"keys": signers.map(|signer| key(&**signer))})
     }
 
     /// All that a checkpoint needs to verify without network: trust list and status lists.

@@ -60,7 +60,7 @@ impl Service {
     pub async fn verify(&self, request: &VerifyRequest) -> Result<Verdict> {
         let now = self.clock.now();
         let challenge = request.challenge()?;
-        let trust = self.read_trust_list(&self.trust_list().await?.bytes, now)?;
+        let trust = self.read_trust_list(&self.trust_list().await?.bytes)?;
         let status = match verify::status_reference(&request.text) {
             Some(reference) => self.status_now(&reference, now).await,
             None => StatusAnswer::Unavailable,
