@@ -155,16 +155,18 @@ impl Desk {
             version: 1,
             issued_at: NOW - 3600,
             expires_at: NOW + 86400,
-            keys: vec![TrustedKey {
-                key_id: TrustedKey::key_id_of(keys.qr.public_key()),
-                key: keys.qr.public_key().clone(),
-                issuer: ISSUER.into(),
-                valid_from: NOW - 86400,
-                valid_until: NOW + 86400,
-                purposes: vec![Purpose::Issuer],
-                agencies: vec!["H26".into()],
-                status_lists: vec![format!("{ISSUER}/s/")],
-            }],
+            keys: [&keys.qr, &keys.issuer_es256, &keys.issuer_eddsa]
+                .map(|signer| TrustedKey {
+                    key_id: TrustedKey::key_id_of(signer.public_key()),
+                    key: signer.public_key().clone(),
+                    issuer: ISSUER.into(),
+                    valid_from: NOW - 86400,
+                    valid_until: NOW + 86400,
+                    purposes: vec![Purpose::Issuer],
+                    agencies: vec!["H26".into()],
+                    status_lists: vec![format!("{ISSUER}/s/")],
+                })
+                .to_vec(),
         };
         Self {
             keys,

@@ -1,5 +1,5 @@
 //! Level-1 agencies and provinces with the dates between which their codes hold, and the birthplace codes that open a
-//! personal number (`domain.md` sections 3, 4 and 7; data in `data/2023/agencies.csv`).
+//! personal number (domain dossier, sections 3, 4 and 7; data in `data/2023/agencies.csv`).
 //!
 //! A code is not unique by itself: G10 was the Ministry of Agriculture and Rural Development until 1 March 2025 and is
 //! the Ministry of Agriculture and Environment since. Personal numbers keep the codes of the 63 provinces for ever.

@@ -1,4 +1,4 @@
-//! The card: what it says, its number, its states and the steps between them (`domain.md` section 2: Decision
+//! The card: what it says, its number, its states and the steps between them (domain dossier, section 2: Decision
 //! 06/2008/QĐ-BNV, Decision 838/QĐ-BNV, draft circular of December 2023).
 
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ impl CardFacts {
     }
 
     /// Why a card that says this has to be replaced by one that says `new`; `None` when both say the same (Decision
-    /// 06/2008/QĐ-BNV: another agency or unit, another position, title or post; `domain.md` 2.4: other data).
+    /// 06/2008/QĐ-BNV: another agency or unit, another position, title or post; domain dossier 2.4: other data).
     pub fn change_to(&self, new: &Self) -> Option<Reason> {
         if self == new {
             None

@@ -1,4 +1,4 @@
-//! A date as the dossiers have it: a day, a month or a bare year (`domain.md` section 1: work history carries `yyyy`,
+//! A date as the dossiers have it: a day, a month or a bare year (domain dossier, section 1: work history carries `yyyy`,
 //! `yyyyMM` or `yyyyMMdd`). The precision is kept; nobody's birthday becomes the first of January.
 
 use std::fmt;

@@ -1,5 +1,5 @@
 //! How good a record is, by the four words of the national plan: đúng, đủ, sạch, sống (correct, sufficient, clean,
-//! live). The words are policy; the measures are ours (`domain.md` section 6).
+//! live). The words are policy; the measures are ours (domain dossier, section 6).
 //!
 //! | word | holds when |
 //! |---|---|
@@ -188,7 +188,7 @@ pub fn sufficiency_flags(record: &Record) -> Vec<Flag> {
 }
 
 /// Century, sex and birth year inside the number against the record's own: flags, not faults, for sex and birth date
-/// can be corrected without a new number (`domain.md` section 3).
+/// can be corrected without a new number (domain dossier, section 3).
 pub fn number_flags(record: &Record) -> Vec<Flag> {
     let Some(number) = record.personal_number() else { return Vec::new() };
     let digits: Vec<u16> = number.expose().bytes().map(|byte| u16::from(byte - b'0')).collect();

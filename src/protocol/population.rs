@@ -1,5 +1,5 @@
 //! The plain JSON messages between us and a population registry: `POST {base}/lookup` with a bearer key. The real
-//! service speaks SOAP (`domain.md` section 5); its adapter will fill the same types.
+//! service speaks SOAP (domain dossier, section 5); its adapter will fill the same types.
 
 use serde::{Deserialize, Serialize};
 

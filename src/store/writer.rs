@@ -1,4 +1,4 @@
-//! One writer that groups the waiting changes into one durable transaction (`limits.md`: a commit a row gives 3,500
+//! One writer that groups the waiting changes into one durable transaction (measured: a commit a row gives 3,500
 //! changes a second, grouped commits an order of magnitude more). Each is still acknowledged only after the commit.
 //!
 //! If a change fails for a reason of the database, the group is rolled back and every change runs again alone, so that

@@ -1,16 +1,21 @@
 //! Showing and verifying: the printed badge, the live code, the online presentation, and every way to be turned away.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use officials_card::chance::Chance;
+use officials_card::credential::Signer;
 use officials_card::credential::cose::Sign1;
 use officials_card::credential::qr::{self, Challenge};
+use officials_card::credential::sd_jwt::{Disclosable, SignedClaims, Template};
+use officials_card::credential::trust_list::TrustList;
 use officials_card::credential::x509::Anchors;
 use officials_card::credential::{cwt, sd_jwt};
 use officials_card::flow::{Bundle, VerifyRequest, verify_offline};
+use officials_card::keyring::Keyring;
 use serde_json::{Value, json};
 
 use crate::story;
-use crate::town::{Town, Wallet};
+use crate::town::{Town, URL, Wallet};
 
 const PERSON: &str = "001199000018";
 
@@ -170,6 +175,59 @@ story! {
         forged.trust_list = bundle.trust_list.replace('A', "B");
         let request = VerifyRequest { text: "x".into(), ..VerifyRequest::default() };
         assert!(verify_offline(&request, &forged, &anchors, town.clock.now()).is_err());
+    }
+}
+
+story! {
+    async fn each_key_signs_only_what_it_was_certified_for(town) {
+        town.hires(PERSON, "H26").await;
+        let (wallet, now) = (town.wallet(), town.clock.now());
+        let keys = Keyring::open(Town::folder_of_keys(), None).unwrap();
+        let anchors = Anchors::from_pem(town.service.anchor_pem()).unwrap();
+
+        // Whoever holds a key of the status lists makes no card with it …
+        let vct = format!("{URL}/types/official-card/1");
+        let template = Template::new(&*keys.status_es256, &vct, "sha256-x", URL, 1, false);
+        let claims = [Disclosable::new("full_name", &json!("Kẻ Giả Mạo"))];
+        let signed = SignedClaims {
+            issued_at: now - 60,
+            expires_at: now + 86400,
+            holder: wallet.key.public_key(),
+            status_uri: &format!("{URL}/s/1"),
+            status_index: 0,
+        };
+        let forged = template.issue(&*keys.status_es256, &Chance::seeded([5; 32]), &signed, &claims).unwrap();
+        let text = sd_jwt::bind(&forged, &wallet.key, "a", "n", now).unwrap();
+        let verdict = verify(&town, json!({"text": text, "audience": "a", "nonce": "n"})).await;
+        assert_eq!(gist(&verdict), ("not-valid", "unknown_key"));
+
+        // … and whoever holds a key of cards makes no trust list.
+        let mut bundle: Bundle = serde_json::from_slice(&town.get("/api/v1/bundle").await.bytes).unwrap();
+        let genuine = bundle.trust_list(None, &anchors, now).unwrap();
+        let list = TrustList { version: 999_999, ..genuine.clone() };
+        bundle.trust_list = STANDARD.encode(list.seal(&*keys.qr).unwrap());
+        assert!(bundle.trust_list(None, &anchors, now).is_err());
+        // A genuine one is refused by who holds a newer one.
+        bundle.trust_list = STANDARD.encode(list.seal(&*keys.list).unwrap());
+        assert!(bundle.trust_list(Some(&genuine), &anchors, now).is_ok());
+        bundle.trust_list = STANDARD.encode(genuine.seal(&*keys.list).unwrap());
+        assert!(bundle.trust_list(Some(&list), &anchors, now).is_err());
+    }
+}
+
+story! {
+    async fn cards_of_a_retired_key_are_turned_away(town) {
+        town.hires(PERSON, "H26").await;
+        let (officer, wallet, now) = (town.officer("vneid").await, town.wallet(), town.clock.now());
+        let credential = wallet.card(&officer, PERSON, "official-card-sdjwt").await;
+        let text = sd_jwt::bind(&sd_jwt::select(&credential, |_| false), &wallet.key, "a", "n", now).unwrap();
+        let ask = json!({"text": text, "audience": "a", "nonce": "n"});
+        assert_eq!(gist(&verify(&town, ask.clone()).await), ("valid-live", ""));
+        let jwks = town.get("/.well-known/jwks.json").await.expect(200);
+        let keys = jwks["keys"].as_array().unwrap().iter();
+        let kid = keys.filter(|key| key["alg"] == "ES256").map(|key| key["kid"].as_str().unwrap()).next().unwrap();
+        let strict = town.configured(|config| config.retired_keys = vec![kid.to_uppercase()]);
+        assert_eq!(gist(&verify(&strict, ask).await), ("not-valid", "unknown_key"));
     }
 }
 
