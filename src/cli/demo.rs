@@ -131,7 +131,7 @@ async fn start_simulator(dir: &Path, key: &str) -> Result<(Child, String)> {
     std::fs::write(&population, POPULATION).map_err(fault)?;
     let own = std::env::current_exe().map_err(fault)?;
     let program = own.with_file_name("examples").join("population_registry");
-    if !program.exists() {
+    if !program.exists() && !build_simulator(&own).await.is_ok_and(|built| built && program.exists()) {
         let hint = format!("{} is missing: build it with `cargo build --examples`", program.display());
         return Err(Fault::new(doing, hint).into());
     }
@@ -151,6 +151,22 @@ async fn start_simulator(dir: &Path, key: &str) -> Result<(Child, String)> {
     let line = line.map_err(|_| Fault::new(doing, "it did not start in time"))?.map_err(fault)?;
     let url = line.ok_or_else(|| Fault::new(doing, "it stopped at once"))?;
     Ok((child, url.trim().to_owned()))
+}
+
+/// Builds the simulator beside a program that cargo built without its examples. Returns whether it could.
+async fn build_simulator(own: &Path) -> std::io::Result<bool> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let (Some(profile), true) = (own.parent(), manifest.exists()) else { return Ok(false) };
+    let Some(target) = profile.parent() else { return Ok(false) };
+    eprintln!("building the simulator of the population database …");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--locked", "--example", "population_registry"]);
+    cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target);
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    // Standard output is for the line of JSON.
+    Ok(cargo.stdout(Stdio::null()).status().await?.success())
 }
 
 /// Writes the settings, so that the other commands work on the same data, and a key for the VNeID backend's client.
@@ -236,7 +252,7 @@ Officials card: the demo is serving at {url} (API: {url}/docs)
    {own} bundle --url {url} --anchor {dir}/keys/root.pem --out {dir}/bundle.json
    {own} verify --png {dir}/live.png --bundle {dir}/bundle.json --anchor {dir}/keys/root.pem
 3. Thu hồi rồi kiểm tra lại / withdraw it and verify again (the verdict changes):
-   {own} --config {dir}/officials-card.toml card withdraw --card {card} --reason resigned
+   {own} --config {dir}/officials-card.toml card withdraw --card {card} --reason lost
    {wallet} --dir {dir}/wallet qr --png {dir}/live.png
    {own} bundle --url {url} --anchor {dir}/keys/root.pem --out {dir}/bundle.json
    {own} verify --png {dir}/live.png --bundle {dir}/bundle.json --anchor {dir}/keys/root.pem
