@@ -6,6 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Seconds since 1970-01-01T00:00:00Z.
 pub type UnixSeconds = i64;
 
+/// Seconds of an hour.
+pub const HOUR_SECONDS: i64 = 3600;
+/// Seconds of a day.
+pub const DAY_SECONDS: i64 = 24 * HOUR_SECONDS;
+
 /// Tells the time: the system's, or one that a test moves by hand. Clones share the same hands.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);

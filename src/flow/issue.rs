@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{Service, hash, is_random_name};
-use crate::clock::UnixSeconds;
+use crate::clock::{DAY_SECONDS, HOUR_SECONDS, UnixSeconds};
 use crate::config::Config;
 use crate::credential::cwt::{self, Identity, QrClaims};
 use crate::credential::official_card::{self, DIGESTS};
@@ -21,9 +21,6 @@ use crate::model::card::{CardFacts, StateName};
 use crate::protocol::oauth::{self, ClientAssertion};
 use crate::protocol::oid4vci::{self, Configuration, CredentialRequest, Notification};
 use crate::store::{FoundCard, Issuance, NewCredential, Recorded, Redemption};
-
-const HOUR_SECONDS: i64 = 3600;
-const DAY_SECONDS: i64 = 86400;
 
 /// What is prepared once: templates and the documents that never change.
 pub(super) struct Templates {

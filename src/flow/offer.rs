@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::enroll::day_in_vietnam;
 use super::{Caller, Service, hash, is_random_name};
-use crate::clock::UnixSeconds;
+use crate::clock::{DAY_SECONDS, HOUR_SECONDS, UnixSeconds};
 use crate::credential::nonce;
 use crate::error::{Refusal, Result};
 use crate::model::code_list::CodeBook;
@@ -21,9 +21,8 @@ use crate::model::person::VerifiedRecord;
 use crate::protocol::oid4vci::{self, Configuration, TX_CODE_LENGTH};
 use crate::store::{NewCard, NewOffer, Offer};
 
-const DAY_SECONDS: i64 = 86400;
 /// Vietnam's midnight before UTC's.
-const VIETNAM_SECONDS: i64 = 7 * 3600;
+const VIETNAM_SECONDS: i64 = 7 * HOUR_SECONDS;
 /// How long labels that an operator loads may take to show.
 const LABELS_SECONDS: i64 = 30;
 

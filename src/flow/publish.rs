@@ -4,7 +4,6 @@
 //! process, and re-signed when its `ttl` is over, long before its `exp`.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +17,8 @@ use crate::credential::trust_list::{self, Purpose, TrustList, TrustedKey};
 use crate::credential::x509::Use;
 use crate::credential::{Signer, x509};
 use crate::error::{Fault, Refusal, Result};
-use crate::store::PublishedList;
+use crate::model::value::hex;
+use crate::store::{PublishedList, StatusList as StoredList};
 
 /// Two processes may publish at once; more often than this something is wrong.
 const PUBLISH_ATTEMPTS: usize = 8;
@@ -79,7 +79,8 @@ impl Service {
 
     /// A status list as of now.
     pub async fn status_list(&self, id: i64, format: StatusFormat) -> Result<Arc<PublishedStatusList>> {
-        let version = self.store.status_list(id).await?.ok_or(Refusal::NotFound("status list"))?.version;
+        let stored = self.store.status_list(id).await?.ok_or(Refusal::NotFound("status list"))?;
+        let version = stored.version;
         if let Some(current) = self.cached(id, format, version) {
             return Ok(current);
         }
@@ -87,7 +88,7 @@ impl Service {
         if let Some(current) = self.cached(id, format, version) {
             return Ok(current);
         }
-        let list = Arc::new(self.sign_status_list(id, format).await?);
+        let list = Arc::new(self.sign_status_list(&stored, format).await?);
         let mut lists = self.published.lists.lock().unwrap_or_else(PoisonError::into_inner);
         lists.insert((id, format), Arc::clone(&list));
         Ok(list)
@@ -98,18 +99,9 @@ impl Service {
     pub async fn readiness(&self) -> Vec<(&'static str, bool)> {
         let now = self.clock.now();
         let keys = &self.keys;
-        let signers = [
-            (&keys.issuer_es256, Use::Cards),
-            (&keys.issuer_eddsa, Use::Cards),
-            (&keys.qr, Use::Cards),
-            (&keys.status_es256, Use::StatusLists),
-            (&keys.status_eddsa, Use::StatusLists),
-            (&keys.list, Use::TrustList),
-        ];
-        let checked = |(signer, purpose): &(&Arc<dyn Signer>, Use)| {
-            keys.anchors.check(signer.certificates(), *purpose, now).is_ok()
-        };
-        let keys = signers.iter().all(checked);
+        let certified =
+            |(signer, purpose): (&dyn Signer, Use)| keys.anchors.check(signer.certificates(), purpose, now).is_ok();
+        let keys = keys.certified().into_iter().all(certified);
         let trust_list = self.trust_list().await.is_ok_and(|list| now < list.expires_at);
         let lists = match self.store.status_lists().await {
             Ok(lists) => {
@@ -149,8 +141,8 @@ impl Service {
         (list.version >= version && self.clock.now() < due).then(|| Arc::clone(list))
     }
 
-    async fn sign_status_list(&self, id: i64, format: StatusFormat) -> Result<PublishedStatusList> {
-        let size = self.store.status_list(id).await?.ok_or(Refusal::NotFound("status list"))?.size;
+    async fn sign_status_list(&self, stored: &StoredList, format: StatusFormat) -> Result<PublishedStatusList> {
+        let (id, size) = (stored.id, stored.size);
         let entries = self.store.status_entries(id).await?;
         let issued_at = self.clock.now();
         let service = self.clone();
@@ -246,7 +238,7 @@ impl Service {
 
     /// Whether the operator has retired the key.
     fn is_retired(&self, key: &TrustedKey) -> bool {
-        let name = key_name(&key.key_id);
+        let name = hex(&key.key_id);
         self.config.retired_keys.iter().any(|retired| retired.eq_ignore_ascii_case(&name))
     }
 
@@ -285,7 +277,7 @@ impl Service {
     pub fn jwks(&self) -> Value {
         let key = |signer: &dyn Signer| {
             let mut jwk = signer.public_key().to_jwk();
-            jwk["kid"] = json!(key_name(&TrustedKey::key_id_of(signer.public_key())));
+            jwk["kid"] = json!(hex(&TrustedKey::key_id_of(signer.public_key())));
             jwk["alg"] = json!(signer.algorithm().jose_name());
             jwk["use"] = json!("sig");
             jwk["x5c"] = jws::x5c(signer);
@@ -306,14 +298,6 @@ impl Service {
         }
         Ok(super::Bundle::new(&self.templates.vct, self.clock.now(), trust_list, status_lists))
     }
-}
-
-/// A `kid` as people and JSON write it: lower-case hex.
-fn key_name(key_id: &[u8]) -> String {
-    key_id.iter().fold(String::with_capacity(16), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
 }
 
 fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {

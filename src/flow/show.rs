@@ -2,14 +2,13 @@
 //! again issues nothing new.
 
 use super::{Caller, Service, hash};
+use crate::clock::DAY_SECONDS;
 use crate::credential::qr;
 use crate::credential::symbol::{Ecc, Symbol};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::StateName;
 use crate::model::id::Handle;
 use crate::store::{Issuance, NewCredential, Recorded};
-
-const DAY_SECONDS: i64 = 86400;
 
 /// How the badge is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

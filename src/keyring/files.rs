@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::chance::Chance;
-use crate::clock::UnixSeconds;
+use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::config::Secret;
 use crate::credential::x509::Use;
 use crate::error::Fault;
@@ -27,7 +27,6 @@ use crate::error::Fault;
 const PBKDF2_ROUNDS: usize = 210_000;
 const ROOT_YEARS: i64 = 15;
 const LEAF_YEARS: i64 = 6;
-const DAY_SECONDS: i64 = 86400;
 const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
 
 /// The certified keys: name, whether P-256 (otherwise Ed25519), use, subject.

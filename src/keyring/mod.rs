@@ -25,7 +25,7 @@ use ed25519_dalek::Signer as _;
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
-use crate::credential::x509::{self, Anchors};
+use crate::credential::x509::{self, Anchors, Use};
 use crate::credential::{Algorithm, PublicKey, Signer};
 use crate::error::Fault;
 pub use files::{fresh_p256_jwk, init, write_new, write_private};
@@ -74,6 +74,20 @@ impl Keyring {
             anchors: Anchors::from_pem(&anchor_pem).map_err(|error| Fault::new("reading root.pem", error))?,
             anchor_pem,
         })
+    }
+}
+
+impl Keyring {
+    /// Every certified key, and what it was certified for.
+    pub fn certified(&self) -> [(&dyn Signer, Use); 6] {
+        [
+            (&*self.issuer_es256, Use::Cards),
+            (&*self.issuer_eddsa, Use::Cards),
+            (&*self.qr, Use::Cards),
+            (&*self.status_es256, Use::StatusLists),
+            (&*self.status_eddsa, Use::StatusLists),
+            (&*self.list, Use::TrustList),
+        ]
     }
 }
 
@@ -146,7 +160,6 @@ impl Signer for FileKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::x509::Use;
 
     #[test]
     fn keys_come_back_encrypted_or_not_and_are_never_overwritten() {
@@ -157,14 +170,7 @@ mod tests {
             init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).unwrap();
             assert!(init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).is_err());
             let keys = Keyring::open(&folder, passphrase.as_ref()).unwrap();
-            for (signer, purpose) in [
-                (&keys.issuer_es256, Use::Cards),
-                (&keys.issuer_eddsa, Use::Cards),
-                (&keys.qr, Use::Cards),
-                (&keys.status_es256, Use::StatusLists),
-                (&keys.status_eddsa, Use::StatusLists),
-                (&keys.list, Use::TrustList),
-            ] {
+            for (signer, purpose) in keys.certified() {
                 for other in [Use::Cards, Use::StatusLists, Use::TrustList] {
                     let checked = keys.anchors.check(signer.certificates(), other, 1_760_000_001);
                     assert_eq!(checked.is_ok(), other == purpose, "a key signs only what it was certified for");

@@ -13,6 +13,7 @@ use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{AgencyName, Card, CardFacts, CardType, Moved, Reason, Selector, State, StateName, Step};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::value::hex;
 
 /// Cards handled by one statement of a mass change.
 const CHUNK: usize = 500;
@@ -448,9 +449,5 @@ fn date(text: &str) -> Result<Date, Fault> {
 
 /// The name under which a portrait is kept: lower-case hex of its SHA-256.
 fn portrait_name(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(bytes))
 }

@@ -32,7 +32,7 @@ pub struct Issuance {
     pub max_credentials: i64,
 }
 
-/// A credential that will be signed.
+/// A credential that will be signed, or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCredential {
     /// Thumbprint of the holder's key; empty for a printed badge.
@@ -47,16 +47,13 @@ pub struct NewCredential {
     pub expires_at: UnixSeconds,
 }
 
-/// A kept credential.
-pub type CredentialRow = NewCredential;
-
 /// How an issuance was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// Written: sign these.
     New,
     /// The same request was written before under this name: sign these again.
-    Again(String, Vec<CredentialRow>),
+    Again(String, Vec<NewCredential>),
     /// Its nonce was used by another request.
     NonceUsed,
     /// The token was replaced when its code was redeemed again.
@@ -73,7 +70,7 @@ impl Store {
     }
 
     /// The credentials that were issued for a nonce, while their card is in force.
-    pub async fn issued_for(&self, nonce: &str) -> Result<Vec<CredentialRow>, Fault> {
+    pub async fn issued_for(&self, nonce: &str) -> Result<Vec<NewCredential>, Fault> {
         let mut connection = self.readers().acquire().await.map_err(failed("reading an issuance"))?;
         issued_for(&mut connection, nonce).await
     }
@@ -199,7 +196,7 @@ impl Issuance {
     }
 }
 
-async fn issued_for(connection: &mut AnyConnection, nonce: &str) -> Result<Vec<CredentialRow>, Fault> {
+async fn issued_for(connection: &mut AnyConnection, nonce: &str) -> Result<Vec<NewCredential>, Fault> {
     let doing = failed("reading an issuance");
     let rows = sqlx::query(
         "SELECT credentials.holder, credentials.list_id, credentials.list_index, credentials.issued_at, \
@@ -211,8 +208,8 @@ async fn issued_for(connection: &mut AnyConnection, nonce: &str) -> Result<Vec<C
     .fetch_all(connection)
     .await
     .map_err(&doing)?;
-    let read = |row: &sqlx::any::AnyRow| -> Result<CredentialRow, sqlx::Error> {
-        Ok(CredentialRow {
+    let read = |row: &sqlx::any::AnyRow| -> Result<NewCredential, sqlx::Error> {
+        Ok(NewCredential {
             holder: row.try_get(0)?,
             list: row.try_get(1)?,
             index: row.try_get::<i64, _>(2)?.cast_unsigned(),

@@ -29,7 +29,7 @@ use crate::error::Fault;
 pub use audit::Line;
 pub use cards::{FoundCard, NewCard};
 pub use imports::{BatchOutcome, IncomingRecord, Progress};
-pub use issuances::{CredentialRow, Issuance, NewCredential, Recorded};
+pub use issuances::{Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, Redemption, WalletToken};
 pub use records::{Confirmed, StoredRecord};
 pub use status_lists::{Entries, StatusList};

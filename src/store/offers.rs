@@ -203,6 +203,7 @@ async fn earlier_offer(
 async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewOffer) -> Result<Handle> {
     let now = new.card.created_at;
     still_verified(transaction, &new.card).await?;
+    let mut over = None;
     if let Some(FoundCard { card, facts }) = cards::in_force(transaction, &new.card.record).await? {
         let change = if card.record_version == new.card.record_version {
             // What differs then is only a label, which another process may have read earlier.
@@ -219,10 +220,14 @@ async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewOffer) -> Res
                 cards::replace(transaction, &card.handle, &new.card, reason, &new.client).await?;
                 return Ok(new.card.handle.clone());
             }
-            (State::Expired { .. } | State::Withdrawn { .. }, _) => cards::expire(transaction, &card.handle).await?,
+            (State::Expired { .. } | State::Withdrawn { .. }, _) => over = Some(card.handle),
         }
     }
+    // What refuses comes before what writes.
     not_ended(transaction, &new.card).await?;
+    if let Some(over) = over {
+        cards::expire(transaction, &over).await?;
+    }
     if !cards::insert(transaction, &new.card).await? {
         // Another request made it between our reading and our writing.
         let made = cards::in_force(transaction, &new.card.record).await?;
