@@ -1,6 +1,6 @@
 //! What operators see: health, readiness, metrics, one log line a request.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use axum::Json;
@@ -21,9 +21,11 @@ const REQUEST_ID_LENGTH: usize = 64;
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Begins to count; once per process.
+/// Begins to count; once per process, however many begin at once.
 pub fn start_metrics() -> Result<(), Fault> {
+    static BEGINNING: Mutex<()> = Mutex::new(());
     let fault = |error| Fault::new("starting metrics", error);
+    let _alone = BEGINNING.lock().unwrap_or_else(PoisonError::into_inner);
     if METRICS.get().is_some() {
         return Ok(());
     }
