@@ -19,14 +19,27 @@ pub enum Keys {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Thêm các khóa còn thiếu / add the keys that a folder of an earlier version lacks; needs `root.jwk` beside them
+    Add {
+        /// Thư mục / folder; the configured one when absent
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 impl Keys {
     /// Runs the command.
     pub fn run(self, config: &Config) -> Result<()> {
-        let Self::Init { dir } = self;
-        let folder = dir.unwrap_or_else(|| config.keys.clone());
-        keyring::init(&folder, config.keys_passphrase.as_ref(), &Chance::system(), Clock::system().now())?;
+        let (Self::Init { dir } | Self::Add { dir }) = &self;
+        let folder = dir.clone().unwrap_or_else(|| config.keys.clone());
+        let (passphrase, now) = (config.keys_passphrase.as_ref(), Clock::system().now());
+        if matches!(self, Self::Add { .. }) {
+            for name in keyring::add(&folder, passphrase, &Chance::system(), now)? {
+                println!("Đã thêm / added: {name}");
+            }
+            return Ok(());
+        }
+        keyring::init(&folder, passphrase, &Chance::system(), now)?;
         println!("Đã tạo khóa trong {0}. Hãy cất root.jwk ngoại tuyến.", folder.display());
         println!("Keys were made in {0}. Keep root.jwk offline: the server does not need it.", folder.display());
         if config.keys_passphrase.is_none() {

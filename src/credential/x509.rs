@@ -46,6 +46,10 @@ pub enum Use {
     StatusLists,
     /// Signs the trust list.
     TrustList,
+    /// Signs the issuer's metadata.
+    Metadata,
+    /// Signs the change feed and webhooks.
+    Events,
 }
 
 impl Use {
@@ -55,6 +59,8 @@ impl Use {
             Self::Cards => "urn:vn:officials-card:use:cards",
             Self::StatusLists => "urn:vn:officials-card:use:status-lists",
             Self::TrustList => "urn:vn:officials-card:use:trust-list",
+            Self::Metadata => "urn:vn:officials-card:use:metadata",
+            Self::Events => "urn:vn:officials-card:use:events",
         }
     }
 }
@@ -78,6 +84,13 @@ impl Anchors {
     /// Checks that `chain` (leaf first) leads to one of these anchors at `now` and that its leaf was issued for this use,
     /// and gives the leaf's key.
     pub fn check(&self, chain: &[Vec<u8>], purpose: Use, now: UnixSeconds) -> Result<PublicKey, ChainError> {
+        let key = self.check_path(chain, now)?;
+        if is_issued_for(&parse(&chain[0])?, purpose) { Ok(key) } else { Err(ChainError::WrongUse) }
+    }
+
+    /// Checks that `chain` (leaf first) leads to one of these anchors at `now`, and gives the leaf's key. For anchors of
+    /// others, which say by themselves what they certify: attesters of wallets.
+    pub fn check_path(&self, chain: &[Vec<u8>], now: UnixSeconds) -> Result<PublicKey, ChainError> {
         if chain.is_empty() || chain.len() > MAX_CHAIN {
             return Err(ChainError::Malformed);
         }
@@ -91,9 +104,6 @@ impl Anchors {
             if certificate.subject() == certificate.issuer() {
                 return Err(ChainError::AnchorInside);
             }
-        }
-        if !is_issued_for(&certificates[0], purpose) {
-            return Err(ChainError::WrongUse);
         }
         for pair in certificates.windows(2) {
             if pair[0].issuer() != pair[1].subject() {

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwe::{JweHeader, PBES2_HS512_A256KW};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SigningKey,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -30,13 +30,15 @@ const LEAF_YEARS: i64 = 6;
 const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
 
 /// The certified keys: name, whether P-256 (otherwise Ed25519), use, subject.
-const LEAVES: [(&str, bool, Use, &str); 6] = [
+const LEAVES: [(&str, bool, Use, &str); 8] = [
     ("issuer-es256", true, Use::Cards, "Officials card issuer (ES256)"),
     ("issuer-eddsa", false, Use::Cards, "Officials card issuer (EdDSA)"),
     ("qr", false, Use::Cards, "Officials card QR issuer"),
     ("status-es256", true, Use::StatusLists, "Officials card status lists (JWT)"),
     ("status-eddsa", false, Use::StatusLists, "Officials card status lists (CWT)"),
     ("list", false, Use::TrustList, "Officials card trust list"),
+    ("metadata", true, Use::Metadata, "Officials card issuer metadata"),
+    ("events", true, Use::Events, "Officials card change feed"),
 ];
 
 /// Makes a new PKI in `folder`, which must not hold one already. Certificates start the day before `now`: the dates of
@@ -50,28 +52,81 @@ pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: Un
     if folder.join("root.pem").exists() {
         return Err(Fault::new("making keys", format!("{} already holds keys", folder.display())));
     }
-    let fault = |error: rcgen::Error| Fault::new("making a certificate", error);
-    let root_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(fault)?;
+    let root_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(making)?;
     let mut root = params("Officials card root", now, ROOT_YEARS)?;
     root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let root_certificate = root.self_signed(&root_key).map_err(fault)?;
-    for (name, is_p256, purpose, subject) in LEAVES {
-        let key =
-            KeyPair::generate_for(if is_p256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 }).map_err(fault)?;
-        let mut leaf = params(subject, now, LEAF_YEARS)?;
-        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        leaf.use_authority_key_identifier_extension = true;
-        leaf.subject_alt_names = vec![SanType::URI(purpose.uri().try_into().map_err(fault)?)];
-        let certificate = leaf.signed_by(&key, &Issuer::from_params(&root, &root_key)).map_err(fault)?;
-        write_private(folder, name, &private_jwk(&key)?, passphrase)?;
-        write_new(&folder.join(format!("{name}.pem")), certificate.pem().as_bytes())?;
-    }
-    let secret = Zeroizing::new(chance.bytes::<32>());
-    write_private(folder, "secret", &json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(*secret)}), passphrase)?;
+    let root_certificate = root.self_signed(&root_key).map_err(making)?;
+    add_missing(folder, passphrase, &Issuer::from_params(&root, &root_key), chance, now)?;
     write_private(folder, "root", &private_jwk(&root_key)?, passphrase)?;
     // Last: its presence says that the folder is complete.
     write_new(&folder.join("root.pem"), root_certificate.pem().as_bytes())
+}
+
+/// Adds the keys that a folder made by an earlier version does not have yet, under its root, and gives their names. The
+/// root's private key has to be there.
+pub fn add(
+    folder: &Path,
+    passphrase: Option<&Secret>,
+    chance: &Chance,
+    now: UnixSeconds,
+) -> Result<Vec<&'static str>, Fault> {
+    let pkcs8 = pkcs8_of(&read_private(folder, "root", passphrase)?)?;
+    let root_key = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8.as_slice().into(), &PKCS_ECDSA_P256_SHA256);
+    let root_pem = read_text(&folder.join("root.pem"))?;
+    let root = Issuer::from_ca_cert_pem(&root_pem, root_key.map_err(making)?).map_err(making)?;
+    add_missing(folder, passphrase, &root, chance, now)
+}
+
+/// A private P-256 JWK as PKCS #8 (RFC 5958).
+fn pkcs8_of(jwk: &Value) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let point = [&[4][..], &*member(jwk, "x")?, &*member(jwk, "y")?].concat();
+    let pair =
+        EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &*member(jwk, "d")?, &point);
+    let pair = pair.map_err(|error| Fault::new("reading a private key", error.to_string()))?;
+    let der = pair.to_pkcs8v1().map_err(|error| Fault::new("reading a private key", error.to_string()))?;
+    Ok(Zeroizing::new(der.as_ref().to_vec()))
+}
+
+fn add_missing(
+    folder: &Path,
+    passphrase: Option<&Secret>,
+    root: &Issuer<'_, impl SigningKey>,
+    chance: &Chance,
+    now: UnixSeconds,
+) -> Result<Vec<&'static str>, Fault> {
+    let is_there =
+        |name: &str| ["pem", "jwk", "jwk.jwe"].iter().any(|end| folder.join(format!("{name}.{end}")).exists());
+    let mut added = Vec::new();
+    for (name, is_p256, purpose, subject) in LEAVES {
+        if is_there(name) {
+            continue;
+        }
+        let key =
+            KeyPair::generate_for(if is_p256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 }).map_err(making)?;
+        let mut leaf = params(subject, now, LEAF_YEARS)?;
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        leaf.use_authority_key_identifier_extension = true;
+        leaf.subject_alt_names = vec![SanType::URI(purpose.uri().try_into().map_err(making)?)];
+        let certificate = leaf.signed_by(&key, root).map_err(making)?;
+        write_private(folder, name, &private_jwk(&key)?, passphrase)?;
+        write_new(&folder.join(format!("{name}.pem")), certificate.pem().as_bytes())?;
+        added.push(name);
+    }
+    if !is_there("encryption") {
+        write_private(folder, "encryption", &fresh_p256_jwk()?, passphrase)?;
+        added.push("encryption");
+    }
+    if !is_there("secret") {
+        let secret = Zeroizing::new(chance.bytes::<32>());
+        write_private(folder, "secret", &json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(*secret)}), passphrase)?;
+        added.push("secret");
+    }
+    Ok(added)
+}
+
+fn making(error: rcgen::Error) -> Fault {
+    Fault::new("making a certificate", error)
 }
 
 fn params(common_name: &str, now: UnixSeconds, years: i64) -> Result<CertificateParams, Fault> {

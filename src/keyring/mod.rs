@@ -9,6 +9,9 @@
 //! | `status-es256` | ES256 | status lists as JWT |
 //! | `status-eddsa` | EdDSA | status lists as CWT |
 //! | `list` | EdDSA | the trust list |
+//! | `metadata` | ES256 | the issuer's metadata |
+//! | `events` | ES256 | the change feed and webhooks |
+//! | `encryption` | ECDH-ES | nothing: wallets encrypt their requests to it |
 //! | `secret` | – | the MAC of nonces and the codes of offers; shared by all processes of a deployment |
 //!
 //! `NAME.pem` is the certificate, `NAME.jwk` the private key (RFC 7517), `NAME.jwk.jwe` the same encrypted by a
@@ -28,7 +31,7 @@ use crate::config::Secret;
 use crate::credential::x509::{self, Anchors, Use};
 use crate::credential::{Algorithm, PublicKey, Signer};
 use crate::error::Fault;
-pub use files::{fresh_p256_jwk, init, write_new, write_private};
+pub use files::{add, fresh_p256_jwk, init, write_new, write_private};
 
 /// All keys that a server signs with.
 pub struct Keyring {
@@ -44,6 +47,12 @@ pub struct Keyring {
     pub status_eddsa: Arc<dyn Signer>,
     /// Signs the trust list.
     pub list: Arc<dyn Signer>,
+    /// Signs the issuer's metadata.
+    pub metadata: Arc<dyn Signer>,
+    /// Signs the change feed and webhooks.
+    pub events: Arc<dyn Signer>,
+    /// The private JWK that wallets encrypt their requests to.
+    pub encryption: serde_json::Value,
     /// MAC secret of nonces and offers.
     pub secret: Zeroizing<[u8; 32]>,
     /// The root certificate, which verifiers pin.
@@ -70,6 +79,9 @@ impl Keyring {
             status_es256: signer("status-es256")?,
             status_eddsa: signer("status-eddsa")?,
             list: signer("list")?,
+            metadata: signer("metadata")?,
+            events: signer("events")?,
+            encryption: files::read_private(folder, "encryption", passphrase)?,
             secret: Zeroizing::new(*files::member(&secret, "k")?),
             anchors: Anchors::from_pem(&anchor_pem).map_err(|error| Fault::new("reading root.pem", error))?,
             anchor_pem,
@@ -79,7 +91,7 @@ impl Keyring {
 
 impl Keyring {
     /// Every certified key, and what it was certified for.
-    pub fn certified(&self) -> [(&dyn Signer, Use); 6] {
+    pub fn certified(&self) -> [(&dyn Signer, Use); 8] {
         [
             (&*self.issuer_es256, Use::Cards),
             (&*self.issuer_eddsa, Use::Cards),
@@ -87,6 +99,8 @@ impl Keyring {
             (&*self.status_es256, Use::StatusLists),
             (&*self.status_eddsa, Use::StatusLists),
             (&*self.list, Use::TrustList),
+            (&*self.metadata, Use::Metadata),
+            (&*self.events, Use::Events),
         ]
     }
 }
@@ -169,9 +183,21 @@ mod tests {
             let _ = std::fs::remove_dir_all(&folder);
             init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).unwrap();
             assert!(init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).is_err());
+            assert!(Keyring::open(&folder, passphrase.as_ref()).is_ok());
+            // A folder of an earlier version gets what it lacks.
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap();
+                if name.starts_with("metadata.") || name.starts_with("encryption.") {
+                    std::fs::remove_file(&path).unwrap();
+                }
+            }
+            assert!(Keyring::open(&folder, passphrase.as_ref()).is_err());
+            let chance = crate::chance::Chance::system();
+            assert_eq!(add(&folder, passphrase.as_ref(), &chance, 1_760_000_000).unwrap(), ["metadata", "encryption"]);
             let keys = Keyring::open(&folder, passphrase.as_ref()).unwrap();
             for (signer, purpose) in keys.certified() {
-                for other in [Use::Cards, Use::StatusLists, Use::TrustList] {
+                for other in [Use::Cards, Use::StatusLists, Use::TrustList, Use::Metadata, Use::Events] {
                     let checked = keys.anchors.check(signer.certificates(), other, 1_760_000_001);
                     assert_eq!(checked.is_ok(), other == purpose, "a key signs only what it was certified for");
                 }
