@@ -36,8 +36,12 @@ pub struct Config {
     /// Keys (`kid` in hex, as `/.well-known/jwks.json` names them) that the trust list no longer carries: cards that they
     /// signed are turned away.
     pub retired_keys: Vec<String>,
-    /// Programs that may call `/api/v1`, and wallet products that authenticate themselves.
+    /// Programs that may call `/api/v1`.
     pub clients: Vec<Client>,
+    /// Wallet products that may have cards issued to their users.
+    pub wallets: Vec<Wallet>,
+    /// Whether a wallet may redeem a pre-authorized code without authenticating itself.
+    pub anonymous_wallets: bool,
 }
 
 /// How the log is written.
@@ -56,8 +60,22 @@ pub enum LogFormat {
 pub struct Limits {
     /// How long an offer can be redeemed.
     pub offer_ttl_seconds: i64,
-    /// How long a wallet's access token lives; beyond 300 it would have to be sender-constrained.
+    /// How long a wallet's bearer token lives; beyond 300 it would have to be sender-constrained.
     pub wallet_token_ttl_seconds: i64,
+    /// How long a wallet's access token lives that is bound to a DPoP key.
+    pub dpop_token_ttl_seconds: i64,
+    /// How long a wallet may refresh its tokens: HAIP 1.0 section 4.4 expects the person to sign in again after about a year.
+    pub refresh_ttl_days: i64,
+    /// How long a pushed request waits for the browser.
+    pub request_uri_ttl_seconds: i64,
+    /// How long a person may take to sign in and decide.
+    pub sign_in_ttl_seconds: i64,
+    /// How long an authorization code lives; FAPI 2.0 allows 60.
+    pub code_ttl_seconds: i64,
+    /// What a wallet is told to wait before it asks again for a deferred credential.
+    pub deferred_interval_seconds: i64,
+    /// How long a deferred credential can be fetched.
+    pub deferred_ttl_days: i64,
     /// How long an API token lives.
     pub api_token_ttl_seconds: i64,
     /// Wrong transaction codes until an offer is closed.
@@ -104,6 +122,23 @@ pub struct Client {
     pub jwks: Option<Value>,
 }
 
+/// A wallet product: all its instances share this registration. An instance authenticates by its attestation, or, where
+/// keys are registered, by `private_key_jwt`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wallet {
+    /// `client_id`; the subject of its attestations.
+    pub client_id: String,
+    /// What people know it by.
+    pub name: String,
+    /// Where its browser sessions may end, compared byte for byte.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// Its public keys, when it authenticates by `private_key_jwt`: a JWK Set.
+    #[serde(default)]
+    pub jwks: Option<Value>,
+}
+
 /// A text that must not be printed.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
@@ -142,6 +177,8 @@ impl Default for Config {
             specimen: false,
             retired_keys: Vec::new(),
             clients: Vec::new(),
+            wallets: Vec::new(),
+            anonymous_wallets: true,
         }
     }
 }
@@ -151,6 +188,13 @@ impl Default for Limits {
         Self {
             offer_ttl_seconds: 600,
             wallet_token_ttl_seconds: 300,
+            dpop_token_ttl_seconds: 1800,
+            refresh_ttl_days: 365,
+            request_uri_ttl_seconds: 90,
+            sign_in_ttl_seconds: 600,
+            code_ttl_seconds: 60,
+            deferred_interval_seconds: 300,
+            deferred_ttl_days: 30,
             api_token_ttl_seconds: 300,
             tx_code_attempts: 5,
             batch_size: 10,
@@ -228,6 +272,13 @@ impl Config {
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),
             ("wallet_token_ttl_seconds", limits.wallet_token_ttl_seconds, 30),
+            ("dpop_token_ttl_seconds", limits.dpop_token_ttl_seconds, 30),
+            ("refresh_ttl_days", limits.refresh_ttl_days, 1),
+            ("request_uri_ttl_seconds", limits.request_uri_ttl_seconds, 5),
+            ("sign_in_ttl_seconds", limits.sign_in_ttl_seconds, 60),
+            ("code_ttl_seconds", limits.code_ttl_seconds, 5),
+            ("deferred_interval_seconds", limits.deferred_interval_seconds, 1),
+            ("deferred_ttl_days", limits.deferred_ttl_days, 1),
             ("api_token_ttl_seconds", limits.api_token_ttl_seconds, 30),
             ("tx_code_attempts", limits.tx_code_attempts, 1),
             ("credentials_per_card", limits.credentials_per_card, 1),
@@ -244,6 +295,24 @@ impl Config {
         if limits.wallet_token_ttl_seconds > 300 {
             return wrong("wallet_token_ttl_seconds must be at most 300: the tokens are not sender-constrained");
         }
+        let most = [
+            ("code_ttl_seconds", limits.code_ttl_seconds, 60),
+            ("request_uri_ttl_seconds", limits.request_uri_ttl_seconds, 599),
+            ("dpop_token_ttl_seconds", limits.dpop_token_ttl_seconds, 86400),
+            ("refresh_ttl_days", limits.refresh_ttl_days, 400),
+        ];
+        if let Some((name, _, most)) = most.into_iter().find(|(_, value, most)| value > most) {
+            return wrong(&format!("{name} must be at most {most}"));
+        }
+        for wallet in &self.wallets {
+            if self.wallets.iter().filter(|other| other.client_id == wallet.client_id).count() > 1 {
+                return wrong("two wallets have the same client_id");
+            }
+            let is_sound = |uri: &String| uri.contains(':') && !uri.contains('#') && uri.is_ascii();
+            if !wallet.redirect_uris.iter().all(is_sound) {
+                return wrong("a redirect URI of a wallet must be absolute, ASCII and without fragment");
+            }
+        }
         if limits.badge_validity_days > 366 {
             return wrong("badge_validity_days must be at most 366");
         }
@@ -257,6 +326,11 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// The registered wallet product of this name.
+    pub fn wallet(&self, client_id: &str) -> Option<&Wallet> {
+        self.wallets.iter().find(|wallet| wallet.client_id == client_id)
     }
 
     /// The registered client of this name.

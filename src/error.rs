@@ -82,8 +82,29 @@ pub enum Refusal {
     #[error("this grant type is not supported")]
     UnsupportedGrantType,
     /// RFC 6749 `invalid_scope`.
-    #[error("the client may not have this scope")]
+    #[error("the client may not have this scope, or no scope is known")]
     InvalidScope,
+    /// RFC 6749 `unauthorized_client`.
+    #[error("{0}")]
+    UnauthorizedClient(&'static str),
+    /// RFC 6749 `unsupported_response_type`.
+    #[error("the only supported response_type is code")]
+    UnsupportedResponseType,
+    /// OpenID Connect Core 3.1.2.6 `request_not_supported`.
+    #[error("request objects are not supported; push the parameters themselves")]
+    RequestNotSupported,
+    /// RFC 9396 `invalid_authorization_details`.
+    #[error("{0}")]
+    InvalidAuthorizationDetails(&'static str),
+    /// RFC 9449 `invalid_dpop_proof`.
+    #[error("{0}")]
+    InvalidDpopProof(&'static str),
+    /// RFC 9449 `use_dpop_nonce`.
+    #[error("the DPoP proof must carry the nonce of the DPoP-Nonce header")]
+    UseDpopNonce,
+    /// Attestation-based client authentication: `use_attestation_challenge`.
+    #[error("the attestation PoP must carry the challenge of the OAuth-Client-Attestation-Challenge header")]
+    UseAttestationChallenge,
 
     /// OpenID4VCI 1.0 section 8.3.1.2 `invalid_credential_request`.
     #[error("{0}")]
@@ -106,6 +127,9 @@ pub enum Refusal {
     /// OpenID4VCI `credential_request_denied`.
     #[error("{0}")]
     CredentialRequestDenied(&'static str),
+    /// OpenID4VCI section 9.3 `invalid_transaction_id`.
+    #[error("the transaction id is not known, or its credentials were delivered")]
+    InvalidTransactionId,
     /// OpenID4VCI section 11.3 `invalid_notification_id`.
     #[error("the notification id is not known")]
     InvalidNotificationId,

@@ -4,6 +4,7 @@
 pub mod cbor;
 pub mod cose;
 pub mod cwt;
+pub mod dpop;
 pub mod json;
 pub mod jws;
 pub mod key;
@@ -17,6 +18,7 @@ pub mod symbol;
 pub mod trust_list;
 pub mod verdict;
 pub mod verify;
+pub mod wallet_token;
 pub mod x509;
 pub mod zlib;
 

@@ -1,5 +1,6 @@
-//! `c_nonce` without a database row: an expiry and randomness under a MAC, so that any process with the same secret
-//! accepts it. That it is used once is the store's part.
+//! Nonces without a database row: an expiry and randomness under a MAC, so that any process with the same secret
+//! accepts them. `c_nonce`, DPoP nonces and attestation challenges are told apart by their purpose. That a `c_nonce` is
+//! used once is the store's part.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,16 +17,16 @@ const EXPIRY: usize = 8;
 const RANDOM: usize = 16;
 const TAG: usize = 16;
 
-/// Makes and recognises nonces with one secret.
+/// Makes and recognises nonces of one purpose with one secret.
 pub struct Nonces {
     mac: Hmac<Sha256>,
 }
 
 impl Nonces {
     /// With a secret that all processes of a deployment share.
-    pub fn new(secret: &[u8; 32]) -> Self {
+    pub fn new(secret: &[u8; 32], purpose: &str) -> Self {
         let mut mac = keyed(secret);
-        mac.update(b"c_nonce");
+        mac.update(purpose.as_bytes());
         Self { mac }
     }
 
@@ -71,11 +72,12 @@ mod tests {
     #[test]
     fn a_nonce_is_ours_for_its_lifetime_only() {
         let chance = Chance::seeded([3; 32]);
-        let nonces = Nonces::new(&[1; 32]);
+        let nonces = Nonces::new(&[1; 32], "c_nonce");
         let nonce = nonces.issue(&chance, 1000);
         assert_eq!(nonces.check(&nonce, 1000), Some(1000 + LIFETIME_SECONDS));
         assert_eq!(nonces.check(&nonce, 1000 + LIFETIME_SECONDS), None);
-        assert_eq!(Nonces::new(&[2; 32]).check(&nonce, 1000), None);
+        assert_eq!(Nonces::new(&[2; 32], "c_nonce").check(&nonce, 1000), None);
+        assert_eq!(Nonces::new(&[1; 32], "DPoP").check(&nonce, 1000), None);
         assert_eq!(nonces.check("", 1000), None);
         let mut forged = nonce.into_bytes();
         forged[3] ^= 1;

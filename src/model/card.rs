@@ -179,6 +179,11 @@ impl Reason {
         Self::IssuedInError,
     ];
 
+    /// Whether the person stays who they are and only what the card says about them changed.
+    pub fn is_change_of_facts(self) -> bool {
+        matches!(self, Self::Transferred | Self::PositionChanged | Self::DataChanged)
+    }
+
     /// The code on the wire, for example `position_changed`.
     pub fn code(self) -> &'static str {
         match self {

@@ -33,6 +33,8 @@ pub struct NewCard {
     pub created_at: UnixSeconds,
     /// When it expires.
     pub valid_until: UnixSeconds,
+    /// What the credentials of the card that it replaces will show, when that is because the facts changed.
+    pub replaced_status: u8,
 }
 
 /// A card with what it says.
@@ -153,7 +155,7 @@ impl Change for MoveCards {
             .await
             .map_err(failed("moving cards"))?;
         let cards = handles(&rows)?;
-        let credentials = set_status(transaction, &cards, to).await?;
+        let credentials = set_status(transaction, &cards, to.status()).await?;
         for card in &cards {
             let action = match self.step {
                 Step::Lock => "card.locked",
@@ -204,7 +206,9 @@ pub(super) async fn replace(
     if withdrawn.rows_affected() == 0 {
         return Err(Refusal::CardState { state: "no longer in force", action: "replaced" }.into());
     }
-    set_status(transaction, std::slice::from_ref(old), StateName::Withdrawn).await?;
+    // Who still shows the old one is told to get the new one, if that is how this deployment says it.
+    let status = if reason.is_change_of_facts() { new.replaced_status } else { StateName::Withdrawn.status() };
+    set_status(transaction, std::slice::from_ref(old), status).await?;
     if !insert(transaction, new).await? {
         // Nothing of this may stay: a fault rolls back.
         return Err(Fault::new("replacing a card", "the record of the new one has a card in force").into());
@@ -263,6 +267,21 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, card: &NewCard) ->
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Notes that a card says what a newer version of its record says.
+pub(super) async fn confirm_version(
+    transaction: &mut Transaction<'_>,
+    card: &Handle,
+    version: i64,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE cards SET record_version = $2 WHERE handle = $1 AND record_version < $2")
+        .bind(card.as_str())
+        .bind(version)
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+        .map_err(failed("confirming a card"))
+}
+
 /// Notes that a card's term is over, so that its record may have another.
 pub(super) async fn expire(transaction: &mut Transaction<'_>, card: &Handle) -> Result<(), Fault> {
     sqlx::query(
@@ -290,15 +309,15 @@ pub(super) async fn in_force(transaction: &mut Transaction<'_>, record: &Handle)
     row.as_ref().map(found).transpose()
 }
 
-/// Gives all credentials of these cards the status of `state`, and their lists a new version.
-async fn set_status(transaction: &mut Transaction<'_>, cards: &[Handle], state: StateName) -> Result<u64, Fault> {
+/// Gives all credentials of these cards this status, and their lists a new version.
+async fn set_status(transaction: &mut Transaction<'_>, cards: &[Handle], status: u8) -> Result<u64, Fault> {
     let mut changed = 0;
     let mut lists = std::collections::BTreeSet::new();
     for chunk in cards.chunks(CHUNK) {
         let places: Vec<_> = (2..chunk.len() + 2).map(|place| format!("${place}")).collect();
         let statement =
             format!("UPDATE credentials SET status = $1 WHERE card IN ({}) RETURNING list_id", places.join(", "));
-        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(state.status()));
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(status));
         for card in chunk {
             query = query.bind(card.as_str());
         }

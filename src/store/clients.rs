@@ -1,15 +1,22 @@
-//! Tokens and assertions of the programs that call `/api/v1`.
+//! Tokens of the programs that call `/api/v1`, what may be used once, and the clearing away of what is over.
 
 use sqlx::Row;
 
 use super::{Change, Store, Transaction, failed};
-use crate::clock::UnixSeconds;
+use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::error::{Fault, Result};
 
 impl Store {
-    /// Notes that an assertion was used; `false` if it had been.
-    pub async fn use_assertion(&self, jti: String, expires_at: UnixSeconds, now: UnixSeconds) -> Result<bool> {
-        self.write(UseAssertion { jti, expires_at, now }).await
+    /// Notes that a signed thing with this name was used: an assertion, a DPoP proof, an attestation PoP. `false` if it had
+    /// been. It is forgotten some time after `expires_at`, when the thing itself is too old.
+    pub async fn use_once(&self, name: String, expires_at: UnixSeconds) -> Result<bool> {
+        self.write(UseOnce { name, expires_at }).await
+    }
+
+    /// Clears away what nobody can use any more, some thousand rows a time: names of used things, API tokens, requests that
+    /// were never finished, deferred requests. Returns how many rows.
+    pub async fn clear_away(&self, now: UnixSeconds) -> Result<u64> {
+        self.write(ClearAway { now }).await
     }
 
     /// Keeps a new API token, by its hash.
@@ -38,30 +45,57 @@ impl Store {
     }
 }
 
-struct UseAssertion {
-    jti: String,
+struct UseOnce {
+    name: String,
     expires_at: UnixSeconds,
-    now: UnixSeconds,
 }
 
-impl Change for UseAssertion {
+impl Change for UseOnce {
     type Done = bool;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let doing = "noting a client assertion";
         let used =
             sqlx::query("INSERT INTO client_assertions (jti, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind(&self.jti)
+                .bind(&self.name)
                 .bind(self.expires_at)
                 .execute(&mut **transaction)
                 .await
-                .map_err(failed(doing))?;
-        sqlx::query("DELETE FROM client_assertions WHERE expires_at < $1")
-            .bind(self.now)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed(doing))?;
+                .map_err(failed("noting what is used once"))?;
         Ok(used.rows_affected() == 1)
+    }
+}
+
+/// Rows of one table that are cleared away at once.
+const CLEARED: i64 = 5_000;
+
+struct ClearAway {
+    now: UnixSeconds,
+}
+
+impl Change for ClearAway {
+    type Done = u64;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
+        let mut cleared = 0;
+        // A redeemed code is kept for a day, so that its second use is recognised and ends the grant.
+        for (table, key, kept_seconds) in [
+            ("client_assertions", "jti", 0),
+            ("api_tokens", "hash", 0),
+            ("authorizations", "id", DAY_SECONDS),
+            ("deferrals", "id", 0),
+        ] {
+            let statement = format!(
+                "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE expires_at < $1 LIMIT $2)"
+            );
+            let deleted = sqlx::query(sqlx::AssertSqlSafe(statement))
+                .bind(self.now - kept_seconds)
+                .bind(CLEARED)
+                .execute(&mut **transaction)
+                .await
+                .map_err(failed("clearing away"))?;
+            cleared += deleted.rows_affected();
+        }
+        Ok(cleared)
     }
 }
 
@@ -78,11 +112,6 @@ impl Change for KeepToken {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let doing = "keeping a token";
-        sqlx::query("DELETE FROM api_tokens WHERE expires_at < $1")
-            .bind(self.now)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed(doing))?;
         sqlx::query("INSERT INTO api_tokens (hash, client, scopes, expires_at) VALUES ($1, $2, $3, $4)")
             .bind(&self.hash)
             .bind(&self.client)

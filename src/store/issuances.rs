@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{Change, Line, Store, Transaction, failed};
+use super::{Change, Line, Store, Transaction, failed, grants};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::id::Handle;
@@ -18,8 +18,10 @@ pub struct Issuance {
     pub request_hash: String,
     /// The card.
     pub card: Handle,
-    /// The offer and token hash that it comes from; `None` for a printed badge.
-    pub token: Option<(String, String)>,
+    /// The grant that it comes from; `None` for a printed badge.
+    pub grant: Option<String>,
+    /// The deferred request that it answers.
+    pub deferral: Option<String>,
     /// The configuration that is issued.
     pub configuration: String,
     /// The credentials.
@@ -56,8 +58,8 @@ pub enum Recorded {
     Again(String, Vec<NewCredential>),
     /// Its nonce was used by another request.
     NonceUsed,
-    /// The token was replaced when its code was redeemed again.
-    TokenReplaced,
+    /// The grant is revoked: its code was redeemed again.
+    GrantRevoked,
     /// The card is not active, or has had as many credentials as a card may have.
     CardNotInForce,
 }
@@ -75,15 +77,15 @@ impl Store {
         issued_for(&mut connection, nonce).await
     }
 
-    /// Notes the wallet's notification about an issuance made with this token; repeats succeed (OpenID4VCI 11.2).
+    /// Notes the wallet's notification about an issuance made by this grant; repeats succeed (OpenID4VCI 11.2).
     pub async fn note_event(
         &self,
         issuance: String,
-        token_hash: String,
+        grant: String,
         event: &'static str,
         at: UnixSeconds,
     ) -> Result<()> {
-        self.write(NoteEvent { issuance, token_hash, event, at }).await
+        self.write(NoteEvent { issuance, grant, event, at }).await
     }
 }
 
@@ -96,29 +98,20 @@ impl Change for Issuance {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Recorded> {
         let doing = failed("recording an issuance");
-        if let Some((offer, token_hash)) = &self.token {
-            let first_use = sqlx::query(
-                "UPDATE offers SET token_used_at = COALESCE(token_used_at, $3) WHERE id = $1 AND token_hash = $2",
-            )
-            .bind(offer)
-            .bind(token_hash)
-            .bind(self.at)
-            .execute(&mut **transaction)
-            .await
-            .map_err(&doing)?;
-            if first_use.rows_affected() == 0 {
-                return Ok(Recorded::TokenReplaced);
-            }
+        if let Some(grant) = &self.grant
+            && !grants::mark_used(transaction, grant, &self.card, self.at).await?
+        {
+            return Ok(Recorded::GrantRevoked);
         }
         let fresh = sqlx::query(
-            "INSERT INTO issuances (id, nonce, request_hash, card, offer, configuration, created_at) \
+            "INSERT INTO issuances (id, nonce, request_hash, card, grant_id, configuration, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (nonce) DO NOTHING",
         )
         .bind(&self.id)
         .bind(&self.nonce)
         .bind(&self.request_hash)
         .bind(self.card.as_str())
-        .bind(self.token.as_ref().map(|(offer, _)| offer.as_str()))
+        .bind(&self.grant)
         .bind(&self.configuration)
         .bind(self.at)
         .execute(&mut **transaction)
@@ -142,6 +135,9 @@ impl Change for Issuance {
             return Ok(Recorded::CardNotInForce);
         }
         self.insert_credentials(transaction).await?;
+        if let Some(deferral) = &self.deferral {
+            grants::deliver(transaction, deferral, self.at).await?;
+        }
         let line = Line {
             at: self.at,
             actor: self.actor.clone(),
@@ -222,7 +218,7 @@ async fn issued_for(connection: &mut AnyConnection, nonce: &str) -> Result<Vec<N
 
 struct NoteEvent {
     issuance: String,
-    token_hash: String,
+    grant: String,
     event: &'static str,
     at: UnixSeconds,
 }
@@ -233,11 +229,10 @@ impl Change for NoteEvent {
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let doing = failed("noting a wallet's event");
         let known = sqlx::query(
-            "SELECT issuances.card, issuances.event FROM issuances JOIN offers ON offers.id = issuances.offer \
-             WHERE issuances.id = $1 AND offers.token_hash = $2",
+            "SELECT issuances.card, issuances.event FROM issuances WHERE issuances.id = $1 AND issuances.grant_id = $2",
         )
         .bind(&self.issuance)
-        .bind(&self.token_hash)
+        .bind(&self.grant)
         .fetch_optional(&mut **transaction)
         .await
         .map_err(&doing)?;

@@ -8,8 +8,10 @@
 //! * A status index is given to one credential only, in whatever process.
 
 mod audit;
+mod authorizations;
 mod cards;
 mod clients;
+mod grants;
 mod imports;
 mod issuances;
 mod offers;
@@ -27,10 +29,12 @@ use sqlx::{AnyPool, Connection};
 
 use crate::error::Fault;
 pub use audit::Line;
+pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use cards::{FoundCard, NewCard};
+pub use grants::{Deferral, Grant, Holder, NewGrant};
 pub use imports::{BatchOutcome, IncomingRecord, Progress};
 pub use issuances::{Issuance, NewCredential, Recorded};
-pub use offers::{NewOffer, Offer, Redemption, WalletToken};
+pub use offers::{NewOffer, Offer, Redemption};
 pub use records::{Confirmed, StoredRecord};
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;

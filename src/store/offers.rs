@@ -1,15 +1,16 @@
-//! Offers, and the wallet's access token that redeeming one gives.
+//! Offers, and the grants that redeeming one gives.
 
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, FoundCard, NewCard};
+use super::grants::{self, Holder, NewGrant};
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{Reason, State, StateName};
-use crate::model::id::Handle;
+use crate::model::id::{Handle, PersonalNumber};
 
-/// Seconds after which a code whose token was never used may be redeemed again: its answer was lost. Within them a
+/// Seconds after which a code whose grant was never used may be redeemed again: its answer was lost. Within them a
 /// second redemption is a second wallet.
 const LOST_ANSWER_SECONDS: i64 = 2;
 
@@ -28,6 +29,8 @@ pub struct NewOffer {
     pub configurations: String,
     /// When the offer expires.
     pub expires_at: UnixSeconds,
+    /// OAuth grant types that it can be taken by, separated by spaces.
+    pub grant_types: String,
     /// The card to make, if there is none in force that says the same.
     pub card: NewCard,
 }
@@ -47,38 +50,36 @@ pub struct Offer {
     pub redeemed_at: Option<UnixSeconds>,
     /// Wrong transaction codes so far.
     pub failed_attempts: i64,
+    /// OAuth grant types that it can be taken by, separated by spaces.
+    pub grant_types: String,
 }
 
-/// An attempt to redeem an offer.
+/// An attempt to redeem an offer by its pre-authorized code.
 #[derive(Clone, Debug)]
 pub struct Redemption {
     /// The offer that the code names.
     pub offer: String,
     /// Whether the transaction code was right.
     pub right_tx_code: bool,
-    /// The wallet product, when it authenticated itself.
-    pub wallet_client: Option<String>,
-    /// Hash of the token to give.
-    pub token_hash: String,
-    /// When that token expires.
-    pub token_expires_at: UnixSeconds,
+    /// Name of the grant that it becomes.
+    pub grant: String,
+    /// Who will hold it.
+    pub holder: Holder,
+    /// What is asked for by `authorization_details`, out of what is offered.
+    pub details: Option<Vec<&'static str>>,
+    /// When the grant can no longer be refreshed.
+    pub expires_at: UnixSeconds,
     /// Wrong transaction codes that close an offer.
     pub max_attempts: i64,
     /// Now.
     pub at: UnixSeconds,
 }
 
-/// What a wallet's access token stands for.
-#[derive(Clone, Debug)]
-pub struct WalletToken {
-    /// The offer that it was given for.
-    pub offer: String,
-    /// The configurations that were offered, separated by spaces.
-    pub configurations: String,
-    /// The wallet product that it was given to, when it authenticated itself.
-    pub wallet_client: Option<String>,
-    /// The card, with what it says.
-    pub found: FoundCard,
+impl Offer {
+    /// Grant type of OpenID4VCI 1.0 section 4.1.1, as the store keeps it.
+    pub const PRE_AUTHORIZED: &'static str = "pre-authorized_code";
+    /// Grant type of RFC 6749 section 4.1.
+    pub const AUTHORIZATION_CODE: &'static str = "authorization_code";
 }
 
 impl Store {
@@ -91,7 +92,7 @@ impl Store {
     /// An offer by its name.
     pub async fn offer(&self, id: &str) -> Result<Option<Offer>, Fault> {
         let row = sqlx::query(
-            "SELECT id, card, configurations, expires_at, redeemed_at, failed_attempts FROM offers WHERE id = $1",
+            "SELECT id, card, configurations, expires_at, redeemed_at, failed_attempts, grant_types FROM offers WHERE id = $1",
         )
         .bind(id)
         .fetch_optional(self.readers())
@@ -100,36 +101,27 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Redeems an offer for the token: of several at once exactly one succeeds. A wrong transaction code is counted.
-    /// Returns the offered configurations.
+    /// Redeems an offer: of several at once exactly one succeeds. A wrong transaction code is counted. Returns the granted
+    /// configurations.
     pub async fn redeem_offer(&self, redemption: Redemption) -> Result<String> {
         self.write(redemption).await
     }
 
-    /// What a live access token of a wallet stands for.
-    pub async fn wallet_token(&self, hash: &str, now: UnixSeconds) -> Result<Option<WalletToken>, Fault> {
-        let row = sqlx::query(AssertSqlSafe(format!(
-            "SELECT offers.id, offers.configurations, offers.wallet_client, {}, portraits.bytes AS portrait \
-             FROM offers JOIN cards ON cards.handle = offers.card \
-             LEFT JOIN portraits ON portraits.sha256 = cards.portrait \
-             WHERE offers.token_hash = $1 AND offers.token_expires_at > $2",
-            cards::columns()
-        )))
-        .bind(hash)
+    /// The record and card of an offer that is open, for who signs in after it.
+    pub async fn offered_record(&self, id: &str, now: UnixSeconds) -> Result<Option<(Handle, PersonalNumber)>, Fault> {
+        let doing = failed("reading an offer");
+        let row = sqlx::query(
+            "SELECT cards.record_id, cards.person FROM offers JOIN cards ON cards.handle = offers.card \
+             WHERE offers.id = $1 AND offers.expires_at > $2",
+        )
+        .bind(id)
         .bind(now)
         .fetch_optional(self.readers())
         .await
-        .map_err(failed("reading an access token"))?;
-        row.map(|row| {
-            let doing = failed("reading an access token");
-            Ok(WalletToken {
-                offer: row.try_get("id").map_err(&doing)?,
-                configurations: row.try_get("configurations").map_err(&doing)?,
-                wallet_client: row.try_get("wallet_client").map_err(&doing)?,
-                found: cards::found(&row)?,
-            })
-        })
-        .transpose()
+        .map_err(&doing)?;
+        let Some(row) = row else { return Ok(None) };
+        let person: String = row.try_get("person").map_err(&doing)?;
+        Ok(PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()?)
     }
 }
 
@@ -145,10 +137,10 @@ impl Change for MakeOffer {
         {
             return Ok(earlier);
         }
-        let card = card_in_force(transaction, new).await?;
+        let card = card_in_force(transaction, &new.card, &new.client).await?;
         sqlx::query(
-            "INSERT INTO offers (id, card, client, idempotency_key, request_hash, configurations, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO offers (id, card, client, idempotency_key, request_hash, configurations, created_at, expires_at, \
+             grant_types) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&new.id)
         .bind(card.as_str())
@@ -158,6 +150,7 @@ impl Change for MakeOffer {
         .bind(&new.configurations)
         .bind(new.card.created_at)
         .bind(new.expires_at)
+        .bind(&new.grant_types)
         .execute(&mut **transaction)
         .await
         .map_err(failed("making an offer"))?;
@@ -172,6 +165,7 @@ impl Change for MakeOffer {
             expires_at: new.expires_at,
             redeemed_at: None,
             failed_attempts: 0,
+            grant_types: new.grant_types.clone(),
         })
     }
 }
@@ -183,7 +177,7 @@ async fn earlier_offer(
     request_hash: &str,
 ) -> Result<Option<Offer>> {
     let row = sqlx::query(
-        "SELECT id, card, configurations, expires_at, redeemed_at, failed_attempts, request_hash FROM offers \
+        "SELECT id, card, configurations, expires_at, redeemed_at, failed_attempts, grant_types, request_hash FROM offers \
          WHERE client = $1 AND idempotency_key = $2",
     )
     .bind(client)
@@ -199,49 +193,51 @@ async fn earlier_offer(
     Ok(Some(read(&row)?))
 }
 
-/// The card that the offer is for: the one in force, or a new one.
-async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewOffer) -> Result<Handle> {
-    let now = new.card.created_at;
-    still_verified(transaction, &new.card).await?;
+/// The card in force that says what `new` says: the one there is, or `new`, which replaces one that says something else.
+pub(super) async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewCard, actor: &str) -> Result<Handle> {
+    let now = new.created_at;
+    still_verified(transaction, new).await?;
     let mut over = None;
-    if let Some(FoundCard { card, facts }) = cards::in_force(transaction, &new.card.record).await? {
-        let change = if card.record_version == new.card.record_version {
-            // What differs then is only a label, which another process may have read earlier.
-            None
-        } else {
-            facts.change_to(&new.card.facts)
-        };
+    if let Some(FoundCard { card, facts }) = cards::in_force(transaction, &new.record).await? {
+        let is_newer = card.record_version != new.record_version;
+        // Within one version what differs is only a label, which another process may have read earlier.
+        let change = if is_newer { facts.change_to(&new.facts) } else { None };
         match (card.state_at(now), change) {
             (State::Locked { .. }, _) => {
                 return Err(Refusal::CardState { state: StateName::Locked.word(), action: "offered" }.into());
             }
-            (State::Active, None) => return Ok(card.handle),
+            (State::Active, None) => {
+                if is_newer {
+                    cards::confirm_version(transaction, &card.handle, new.record_version).await?;
+                }
+                return Ok(card.handle);
+            }
             (State::Active, Some(reason)) => {
-                cards::replace(transaction, &card.handle, &new.card, reason, &new.client).await?;
-                return Ok(new.card.handle.clone());
+                cards::replace(transaction, &card.handle, new, reason, actor).await?;
+                return Ok(new.handle.clone());
             }
             (State::Expired { .. } | State::Withdrawn { .. }, _) => over = Some(card.handle),
         }
     }
     // What refuses comes before what writes.
-    not_ended(transaction, &new.card).await?;
+    not_ended(transaction, new).await?;
     if let Some(over) = over {
         cards::expire(transaction, &over).await?;
     }
-    if !cards::insert(transaction, &new.card).await? {
+    if !cards::insert(transaction, new).await? {
         // Another request made it between our reading and our writing.
-        let made = cards::in_force(transaction, &new.card.record).await?;
+        let made = cards::in_force(transaction, &new.record).await?;
         return made.map(|made| made.card.handle).ok_or_else(|| Fault::new("making a card", "it is not there").into());
     }
     let line = Line {
         at: now,
-        actor: new.client.clone(),
+        actor: actor.to_owned(),
         action: "card.created",
-        subject: new.card.handle.to_string(),
-        detail: format!("record version {}", new.card.record_version),
+        subject: new.handle.to_string(),
+        detail: format!("record version {}", new.record_version),
     };
     transaction.note(line);
-    Ok(new.card.handle.clone())
+    Ok(new.handle.clone())
 }
 
 /// Refuses a card from facts that were read before the record moved on.
@@ -285,37 +281,102 @@ impl Change for Redemption {
     }
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<String> {
-        let open = "id = $1 AND expires_at > $2 AND failed_attempts < $3 AND token_used_at IS NULL \
-            AND (redeemed_at IS NULL OR redeemed_at <= $4)";
-        let statement = if self.right_tx_code {
-            format!(
-                "UPDATE offers SET redeemed_at = $2, token_hash = $5, token_expires_at = $6, wallet_client = $7 WHERE {open} \
-                 RETURNING card, configurations"
-            )
-        } else {
-            format!(
-                "UPDATE offers SET failed_attempts = failed_attempts + 1 WHERE {open} RETURNING card, configurations"
-            )
-        };
-        let mut query = sqlx::query(AssertSqlSafe(statement))
-            .bind(&self.offer)
-            .bind(self.at)
-            .bind(self.max_attempts)
-            .bind(self.at - LOST_ANSWER_SECONDS);
-        if self.right_tx_code {
-            query = query.bind(&self.token_hash).bind(self.token_expires_at).bind(&self.wallet_client);
+        let doing = failed("redeeming an offer");
+        let row = sqlx::query(
+            "SELECT offers.card, offers.configurations, offers.grant_types, offers.grant_id, offers.redeemed_at, \
+             cards.record_id FROM offers JOIN cards ON cards.handle = offers.card \
+             WHERE offers.id = $1 AND offers.expires_at > $2 AND offers.failed_attempts < $3",
+        )
+        .bind(&self.offer)
+        .bind(self.at)
+        .bind(self.max_attempts)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(&doing)?
+        .ok_or_else(no_grant)?;
+        let text = |column: &str| row.try_get::<String, _>(column).map_err(&doing);
+        if !text("grant_types")?.split(' ').any(|grant| grant == Offer::PRE_AUTHORIZED) {
+            return Err(no_grant().into());
         }
-        let row = query.fetch_optional(&mut **transaction).await.map_err(failed("redeeming an offer"))?;
-        let Some(row) = row else {
-            return Err(Refusal::InvalidGrant("the pre-authorized code is unknown, expired, used or closed").into());
+        let redeemed_at = row.try_get::<Option<i64>, _>("redeemed_at").map_err(&doing)?;
+        if redeemed_at.is_some_and(|at| at > self.at - LOST_ANSWER_SECONDS) {
+            return Err(no_grant().into());
+        }
+        let (card, offered) = (cards::handle(&row, "card")?, text("configurations")?);
+        let configurations = match &self.details {
+            None => offered,
+            Some(details) if details.iter().all(|asked| offered.split(' ').any(|one| one == *asked)) => details.join(" "),
+            Some(_) => return Err(Refusal::InvalidAuthorizationDetails("this configuration was not offered").into()),
         };
-        let column = |name: &str| row.try_get::<String, _>(name).map_err(failed("redeeming an offer"));
+        let earlier = row.try_get::<Option<String>, _>("grant_id").map_err(&doing)?;
+        if self.right_tx_code {
+            self.redeem(transaction, earlier, &card, cards::handle(&row, "record_id")?, &configurations).await?;
+        } else {
+            sqlx::query(
+                "UPDATE offers SET failed_attempts = failed_attempts + 1 WHERE id = $1 AND failed_attempts < $2",
+            )
+            .bind(&self.offer)
+            .bind(self.max_attempts)
+            .execute(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        }
         let action = if self.right_tx_code { "offer.redeemed" } else { "offer.wrong_tx_code" };
         // Not the offer's name: who reads the audit table could fetch the offer.
-        let (actor, detail) = ("wallet".to_owned(), self.wallet_client.clone().unwrap_or_default());
-        transaction.note(Line { at: self.at, actor, action, subject: column("card")?, detail });
-        Ok(column("configurations")?)
+        let (actor, detail) = ("wallet".to_owned(), self.holder.client.clone().unwrap_or_default());
+        transaction.note(Line { at: self.at, actor, action, subject: card.to_string(), detail });
+        Ok(configurations)
     }
+}
+
+impl Redemption {
+    /// Turns the offer into a grant. An earlier grant whose answer was lost, and which therefore was never used, ends.
+    async fn redeem(
+        &self,
+        transaction: &mut Transaction<'_>,
+        earlier: Option<String>,
+        card: &Handle,
+        record: Handle,
+        configurations: &str,
+    ) -> Result<()> {
+        if let Some(earlier) = &earlier
+            && !grants::revoke(transaction, earlier, true, self.at).await?
+        {
+            return Err(no_grant().into());
+        }
+        let redeemed = sqlx::query(
+            "UPDATE offers SET redeemed_at = $2, grant_id = $3 WHERE id = $1 AND COALESCE(grant_id, '') = $4 \
+             AND failed_attempts < $5",
+        )
+        .bind(&self.offer)
+        .bind(self.at)
+        .bind(&self.grant)
+        .bind(earlier.unwrap_or_default())
+        .bind(self.max_attempts)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("redeeming an offer"))?;
+        if redeemed.rows_affected() == 0 {
+            // Another wallet was faster; the grant that was just revoked was never used.
+            return Err(no_grant().into());
+        }
+        let grant = NewGrant {
+            id: self.grant.clone(),
+            record,
+            card: Some(card.clone()),
+            holder: self.holder.clone(),
+            configurations: configurations.to_owned(),
+            by_details: self.details.is_some(),
+            offer: Some(self.offer.clone()),
+            created_at: self.at,
+            expires_at: self.expires_at,
+        };
+        Ok(grants::begin(transaction, &grant).await?)
+    }
+}
+
+fn no_grant() -> Refusal {
+    Refusal::InvalidGrant("the pre-authorized code is unknown, expired, used or closed")
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<Offer, Fault> {
@@ -327,5 +388,6 @@ fn read(row: &sqlx::any::AnyRow) -> Result<Offer, Fault> {
         expires_at: row.try_get("expires_at").map_err(&doing)?,
         redeemed_at: row.try_get("redeemed_at").map_err(&doing)?,
         failed_attempts: row.try_get("failed_attempts").map_err(&doing)?,
+        grant_types: row.try_get("grant_types").map_err(&doing)?,
     })
 }

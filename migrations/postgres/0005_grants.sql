@@ -1,0 +1,70 @@
+-- What a wallet was allowed: by redeeming an offer, or by the person's consent after signing in at VNeID. Its access and
+-- refresh tokens carry its id under a MAC and stand nowhere; revoking the grant ends them all. A grant is for a record:
+-- it serves the card that is in force for it, so that a card whose facts changed comes anew without the person. `card`
+-- is the first card; while it is null the record is under review. `instance_key` is the attested key that refreshing is
+-- bound to, `dpop_key` takes its place for a wallet that does not authenticate itself.
+CREATE TABLE grants (
+    id TEXT PRIMARY KEY,
+    record_id TEXT NOT NULL,
+    card TEXT,
+    client TEXT,
+    instance_key TEXT,
+    dpop_key TEXT,
+    configurations TEXT NOT NULL,
+    by_details BIGINT NOT NULL,
+    offer TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT,
+    revoked_at BIGINT
+);
+CREATE INDEX grants_by_record ON grants (record_id);
+
+-- A pushed authorization request on its way: pushed, visited by a browser, signed in, decided, redeemed. `id` is the
+-- SHA-256 of the random part of its request_uri, `browser` that of the cookie, `code` that of the authorization code.
+CREATE TABLE authorizations (
+    id TEXT PRIMARY KEY,
+    client TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    state TEXT,
+    code_challenge TEXT NOT NULL,
+    configurations TEXT NOT NULL,
+    by_details BIGINT NOT NULL,
+    dpop_key TEXT,
+    instance_key TEXT,
+    offer TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    browser TEXT,
+    person TEXT,
+    record_id TEXT,
+    card TEXT,
+    code TEXT UNIQUE,
+    code_expires_at BIGINT,
+    ended_at BIGINT,
+    redeemed_at BIGINT,
+    grant_id TEXT
+);
+CREATE INDEX authorizations_by_end ON authorizations (expires_at);
+
+-- A credential request that waits for its record to be verified; `holders` are the proved public keys.
+CREATE TABLE deferrals (
+    id TEXT PRIMARY KEY,
+    grant_id TEXT NOT NULL REFERENCES grants (id),
+    configuration TEXT NOT NULL,
+    holders TEXT NOT NULL,
+    nonce TEXT NOT NULL UNIQUE,
+    request_hash TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    delivered_at BIGINT
+);
+
+-- An offer names the OAuth grants it can be taken by and, redeemed, the grant that it became. The columns token_hash,
+-- token_expires_at, token_used_at and wallet_client of 0004 are no longer written.
+ALTER TABLE offers ADD COLUMN grant_types TEXT NOT NULL DEFAULT 'pre-authorized_code';
+ALTER TABLE offers ADD COLUMN grant_id TEXT;
+ALTER TABLE issuances ADD COLUMN grant_id TEXT;
+
+-- What is over is cleared away by its end.
+CREATE INDEX client_assertions_by_end ON client_assertions (expires_at);

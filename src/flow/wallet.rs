@@ -1,0 +1,170 @@
+//! Which wallet calls: client authentication by attestation or `private_key_jwt`, DPoP proofs, and the grant that an access
+//! token stands for.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{Service, hash};
+use crate::clock::UnixSeconds;
+use crate::config::Wallet;
+use crate::credential::client_attestation::{self, ClientAttestation};
+use crate::credential::dpop::{self, DpopProof, Target};
+use crate::credential::wallet_token::{Kind, WalletToken};
+use crate::error::{Refusal, Result};
+use crate::protocol::oauth::{self, ClientProof};
+use crate::store::{Grant, Holder};
+
+/// The `DPoP` header of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DpopHeader {
+    /// There is none.
+    #[default]
+    Absent,
+    /// One proof.
+    One(String),
+    /// More than one, or no text.
+    Unusable,
+}
+
+/// The access token of a request to the credential issuer, as the header `Authorization` gave it.
+#[derive(Clone, Debug)]
+pub struct WalletCall {
+    /// Whether the scheme was `DPoP`; otherwise `Bearer`.
+    pub is_bound: bool,
+    /// The token.
+    pub token: String,
+    /// The proof.
+    pub dpop: DpopHeader,
+}
+
+/// A wallet product that authenticated itself.
+pub(super) struct WalletClient<'a> {
+    pub(super) wallet: &'a Wallet,
+    /// Thumbprint of the attested key of its instance.
+    pub(super) instance_key: Option<String>,
+}
+
+impl WalletClient<'_> {
+    /// As the holder of a grant.
+    pub(super) fn holder(&self) -> Holder {
+        let (client, instance_key) = (Some(self.wallet.client_id.clone()), self.instance_key.clone());
+        Holder { client, instance_key, dpop_key: None }
+    }
+}
+
+impl Service {
+    /// A fresh DPoP nonce, for the header `DPoP-Nonce`.
+    pub fn dpop_nonce(&self) -> String {
+        self.dpop_nonces.issue(&self.chance, self.clock.now())
+    }
+
+    /// A fresh attestation challenge. It may be answered several times while it lives; the `jti` of an answer may not.
+    pub fn challenge(&self) -> String {
+        self.challenges.issue(&self.chance, self.clock.now())
+    }
+
+    /// Checks the DPoP proof of a request to one of our endpoints and uses it; `None` when there is none. A proof without a
+    /// nonce of ours uses nothing up: the request can be sent again as it was.
+    pub(super) async fn dpop_key(
+        &self,
+        header: &DpopHeader,
+        endpoint: &str,
+        token: Option<&str>,
+    ) -> Result<Option<[u8; 32]>> {
+        let jwt = match header {
+            DpopHeader::Absent => return Ok(None),
+            DpopHeader::One(jwt) => jwt,
+            DpopHeader::Unusable => {
+                return Err(Refusal::InvalidDpopProof("there must be one DPoP header of plain ASCII").into());
+            }
+        };
+        let now = self.clock.now();
+        let url = format!("{}{endpoint}", self.config.public_url);
+        let proof = DpopProof::verify(jwt, &Target { method: "POST", url: &url, token }, now)
+            .map_err(|error| Refusal::InvalidDpopProof(error.0))?;
+        let nonce = proof.nonce.as_deref();
+        nonce.and_then(|nonce| self.dpop_nonces.check(nonce, now)).ok_or(Refusal::UseDpopNonce)?;
+        let name = hash(&[b"DPoP", &proof.thumbprint, proof.id.as_bytes()]);
+        let remembered = now + dpop::MAX_AGE_SECONDS + dpop::MAX_AHEAD_SECONDS;
+        if !self.store.use_once(name, remembered).await? {
+            return Err(Refusal::InvalidDpopProof("the DPoP proof was used before").into());
+        }
+        Ok(Some(proof.thumbprint))
+    }
+
+    /// The registered wallet product that a request comes from; `None` when it does not authenticate itself.
+    pub(super) async fn wallet_client(&self, proof: &ClientProof) -> Result<Option<WalletClient<'_>>> {
+        match proof {
+            ClientProof::None { .. } => Ok(None),
+            ClientProof::Assertion(assertion) => {
+                let registered = |name: &str| {
+                    let wallet = self.config.wallet(name)?;
+                    Some((wallet, wallet.jwks.as_ref()?))
+                };
+                let wallet = self.assert(assertion, registered).await?;
+                Ok(Some(WalletClient { wallet, instance_key: None }))
+            }
+            ClientProof::Attestation(attestation) => self.attested(attestation).await.map(Some),
+        }
+    }
+
+    async fn attested(&self, headers: &oauth::ClientAttestation) -> Result<WalletClient<'_>> {
+        let now = self.clock.now();
+        let proved = ClientAttestation::verify(
+            &headers.attestation,
+            &headers.possession,
+            &self.attesters.wallets,
+            &self.config.public_url,
+            now,
+        )
+        .map_err(|error| {
+            tracing::debug!(%error, "a client attestation was refused");
+            Refusal::InvalidClient("the client attestation or its proof of possession is not accepted")
+        })?;
+        if headers.client_id.as_ref().is_some_and(|client_id| *client_id != proved.client_id) {
+            return Err(Refusal::InvalidClient("client_id is not the subject of the attestation").into());
+        }
+        let wallet = self.config.wallet(&proved.client_id);
+        let wallet = wallet.ok_or(Refusal::InvalidClient("the client is not registered"))?;
+        let challenge = proved.challenge.as_deref();
+        challenge
+            .and_then(|challenge| self.challenges.check(challenge, now))
+            .ok_or(Refusal::UseAttestationChallenge)?;
+        let instance_key = URL_SAFE_NO_PAD.encode(proved.instance_key.thumbprint());
+        let name = hash(&[b"attestation PoP", instance_key.as_bytes(), proved.pop_jti.as_bytes()]);
+        // The challenge that it answers dies before the memory of it does.
+        let remembered = now + client_attestation::MAX_POP_AGE_SECONDS + dpop::MAX_AHEAD_SECONDS;
+        if !self.store.use_once(name, remembered).await? {
+            return Err(Refusal::InvalidClient("the attestation's proof of possession was used before").into());
+        }
+        Ok(WalletClient { wallet, instance_key: Some(instance_key) })
+    }
+
+    /// The grant that a request to `endpoint` may use.
+    pub(super) async fn called(&self, call: &WalletCall, endpoint: &str) -> Result<Grant> {
+        let now = self.clock.now();
+        let token = self.wallet_tokens.read(Kind::Access, &call.token, now).ok_or(Refusal::InvalidToken)?;
+        match (token.key, call.is_bound) {
+            (Some(key), true) => match self.dpop_key(&call.dpop, endpoint, Some(&call.token)).await? {
+                Some(proved) if proved == key => {}
+                Some(_) => return Err(Refusal::InvalidToken.into()),
+                None => return Err(Refusal::InvalidDpopProof("a DPoP proof is required").into()),
+            },
+            (None, false) => {}
+            // A bound token without its proof is as good as stolen (RFC 9449 section 7.1).
+            (Some(_), false) | (None, true) => return Err(Refusal::InvalidToken.into()),
+        }
+        Ok(self.store.grant(&token.grant, now).await?.ok_or(Refusal::InvalidToken)?)
+    }
+
+    /// A token for a grant.
+    pub(super) fn wallet_token(
+        &self,
+        kind: Kind,
+        grant: &str,
+        key: Option<[u8; 32]>,
+        expires_at: UnixSeconds,
+    ) -> Option<String> {
+        self.wallet_tokens.issue(kind, &WalletToken { grant: grant.to_owned(), expires_at, key }, &self.chance)
+    }
+}

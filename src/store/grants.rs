@@ -1,0 +1,347 @@
+//! What wallets were allowed: grants, and what they are good for now.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::cards::{self, FoundCard, NewCard};
+use super::{Change, Line, Store, Transaction, failed, offers};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Result};
+use crate::model::id::{Handle, PersonalNumber};
+
+/// A grant that begins.
+#[derive(Clone, Debug)]
+pub struct NewGrant {
+    /// A random name.
+    pub id: String,
+    /// The record that it is for.
+    pub record: Handle,
+    /// Its card; none while the record is under review.
+    pub card: Option<Handle>,
+    /// Who holds it.
+    pub holder: Holder,
+    /// Configuration identifiers, separated by spaces.
+    pub configurations: String,
+    /// Whether they were asked for by `authorization_details`.
+    pub by_details: bool,
+    /// The offer that it comes from.
+    pub offer: Option<String>,
+    /// Now.
+    pub created_at: UnixSeconds,
+    /// When it can no longer be refreshed.
+    pub expires_at: UnixSeconds,
+}
+
+/// The wallet that holds a grant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// The wallet product, when it authenticated itself.
+    pub client: Option<String>,
+    /// Thumbprint of the attested key of its instance.
+    pub instance_key: Option<String>,
+    /// Thumbprint of the DPoP key, for a wallet that does not authenticate itself.
+    pub dpop_key: Option<String>,
+}
+
+/// A live grant and what it is good for.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Its name.
+    pub id: String,
+    /// Who holds it.
+    pub holder: Holder,
+    /// Configuration identifiers, separated by spaces.
+    pub configurations: String,
+    /// Whether they were asked for by `authorization_details`.
+    pub by_details: bool,
+    /// When it can no longer be refreshed.
+    pub expires_at: UnixSeconds,
+    /// The record.
+    pub record: Handle,
+    /// Whose it is.
+    pub person: Option<PersonalNumber>,
+    /// The record's current version.
+    pub record_version: i64,
+    /// Whether that version is matched and confirmed.
+    pub is_verified: bool,
+    /// Whether it ever had a card.
+    pub had_card: bool,
+    /// The card in force, with what it says.
+    pub found: Option<FoundCard>,
+}
+
+/// A credential request that waits.
+#[derive(Clone, Debug)]
+pub struct Deferral {
+    /// Its transaction id.
+    pub id: String,
+    /// Its grant.
+    pub grant: String,
+    /// What was asked for.
+    pub configuration: String,
+    /// The proved public keys: a JSON array of JWKs.
+    pub holders: String,
+    /// The nonce of its proofs.
+    pub nonce: String,
+    /// Digest of the request.
+    pub request_hash: String,
+    /// Now.
+    pub created_at: UnixSeconds,
+    /// Until when it can be fetched.
+    pub expires_at: UnixSeconds,
+}
+
+impl Store {
+    /// A grant that is neither revoked nor over, with the card that is in force for its record.
+    pub async fn grant(&self, id: &str, now: UnixSeconds) -> Result<Option<Grant>, Fault> {
+        let doing = failed("reading a grant");
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT grants.id AS grant_name, grants.client, grants.instance_key, grants.dpop_key, \
+             grants.configurations, grants.by_details, grants.expires_at AS grant_ends, grants.card AS first_card, \
+             grants.record_id AS grant_record, records.person AS record_person, records.version AS newest, \
+             CASE WHEN records.population = 'matched' AND records.confirmed_at IS NOT NULL THEN 1 ELSE 0 END AS verified, \
+             {}, portraits.bytes AS portrait FROM grants JOIN records ON records.id = grants.record_id \
+             LEFT JOIN cards ON cards.record_id = grants.record_id AND cards.state IN ('active', 'locked') \
+             LEFT JOIN portraits ON portraits.sha256 = cards.portrait \
+             WHERE grants.id = $1 AND grants.revoked_at IS NULL AND grants.expires_at > $2",
+            cards::columns()
+        )))
+        .bind(id)
+        .bind(now)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(&doing)?;
+        let Some(row) = row else { return Ok(None) };
+        let optional = |column: &str| row.try_get::<Option<String>, _>(column).map_err(&doing);
+        let number = |column: &str| row.try_get::<i64, _>(column).map_err(&doing);
+        let has_card = optional("handle")?.is_some();
+        Ok(Some(Grant {
+            id: row.try_get("grant_name").map_err(&doing)?,
+            holder: Holder {
+                client: optional("client")?,
+                instance_key: optional("instance_key")?,
+                dpop_key: optional("dpop_key")?,
+            },
+            configurations: row.try_get("configurations").map_err(&doing)?,
+            by_details: number("by_details")? != 0,
+            expires_at: number("grant_ends")?,
+            record: cards::handle(&row, "grant_record")?,
+            person: optional("record_person")?.as_deref().and_then(PersonalNumber::parse),
+            record_version: number("newest")?,
+            is_verified: row.try_get::<i32, _>("verified").map_or_else(|_| number("verified"), |flag| Ok(flag.into()))? != 0,
+            had_card: optional("first_card")?.is_some(),
+            found: if has_card { Some(cards::found(&row)?) } else { None },
+        }))
+    }
+
+    /// Revokes a grant, and all its tokens with it.
+    pub async fn revoke_grant(&self, id: String, actor: String, at: UnixSeconds) -> Result<()> {
+        self.write(RevokeGrant { id, actor, at }).await
+    }
+
+    /// The card in force that says what `new` says: the one there is, or `new`, which replaces one that says something else.
+    pub async fn ensure_card(&self, new: NewCard, actor: String) -> Result<Handle> {
+        self.write(EnsureCard { new, actor }).await
+    }
+
+    /// Records, after `after` in the order of their handles, whose newest version is verified and newer than their active card.
+    pub async fn records_ahead_of_cards(
+        &self,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<(Handle, PersonalNumber)>, Fault> {
+        let doing = failed("reading records that are ahead of their cards");
+        let rows = sqlx::query(
+            "SELECT records.id, records.person FROM records JOIN cards ON cards.record_id = records.id \
+             AND cards.state = 'active' AND cards.record_version < records.version \
+             WHERE records.population = 'matched' AND records.confirmed_at IS NOT NULL AND records.id > $1 \
+             AND records.person IS NOT NULL ORDER BY records.id LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await
+        .map_err(&doing)?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let person: String = row.try_get("person").map_err(&doing)?;
+            if let Some(person) = PersonalNumber::parse(&person) {
+                found.push((cards::handle(row, "id")?, person));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Keeps a request that waits; `false` if its nonce was used before.
+    pub async fn defer(&self, deferral: Deferral) -> Result<bool> {
+        self.write(deferral).await
+    }
+
+    /// A request that waits, of this grant: not delivered and not over.
+    pub async fn deferral(&self, id: &str, grant: &str, now: UnixSeconds) -> Result<Option<Deferral>, Fault> {
+        let doing = failed("reading a deferred request");
+        let row = sqlx::query(
+            "SELECT id, grant_id, configuration, holders, nonce, request_hash, created_at, expires_at FROM deferrals \
+             WHERE id = $1 AND grant_id = $2 AND expires_at > $3 AND delivered_at IS NULL",
+        )
+        .bind(id)
+        .bind(grant)
+        .bind(now)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(&doing)?;
+        let Some(row) = row else { return Ok(None) };
+        let text = |column: &str| row.try_get::<String, _>(column).map_err(&doing);
+        Ok(Some(Deferral {
+            id: text("id")?,
+            grant: text("grant_id")?,
+            configuration: text("configuration")?,
+            holders: text("holders")?,
+            nonce: text("nonce")?,
+            request_hash: text("request_hash")?,
+            created_at: row.try_get("created_at").map_err(&doing)?,
+            expires_at: row.try_get("expires_at").map_err(&doing)?,
+        }))
+    }
+}
+
+/// Writes a grant. Inside the transaction of what it comes from.
+pub(super) async fn begin(transaction: &mut Transaction<'_>, grant: &NewGrant) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO grants (id, record_id, card, client, instance_key, dpop_key, configurations, by_details, offer, \
+         created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(&grant.id)
+    .bind(grant.record.as_str())
+    .bind(grant.card.as_ref().map(Handle::as_str))
+    .bind(&grant.holder.client)
+    .bind(&grant.holder.instance_key)
+    .bind(&grant.holder.dpop_key)
+    .bind(&grant.configurations)
+    .bind(i64::from(grant.by_details))
+    .bind(&grant.offer)
+    .bind(grant.created_at)
+    .bind(grant.expires_at)
+    .execute(&mut **transaction)
+    .await
+    .map(|_| ())
+    .map_err(failed("beginning a grant"))
+}
+
+/// Revokes a grant; `false` if it is revoked or, where that matters, was used.
+pub(super) async fn revoke(
+    transaction: &mut Transaction<'_>,
+    id: &str,
+    only_unused: bool,
+    at: UnixSeconds,
+) -> Result<bool, Fault> {
+    let unused = if only_unused { " AND used_at IS NULL" } else { "" };
+    let statement = format!("UPDATE grants SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL{unused}");
+    let revoked = sqlx::query(AssertSqlSafe(statement)).bind(id).bind(at).execute(&mut **transaction).await;
+    Ok(revoked.map_err(failed("revoking a grant"))?.rows_affected() == 1)
+}
+
+/// Notes that a grant is used for this card; `false` if it is revoked or over.
+pub(super) async fn mark_used(
+    transaction: &mut Transaction<'_>,
+    id: &str,
+    card: &Handle,
+    at: UnixSeconds,
+) -> Result<bool, Fault> {
+    let used = sqlx::query(
+        "UPDATE grants SET used_at = COALESCE(used_at, $3), card = COALESCE(card, $2) \
+         WHERE id = $1 AND revoked_at IS NULL AND expires_at > $3",
+    )
+    .bind(id)
+    .bind(card.as_str())
+    .bind(at)
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed("using a grant"))?;
+    Ok(used.rows_affected() == 1)
+}
+
+/// Notes that a deferred request is answered.
+pub(super) async fn deliver(transaction: &mut Transaction<'_>, id: &str, at: UnixSeconds) -> Result<(), Fault> {
+    sqlx::query("UPDATE deferrals SET delivered_at = $2 WHERE id = $1 AND delivered_at IS NULL")
+        .bind(id)
+        .bind(at)
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+        .map_err(failed("delivering a deferred request"))
+}
+
+struct RevokeGrant {
+    id: String,
+    actor: String,
+    at: UnixSeconds,
+}
+
+impl Change for RevokeGrant {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        if revoke(transaction, &self.id, false, self.at).await? {
+            let (at, actor) = (self.at, self.actor.clone());
+            let line =
+                Line { at, actor, action: "grant.revoked", subject: self.id.clone(), detail: "code reused".to_owned() };
+            transaction.note(line);
+        }
+        Ok(())
+    }
+}
+
+struct EnsureCard {
+    new: NewCard,
+    actor: String,
+}
+
+impl Change for EnsureCard {
+    type Done = Handle;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Handle> {
+        offers::card_in_force(transaction, &self.new, &self.actor).await
+    }
+}
+
+impl Change for Deferral {
+    type Done = bool;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+        let doing = failed("deferring a request");
+        let used = sqlx::query("SELECT 1 FROM issuances WHERE nonce = $1")
+            .bind(&self.nonce)
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        if used.is_some() {
+            return Ok(false);
+        }
+        let kept = sqlx::query(
+            "INSERT INTO deferrals (id, grant_id, configuration, holders, nonce, request_hash, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (nonce) DO NOTHING",
+        )
+        .bind(&self.id)
+        .bind(&self.grant)
+        .bind(&self.configuration)
+        .bind(&self.holders)
+        .bind(&self.nonce)
+        .bind(&self.request_hash)
+        .bind(self.created_at)
+        .bind(self.expires_at)
+        .execute(&mut **transaction)
+        .await
+        .map_err(&doing)?;
+        if kept.rows_affected() == 1 {
+            let line = Line {
+                at: self.created_at,
+                actor: "wallet".to_owned(),
+                action: "credential.deferred",
+                subject: self.grant.clone(),
+                detail: self.configuration.clone(),
+            };
+            transaction.note(line);
+        }
+        Ok(kept.rows_affected() == 1)
+    }
+}
