@@ -1,5 +1,6 @@
 //! Settings: one TOML file, overridden by variables `OFFICIALS_CARD_*`, parsed once into types. Secrets do not print.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -42,6 +43,56 @@ pub struct Config {
     pub wallets: Vec<Wallet>,
     /// Whether a wallet may redeem a pre-authorized code without authenticating itself.
     pub anonymous_wallets: bool,
+    /// Wallet providers and others who vouch for wallets and keys.
+    pub attesters: Vec<Attester>,
+    /// What is asked of the keys of a credential configuration, by its identifier; of others nothing.
+    pub key_attestations: BTreeMap<String, KeyAttestations>,
+    /// Encryption of credential requests and answers, which is always offered.
+    pub encryption: Encryption,
+}
+
+/// Somebody who vouches for wallets or keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attester {
+    /// For people.
+    pub name: String,
+    /// The root certificate that its chains lead to: PEM, or the name of a PEM file, which is read when the settings are.
+    pub root: String,
+    /// What it is trusted for.
+    pub certifies: Vec<Certifies>,
+}
+
+/// What an attester is trusted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certifies {
+    /// Wallet attestations: who the client is.
+    Wallets,
+    /// Key attestations: how keys are kept.
+    Keys,
+}
+
+/// What is asked of the keys that credentials of a configuration are bound to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyAttestations {
+    /// Keys without attestation are refused.
+    pub required: bool,
+    /// The lowest accepted resistance of the key storage; values of other schemes than ISO/IEC 18045 as they are.
+    pub key_storage: Vec<String>,
+    /// The same for the methods that unlock the key.
+    pub user_authentication: Vec<String>,
+}
+
+/// Whether messages may be plain (on top of TLS).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Encryption {
+    /// Plain credential requests are refused.
+    pub requests_required: bool,
+    /// Requests that ask for a plain answer are refused.
+    pub responses_required: bool,
 }
 
 /// How the log is written.
@@ -179,6 +230,9 @@ impl Default for Config {
             clients: Vec::new(),
             wallets: Vec::new(),
             anonymous_wallets: true,
+            attesters: Vec::new(),
+            key_attestations: BTreeMap::new(),
+            encryption: Encryption::default(),
         }
     }
 }
@@ -225,6 +279,7 @@ impl Config {
             None => Self::default(),
         };
         config.override_by(|name| std::env::var(format!("OFFICIALS_CARD_{name}")).ok())?;
+        config.read_attesters()?;
         config.check()?;
         Ok(config)
     }
@@ -258,6 +313,32 @@ impl Config {
         Ok(())
     }
 
+    /// Puts the certificates in the place of the names of their files.
+    fn read_attesters(&mut self) -> Result<(), Fault> {
+        for attester in self.attesters.iter_mut().filter(|attester| !attester.root.contains("-----BEGIN")) {
+            attester.root = std::fs::read_to_string(&attester.root).map_err(|error| {
+                Fault::new("reading an attester's root certificate", format!("{}: {error}", attester.root))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_key_attestations(&self) -> Result<(), String> {
+        let somebody_attests_keys = self.attesters.iter().any(|attester| attester.certifies.contains(&Certifies::Keys));
+        for (configuration, asked) in &self.key_attestations {
+            if !asked.required && (!asked.key_storage.is_empty() || !asked.user_authentication.is_empty()) {
+                return Err(format!("key_attestations.{configuration}: levels mean nothing unless required = true"));
+            }
+            if asked.required && !somebody_attests_keys {
+                return Err(format!("key_attestations.{configuration}: no attester certifies keys"));
+            }
+        }
+        if self.encryption.responses_required && !self.encryption.requests_required {
+            return Err("encryption: an answer is only encrypted to an encrypted request; require both".to_owned());
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), Fault> {
         let wrong = |what: &str| Err(Fault::new("checking the configuration", what.to_owned()));
         let url = &self.public_url;
@@ -267,6 +348,9 @@ impl Config {
         }
         if url.ends_with('/') || url.contains(|c: char| "?#@\"\\<>".contains(c) || !c.is_ascii_graphic()) {
             return wrong("public_url must have no trailing slash, query, fragment or user, and be plain ASCII");
+        }
+        if let Err(what) = self.check_key_attestations() {
+            return wrong(&what);
         }
         let limits = &self.limits;
         let positive = [
@@ -360,5 +444,27 @@ mod tests {
         assert!(!with("http://card.example.vn"));
         assert!(!with("https://card.example.vn/"));
         assert!(toml::from_str::<Config>("listne = 'x'").is_err());
+    }
+
+    #[test]
+    fn a_policy_needs_somebody_who_attests() {
+        let attester = "[[attesters]]\nname = 'a'\nroot = '-----BEGIN …'\ncertifies = ";
+        let policy = "[key_attestations.x]\nrequired = ";
+        for (text, is_fine) in [
+            (format!("{attester}['keys', 'wallets']\n{policy}true\nkey_storage = ['iso_18045_high']"), true),
+            (format!("{attester}['wallets']\n{policy}true"), false),
+            (format!("{policy}true"), false),
+            (format!("{policy}false"), true),
+            (format!("{attester}['keys']\n{policy}false\nuser_authentication = ['iso_18045_high']"), false),
+            ("[encryption]\nresponses_required = true".to_owned(), false),
+            ("[encryption]\nresponses_required = true\nrequests_required = true".to_owned(), true),
+        ] {
+            let config: Config = toml::from_str(&text).unwrap();
+            assert_eq!(config.check().is_ok(), is_fine, "{text}");
+        }
+        assert!(toml::from_str::<Config>(&format!("{attester}['everything']")).is_err());
+        let mut config: Config =
+            toml::from_str("[[attesters]]\nname = 'a'\nroot = '/nowhere.pem'\ncertifies = []").unwrap();
+        assert!(config.read_attesters().is_err());
     }
 }

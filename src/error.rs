@@ -122,8 +122,8 @@ pub enum Refusal {
     #[error("the c_nonce of a proof is unknown, expired or used; fetch a new one")]
     InvalidNonce,
     /// OpenID4VCI `invalid_encryption_parameters`.
-    #[error("encryption of credential requests and responses is not offered")]
-    InvalidEncryptionParameters,
+    #[error("{0}")]
+    InvalidEncryptionParameters(&'static str),
     /// OpenID4VCI `credential_request_denied`.
     #[error("{0}")]
     CredentialRequestDenied(&'static str),

@@ -1,20 +1,22 @@
 //! Parsers of what strangers send never panic, whatever they are sent, and keep their bounds. (Those of the QR code have
 //! their properties at the foot of their own files.)
 
+use officials_card::credential::attestation::{KeyAttestation, KeyPolicy};
+use officials_card::credential::client_attestation::ClientAttestation;
 use officials_card::credential::jws::{self, Jws};
-use officials_card::credential::proof::Proof;
+use officials_card::credential::proof::{Expected, Proved};
 use officials_card::credential::sd_jwt::{self, Presentation};
 use officials_card::credential::x509::{Anchors, MAX_CHAIN, Use, pem_certificates};
 use officials_card::credential::{PublicKey, json, key};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::protocol::oauth::TokenRequest;
-use officials_card::protocol::oid4vci::{CredentialRequest, Notification, offer_link};
+use officials_card::protocol::oid4vci::{CredentialRequest, Notification, ResponseEncryption, offer_link};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// JSON of every shape, with the member names that parsers look for.
 fn any_json() -> impl Strategy<Value = Value> {
-    let names = "alg|typ|x5c|jwk|kid|kty|crv|x|y|d|_sd|\\.\\.\\.|_sd_alg|exp|iat|nonce|aud|cnf|status|proofs|jwt|credential_configuration_id|notification_id|event|[a-z]{0,3}";
+    let names = "alg|typ|x5c|jwk|kid|kty|crv|x|y|d|_sd|\\.\\.\\.|_sd_alg|exp|iat|nonce|aud|cnf|status|proofs|jwt|attestation|key_attestation|attested_keys|key_storage|credential_response_encryption|enc|zip|credential_configuration_id|notification_id|event|[a-z]{0,3}";
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -27,6 +29,28 @@ fn any_json() -> impl Strategy<Value = Value> {
             prop::collection::hash_map(names, inner, 0..6).prop_map(|members| json!(members)),
         ]
     })
+}
+
+/// Every way in which a holder's or a wallet's JWT is read. Nobody trusted signed anything here.
+fn prove(jwt: &str) {
+    let (nobody, policy) = (Anchors::default(), KeyPolicy::required(&[], &[]));
+    for policy in [KeyPolicy::default(), policy] {
+        let expected =
+            Expected { audience: "https://issuer.example", client: None, attesters: &nobody, policy: &policy, now: 0 };
+        assert!(Proved::by_jwt(&[jwt.to_owned()], &expected, 10).is_err());
+        assert!(Proved::by_attestation(jwt, &expected, 10).is_err());
+    }
+    assert!(KeyAttestation::verify(jwt, &nobody, 0).is_err());
+    assert!(ClientAttestation::verify(jwt, jwt, &nobody, "https://issuer.example", 0).is_err());
+}
+
+fn read_request(bytes: &[u8]) {
+    if let Ok(request) = CredentialRequest::parse(bytes) {
+        let _ = request.response_encryption();
+        if let Ok(proofs) = request.proofs(10) {
+            assert!((1..=10).contains(&proofs.texts().len()));
+        }
+    }
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -42,7 +66,7 @@ proptest! {
         for text in [&text, &more] {
             let _ = Jws::parse_any_type(text);
             let _ = Presentation::parse(text).map(|card| card.verify(&Anchors::default(), "x", 0));
-            let _ = Proof::verify(text, "https://issuer.example", None, 0);
+            prove(text);
             let _ = Anchors::from_pem(text);
             let _ = Handle::parse(text);
             let _ = sd_jwt::select(text, |_| true);
@@ -57,7 +81,7 @@ proptest! {
     #[test]
     fn bytes_of_any_kind(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = json::parse(&bytes);
-        let _ = CredentialRequest::parse(&bytes, 10);
+        read_request(&bytes);
         let _ = Notification::parse(&bytes);
         let _ = PublicKey::p256(&bytes);
         let _ = PublicKey::ed25519(&bytes);
@@ -81,9 +105,16 @@ proptest! {
         let parts: Vec<_> = disclosures.iter().map(part).collect();
         let presentation = format!("{jwt}~{}~{jwt}", parts.join("~"));
         let _ = Presentation::parse(&presentation).map(|card| card.verify(&Anchors::default(), "x", 0));
-        let _ = Proof::verify(&jwt, "https://issuer.example", None, 0);
+        prove(&jwt);
         let _ = PublicKey::from_jwk(&header);
-        let _ = CredentialRequest::parse(payload.to_string().as_bytes(), 10);
+        let mut request = payload.clone();
+        if let Some(members) = request.as_object_mut() {
+            members.insert("credential_configuration_id".into(), json!("official-card-sdjwt"));
+        }
+        read_request(request.to_string().as_bytes());
+        if let Some(request) = payload.as_object() {
+            let _ = ResponseEncryption::of(request);
+        }
         let _ = Notification::parse(payload.to_string().as_bytes());
     }
 

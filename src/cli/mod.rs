@@ -113,6 +113,7 @@ async fn service(config: Config) -> Result<Service> {
     let store = Store::open(config.database_url.expose()).await?;
     let service = Service::new(config, Clock::system(), Chance::system(), store, keys);
     service.check_clients()?;
+    service.check_attesters()?;
     Ok(service)
 }
 

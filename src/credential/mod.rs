@@ -1,11 +1,15 @@
 //! Pure bytes: everything that is signed, proved or verified. Nothing here touches a file, a socket, a clock or a
 //! store; time, chance and keys are handed in.
 
+pub mod attestation;
 pub mod cbor;
+pub mod client_attestation;
 pub mod cose;
 pub mod cwt;
 pub mod dpop;
 pub mod json;
+#[cfg(feature = "server")]
+pub mod jwe;
 pub mod jws;
 pub mod key;
 pub mod nonce;

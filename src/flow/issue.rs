@@ -6,20 +6,24 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Service, hash, is_random_name};
+use super::{RequestBody, Service, hash, is_random_name};
 use crate::clock::{DAY_SECONDS, HOUR_SECONDS, UnixSeconds};
 use crate::config::Config;
 use crate::credential::cwt::{self, Identity, QrClaims};
 use crate::credential::official_card::{self, DIGESTS};
-use crate::credential::proof::Proof;
+use crate::credential::proof::{Expected, Proved};
 use crate::credential::sd_jwt::{Disclosable, SignedClaims, Template};
 use crate::credential::status_list::StatusReference;
+use crate::credential::x509::Anchors;
 use crate::credential::{PublicKey, Signer};
 use crate::error::{Fault, Refusal, Result};
 use crate::keyring::Keyring;
 use crate::model::card::{CardFacts, StateName};
+use crate::protocol::credential_request;
 use crate::protocol::oauth::{self, ClientAssertion};
-use crate::protocol::oid4vci::{self, Configuration, CredentialRequest, Notification};
+use crate::protocol::oid4vci::{
+    self, Configuration, CredentialRequest, Notification, Proofs, ResponseEncryption, Selector,
+};
 use crate::store::{FoundCard, Issuance, NewCredential, Recorded, Redemption};
 
 /// What is prepared once: templates and the documents that never change.
@@ -49,12 +53,26 @@ pub struct IssuedCredentials {
     pub credentials: Vec<String>,
     /// For the wallet's notification.
     pub notification_id: String,
+    /// How the answer is to be encrypted, if it is.
+    pub encryption: Option<ResponseEncryption>,
 }
 
 impl Service {
     /// Credential issuer metadata.
     pub fn issuer_metadata(&self) -> Value {
-        oid4vci::issuer_metadata(&self.config.public_url, &self.templates.vct, self.config.limits.batch_size)
+        let mut metadata =
+            oid4vci::issuer_metadata(&self.config.public_url, &self.templates.vct, self.config.limits.batch_size);
+        for configuration in Configuration::ALL {
+            let required = self.attesters.policy(configuration).metadata();
+            metadata["credential_configurations_supported"][configuration.id()]["proof_types_supported"] =
+                credential_request::proof_types_metadata(required, self.attesters.keys.is_some());
+        }
+        let (encryption, key) = (self.config.encryption, self.keys.encryption.public_jwk());
+        metadata["credential_request_encryption"] =
+            credential_request::request_encryption_metadata(key, encryption.requests_required);
+        metadata["credential_response_encryption"] =
+            credential_request::response_encryption_metadata(encryption.responses_required);
+        metadata
     }
 
     /// The type metadata of the SD-JWT VC, as immutable bytes.
@@ -103,21 +121,28 @@ impl Service {
 
     /// The credential endpoint. The same request again, because its answer was lost, gets the same credentials signed
     /// again; another request with a used nonce does not.
-    pub async fn issue(&self, token: &str, body: &[u8]) -> Result<IssuedCredentials> {
+    pub async fn issue(&self, token: &str, body: RequestBody) -> Result<IssuedCredentials> {
         let now = self.clock.now();
         let token_hash = hash(&[token.as_bytes()]);
         let token = self.store.wallet_token(&token_hash, now).await?.ok_or(Refusal::InvalidToken)?;
-        let request = CredentialRequest::parse(body, self.config.limits.batch_size)?;
-        if !token.configurations.split(' ').any(|offered| offered == request.configuration.id()) {
+        let opened = self.open_request(body)?;
+        let request = CredentialRequest::parse(&opened.json)?;
+        let Selector::Configuration(configuration) = request.selector else {
+            // Identifiers are only given with authorization_details, which this grant does not use.
+            return Err(Refusal::UnknownCredentialIdentifier.into());
+        };
+        if !token.configurations.split(' ').any(|offered| offered == configuration.id()) {
             return Err(Refusal::CredentialRequestDenied("this configuration was not offered").into());
         }
-        let (keys, nonce) = self.prove(&request.proofs, token.wallet_client.as_deref(), now)?;
+        let encryption = request.response_encryption()?;
+        self.check_response_encryption(encryption.as_ref(), opened.was_encrypted)?;
+        let proofs = request.proofs(self.config.limits.batch_size)?;
+        let (keys, nonce) = self.prove(configuration, &proofs, token.wallet_client.as_deref(), now)?;
         if token.found.card.state_at(now).name() != StateName::Active {
             return Err(Refusal::CredentialRequestDenied("the card is not in force").into());
         }
-        let digests: Vec<String> = request.proofs.iter().map(|proof| hash(&[proof.as_bytes()])).collect();
-        let request_hash =
-            hash(&[token.offer.as_bytes(), request.configuration.id().as_bytes(), digests.join(" ").as_bytes()]);
+        let digests: Vec<String> = proofs.texts().iter().map(|proof| hash(&[proof.as_bytes()])).collect();
+        let request_hash = hash(&[token.offer.as_bytes(), configuration.id().as_bytes(), digests.join(" ").as_bytes()]);
         let (issued_at, expires_at) = self.dates(&token.found, self.config.limits.credential_validity_days);
         let places = self.draw_positions(keys.len()).await?;
         let rows: Vec<_> = keys
@@ -139,7 +164,7 @@ impl Service {
             request_hash,
             card: token.found.card.handle.clone(),
             token: Some((token.offer, token_hash)),
-            configuration: request.configuration.id().to_owned(),
+            configuration: configuration.id().to_owned(),
             credentials: rows.clone(),
             at: now,
             actor: "wallet".to_owned(),
@@ -163,8 +188,8 @@ impl Service {
                 .into());
             }
         };
-        let credentials = self.sign(request.configuration, &token.found, &keys, &rows)?;
-        Ok(IssuedCredentials { credentials, notification_id })
+        let credentials = self.sign(configuration, &token.found, &keys, &rows)?;
+        Ok(IssuedCredentials { credentials, notification_id, encryption })
     }
 
     /// The notification endpoint.
@@ -179,30 +204,40 @@ impl Service {
         self.store.note_event(notification.id, token_hash, notification.event, now).await
     }
 
-    /// Proves all keys of a request, which share one live nonce and are all different.
+    /// Proves all keys of a request, which are all different. Its proofs and attestations carry one live nonce; one that is
+    /// none of ours is told first, so that the wallet fetches a new one.
     fn prove(
         &self,
-        proofs: &[String],
+        configuration: Configuration,
+        proofs: &Proofs,
         wallet_client: Option<&str>,
         now: UnixSeconds,
     ) -> Result<(Vec<PublicKey>, String), Refusal> {
-        let mut keys: Vec<PublicKey> = Vec::with_capacity(proofs.len());
-        let mut nonce: Option<String> = None;
-        for proof in proofs {
-            let proof = Proof::verify(proof, &self.config.public_url, wallet_client, now)
-                .map_err(|error| Refusal::InvalidProof(error.to_string()))?;
-            if nonce.as_ref().is_some_and(|nonce| *nonce != proof.nonce) {
-                return Err(Refusal::InvalidProof("all proofs of a request carry the same nonce".into()));
+        let nobody = Anchors::default();
+        let policy = self.attesters.policy(configuration);
+        let expected = Expected {
+            audience: &self.config.public_url,
+            client: wallet_client,
+            attesters: self.attesters.keys.as_ref().unwrap_or(&nobody),
+            policy: &policy,
+            now,
+        };
+        let most = self.config.limits.batch_size;
+        let proved = match proofs {
+            Proofs::Jwt(proofs) => Proved::by_jwt(proofs, &expected, most),
+            Proofs::Attestation(_) if self.attesters.keys.is_none() => {
+                return Err(Refusal::InvalidProof("the proof type attestation is not supported".into()));
             }
-            if keys.contains(&proof.key) {
-                return Err(Refusal::InvalidProof("all proofs of a request are by different keys".into()));
-            }
-            nonce = Some(proof.nonce);
-            keys.push(proof.key);
+            Proofs::Attestation(attestation) => Proved::by_attestation(attestation, &expected, most),
+        };
+        let proved = proved.map_err(|error| Refusal::InvalidProof(error.to_string()))?;
+        if proved.nonces.iter().any(|nonce| self.nonces.check(nonce, now).is_none()) {
+            return Err(Refusal::InvalidNonce);
         }
-        let nonce = nonce.ok_or_else(|| Refusal::InvalidProof("proofs is missing".into()))?;
-        self.nonces.check(&nonce, now).ok_or(Refusal::InvalidNonce)?;
-        Ok((keys, nonce))
+        match <[String; 1]>::try_from(proved.nonces) {
+            Ok([nonce]) => Ok((proved.keys, nonce)),
+            Err(_) => Err(Refusal::InvalidProof("all proofs of a request carry the same nonce".into())),
+        }
     }
 
     /// Start and end of a credential, rounded so that those of a batch cannot be linked by them (RFC 9901 10.1): the

@@ -1,6 +1,7 @@
 //! The stories. Each file is one: it knows the order read → decide → store → sign, and nothing of HTTP or SQL.
 
 mod access;
+mod attesters;
 pub mod enroll;
 pub mod import;
 mod issue;
@@ -9,6 +10,7 @@ mod offer;
 mod positions;
 mod publish;
 mod revoke;
+mod sealing;
 mod show;
 mod verify;
 
@@ -31,6 +33,7 @@ pub use access::Caller;
 pub use issue::IssuedCredentials;
 pub use offer::{MadeOffer, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
+pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use verify::{Bundle, VerifyRequest, verify_offline};
 
@@ -50,6 +53,7 @@ pub struct Parts {
     keys: Keyring,
     nonces: Nonces,
     templates: issue::Templates,
+    attesters: attesters::Attesters,
     positions: positions::Positions,
     published: publish::Published,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
@@ -68,6 +72,7 @@ impl Service {
         Self(Arc::new(Parts {
             nonces: Nonces::new(&keys.secret),
             templates: issue::Templates::new(&config, &keys),
+            attesters: attesters::Attesters::new(&config),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
             labels: Mutex::default(),

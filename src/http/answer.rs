@@ -52,7 +52,7 @@ fn wire(refusal: &Refusal) -> Wire {
         R::UnknownCredentialIdentifier => (StatusCode::BAD_REQUEST, "unknown_credential_identifier"),
         R::InvalidProof(_) => (StatusCode::BAD_REQUEST, "invalid_proof"),
         R::InvalidNonce => (StatusCode::BAD_REQUEST, "invalid_nonce"),
-        R::InvalidEncryptionParameters => (StatusCode::BAD_REQUEST, "invalid_encryption_parameters"),
+        R::InvalidEncryptionParameters(_) => (StatusCode::BAD_REQUEST, "invalid_encryption_parameters"),
         R::CredentialRequestDenied(_) => (StatusCode::BAD_REQUEST, "credential_request_denied"),
         R::InvalidTransactionId => (StatusCode::BAD_REQUEST, "invalid_transaction_id"),
         R::InvalidNotificationId => (StatusCode::BAD_REQUEST, "invalid_notification_id"),

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{OAuthError, Problem};
 use crate::error::Refusal;
-use crate::flow::{Caller, Service};
+use crate::flow::{Caller, RequestBody, Service};
 
 /// The bearer token of the `Authorization` header (RFC 6750 section 2.1). A token in the URL is never looked at.
 pub struct Bearer(pub String);
@@ -138,24 +138,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
     }
 }
 
-/// The body of a wallet's JSON request, for the protocol to parse.
-pub struct WalletJson(pub Bytes);
+/// The body of a wallet's request, plain or encrypted, for the story to open.
+pub struct WalletBody(pub RequestBody);
 
-/// The same for a notification, whose refusals have a name of their own.
+/// The body of a notification, whose refusals have a name of their own.
 pub struct NotificationJson(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for WalletJson {
+impl<S: Send + Sync> FromRequest<S> for WalletBody {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, OAuthError> {
-        if has_media_type(request.headers(), "application/jwt") {
-            return Err(Refusal::InvalidEncryptionParameters.into());
-        }
-        if !is_json(request.headers()) {
-            return Err(Refusal::InvalidCredentialRequest("the body must be application/json".into()).into());
-        }
+        let form = if has_media_type(request.headers(), "application/jwt") {
+            RequestBody::Jwt
+        } else if is_json(request.headers()) {
+            RequestBody::Json
+        } else {
+            let rule = "the body must be application/json, or application/jwt when encrypted";
+            return Err(Refusal::InvalidCredentialRequest(rule.into()).into());
+        };
         let body = body(request, state).await;
-        Ok(Self(body.map_err(|refusal| Refusal::InvalidCredentialRequest(refusal.to_string()))?))
+        let body = body.map_err(|refusal| Refusal::InvalidCredentialRequest(refusal.to_string()))?;
+        Ok(Self(form(body.into())))
     }
 }
 

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::answer::{OAuthError, Problem};
-use super::extract::{Bearer, Form, InPath, NotificationJson, WalletJson};
-use crate::flow::Service;
+use super::extract::{Bearer, Form, InPath, NotificationJson, WalletBody};
+use crate::flow::{Sealed, Service};
 use crate::protocol::oauth::TokenRequest;
 use crate::protocol::oid4vci;
 
@@ -37,10 +37,11 @@ pub async fn nonce(State(service): State<Service>) -> Response {
 pub async fn credential(
     State(service): State<Service>,
     Bearer(token): Bearer,
-    WalletJson(body): WalletJson,
+    WalletBody(body): WalletBody,
 ) -> Result<Response, OAuthError> {
-    let issued = service.issue(&token, &body).await?;
-    Ok(not_stored(oid4vci::credential_response(&issued.credentials, &issued.notification_id)))
+    let issued = service.issue(&token, body).await?;
+    let answer = oid4vci::credential_response(&issued.credentials, &issued.notification_id);
+    Ok(sealed(StatusCode::OK, service.seal_response(answer, issued.encryption.as_ref())?))
 }
 
 /// The notification endpoint (section 11).
@@ -51,6 +52,17 @@ pub async fn notification(
 ) -> Result<StatusCode, OAuthError> {
     service.notify(&token, &body).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// An answer in the form that the wallet asked for (section 10).
+fn sealed(status: StatusCode, answer: Sealed) -> Response {
+    match answer {
+        Sealed::Json(answer) => (status, not_stored(answer)).into_response(),
+        Sealed::Jwt(answer) => {
+            let headers = [(header::CONTENT_TYPE, "application/jwt"), (header::CACHE_CONTROL, "no-store")];
+            (status, headers, answer).into_response()
+        }
+    }
 }
 
 fn not_stored(body: Value) -> Response {

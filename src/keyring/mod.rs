@@ -17,6 +17,7 @@
 //! `NAME.pem` is the certificate, `NAME.jwk` the private key (RFC 7517), `NAME.jwk.jwe` the same encrypted by a
 //! passphrase (PBES2, RFC 7517 appendix C). Files are created with mode 0600 and never overwritten.
 
+mod decrypt;
 mod files;
 
 use std::path::Path;
@@ -31,6 +32,7 @@ use crate::config::Secret;
 use crate::credential::x509::{self, Anchors, Use};
 use crate::credential::{Algorithm, PublicKey, Signer};
 use crate::error::Fault;
+pub use decrypt::DecryptionKey;
 pub use files::{add, fresh_p256_jwk, init, write_new, write_private};
 
 /// All keys that a server signs with.
@@ -51,8 +53,8 @@ pub struct Keyring {
     pub metadata: Arc<dyn Signer>,
     /// Signs the change feed and webhooks.
     pub events: Arc<dyn Signer>,
-    /// The private JWK that wallets encrypt their requests to.
-    pub encryption: serde_json::Value,
+    /// Wallets encrypt their requests to it.
+    pub encryption: DecryptionKey,
     /// MAC secret of nonces and offers.
     pub secret: Zeroizing<[u8; 32]>,
     /// The root certificate, which verifiers pin.
@@ -81,7 +83,7 @@ impl Keyring {
             list: signer("list")?,
             metadata: signer("metadata")?,
             events: signer("events")?,
-            encryption: files::read_private(folder, "encryption", passphrase)?,
+            encryption: DecryptionKey::new(&files::read_private(folder, "encryption", passphrase)?)?,
             secret: Zeroizing::new(*files::member(&secret, "k")?),
             anchors: Anchors::from_pem(&anchor_pem).map_err(|error| Fault::new("reading root.pem", error))?,
             anchor_pem,

@@ -1,6 +1,7 @@
 //! Pure messages of the protocols that we speak: bytes to typed messages and back, nothing decided.
 
 pub mod authorize;
+pub mod credential_request;
 pub mod oauth;
 pub mod oid4vci;
 pub mod population;

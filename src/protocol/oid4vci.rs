@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+pub use super::credential_request::{CredentialRequest, Proofs, ResponseEncryption, Selector};
 use super::oauth;
 use crate::error::Refusal;
 
@@ -188,55 +189,6 @@ pub fn offer_link(offer_uri: &str) -> String {
     link
 }
 
-/// A request to the credential endpoint (section 8.2), shape checked.
-#[derive(Debug, PartialEq, Eq)]
-pub struct CredentialRequest {
-    /// What is asked for.
-    pub configuration: Configuration,
-    /// The members of `proofs.jwt`, in order.
-    pub proofs: Vec<String>,
-}
-
-impl CredentialRequest {
-    /// Parses the body. The resource is looked at before encryption and proofs, as the conformance suite expects.
-    /// Unknown members are ignored.
-    pub fn parse(body: &[u8], batch_size: usize) -> Result<Self, Refusal> {
-        let malformed = |text: &str| Refusal::InvalidCredentialRequest(text.to_owned());
-        let Ok(Value::Object(request)) = serde_json::from_slice::<Value>(body) else {
-            return Err(malformed("the body must be a JSON object"));
-        };
-        let configuration = match (request.get("credential_configuration_id"), request.get("credential_identifier")) {
-            (Some(Value::String(id)), None) => {
-                Configuration::parse(id).ok_or(Refusal::UnknownCredentialConfiguration)?
-            }
-            // Identifiers are only given with authorization_details, which this grant does not use.
-            (None, Some(Value::String(_))) => return Err(Refusal::UnknownCredentialIdentifier),
-            (Some(_), None) => return Err(malformed("credential_configuration_id must be a string")),
-            (None, Some(_)) => return Err(malformed("credential_identifier must be a string")),
-            _ => {
-                return Err(malformed(
-                    "exactly one of credential_configuration_id and credential_identifier is needed",
-                ));
-            }
-        };
-        if request.contains_key("credential_response_encryption") {
-            return Err(Refusal::InvalidEncryptionParameters);
-        }
-        let invalid = |text: &str| Refusal::InvalidProof(text.to_owned());
-        let proofs = request.get("proofs").ok_or_else(|| invalid("proofs is missing"))?;
-        let Some(proofs) = proofs.as_object().filter(|proofs| proofs.len() == 1) else {
-            return Err(malformed("proofs must be an object with exactly one member"));
-        };
-        let proofs = proofs.get("jwt").ok_or_else(|| invalid("the only supported proof type is jwt"))?;
-        let proofs = proofs.as_array().ok_or_else(|| malformed("proofs.jwt must be an array"))?;
-        if proofs.is_empty() || proofs.len() > batch_size {
-            return Err(Refusal::InvalidCredentialRequest(format!("proofs.jwt must hold 1 to {batch_size} proofs")));
-        }
-        let proofs = proofs.iter().map(|proof| proof.as_str().map(str::to_owned)).collect::<Option<_>>();
-        Ok(Self { configuration, proofs: proofs.ok_or_else(|| malformed("proofs.jwt must hold strings"))? })
-    }
-}
-
 /// The answer of the credential endpoint (section 8.3).
 pub fn credential_response(credentials: &[String], notification_id: &str) -> Value {
     json!({
@@ -274,39 +226,6 @@ impl Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parse(request: &Value) -> Result<CredentialRequest, Refusal> {
-        CredentialRequest::parse(request.to_string().as_bytes(), 2)
-    }
-
-    #[test]
-    fn the_resource_is_judged_before_encryption_and_proofs() {
-        assert_eq!(
-            parse(&json!({"credential_configuration_id": "other", "credential_response_encryption": {}})),
-            Err(Refusal::UnknownCredentialConfiguration)
-        );
-        assert_eq!(parse(&json!({"credential_identifier": "x"})), Err(Refusal::UnknownCredentialIdentifier));
-        let good = "official-card-sdjwt";
-        assert_eq!(
-            parse(&json!({"credential_configuration_id": good, "credential_response_encryption": {}})),
-            Err(Refusal::InvalidEncryptionParameters)
-        );
-        for (request, proof_error) in [
-            (json!({"credential_configuration_id": good}), true),
-            (json!({"credential_configuration_id": good, "proofs": {"attestation": ["x"]}}), true),
-            (json!({"credential_configuration_id": good, "proofs": {"jwt": []}}), false),
-            (json!({"credential_configuration_id": good, "proofs": {"jwt": ["a", "b", "c"]}}), false),
-            (json!({"credential_configuration_id": good, "proofs": {"jwt": [1]}}), false),
-            (json!({"credential_configuration_id": good, "credential_identifier": "x"}), false),
-            (json!([]), false),
-        ] {
-            let refusal = parse(&request).unwrap_err();
-            assert_eq!(matches!(refusal, Refusal::InvalidProof(_)), proof_error, "{request}: {refusal:?}");
-            assert_eq!(matches!(refusal, Refusal::InvalidCredentialRequest(_)), !proof_error, "{request}");
-        }
-        let request = json!({"credential_configuration_id": good, "proofs": {"jwt": ["a"]}, "colour": "red"});
-        assert_eq!(parse(&request).unwrap().proofs, ["a"]);
-    }
 
     #[test]
     fn the_link_escapes_its_parameter() {

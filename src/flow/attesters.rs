@@ -1,0 +1,64 @@
+//! Who may vouch for wallets and keys, and what is asked of keys: the settings, parsed once.
+
+use super::Service;
+use crate::config::{Certifies, Config};
+use crate::credential::attestation::KeyPolicy;
+use crate::credential::x509::{self, Anchors};
+use crate::error::Fault;
+use crate::protocol::oid4vci::Configuration;
+
+/// The attesters by what they are trusted for. One whose root cannot be read is trusted for nothing;
+/// [`Service::check_attesters`] tells.
+pub(super) struct Attesters {
+    /// Roots of wallet attestations.
+    #[allow(dead_code)] // Until clients authenticate themselves by attestation.
+    pub(super) wallets: Anchors,
+    /// Roots of key attestations; `None` when there are none, and the proof type `attestation` is not offered.
+    pub(super) keys: Option<Anchors>,
+    policies: Vec<(Configuration, KeyPolicy)>,
+}
+
+impl Attesters {
+    pub(super) fn new(config: &Config) -> Self {
+        let roots = |purpose: Certifies| {
+            let trusted = config.attesters.iter().filter(|attester| attester.certifies.contains(&purpose));
+            trusted.filter_map(|attester| x509::pem_certificates(&attester.root).ok()).flatten().collect::<Vec<_>>()
+        };
+        let policy = |configuration: Configuration| {
+            let asked = config.key_attestations.get(configuration.id()).filter(|asked| asked.required);
+            asked.map(|asked| (configuration, KeyPolicy::required(&asked.key_storage, &asked.user_authentication)))
+        };
+        Self {
+            wallets: Anchors::new(roots(Certifies::Wallets)),
+            keys: Some(roots(Certifies::Keys)).filter(|roots| !roots.is_empty()).map(Anchors::new),
+            policies: Configuration::ALL.into_iter().filter_map(policy).collect(),
+        }
+    }
+
+    /// What is asked of the keys of a configuration.
+    pub(super) fn policy(&self, configuration: Configuration) -> KeyPolicy {
+        let own = self.policies.iter().find(|(known, _)| *known == configuration);
+        own.map(|(_, policy)| policy.clone()).unwrap_or_default()
+    }
+}
+
+impl Service {
+    /// Checks that every attester's root can be read, and that every policy is for a configuration of ours.
+    pub fn check_attesters(&self) -> Result<(), Fault> {
+        let wrong = |what: String| Err(Fault::new("checking the configuration", what));
+        for attester in &self.config.attesters {
+            if !x509::pem_certificates(&attester.root)
+                .is_ok_and(|roots| !roots.is_empty() && roots.iter().all(|root| x509::public_key(root).is_ok()))
+            {
+                return wrong(format!(
+                    "attester {}: root is no PEM certificate of a P-256 or Ed25519 key",
+                    attester.name
+                ));
+            }
+        }
+        match self.config.key_attestations.keys().find(|id| Configuration::parse(id).is_none()) {
+            Some(id) => wrong(format!("key_attestations.{id}: there is no such credential configuration")),
+            None => Ok(()),
+        }
+    }
+}
