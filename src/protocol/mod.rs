@@ -5,3 +5,4 @@ pub mod credential_request;
 pub mod oauth;
 pub mod oid4vci;
 pub mod population;
+pub mod sign_in;
