@@ -44,6 +44,9 @@ pub struct Config {
     pub clients: Vec<Client>,
     /// Wallet products that may have cards issued to their users.
     pub wallets: Vec<Wallet>,
+    /// What a card whose facts changed shows in its status list until the wallet has the new one: 1 (INVALID), or 3
+    /// (application-specific), which our verifier reads as "get the new card".
+    pub refresh_status: u8,
     /// Whether a wallet may redeem a pre-authorized code without authenticating itself.
     pub anonymous_wallets: bool,
     /// Wallet providers and others who vouch for wallets and keys.
@@ -294,6 +297,7 @@ impl Default for Config {
             retired_keys: Vec::new(),
             clients: Vec::new(),
             wallets: Vec::new(),
+            refresh_status: 1,
             anonymous_wallets: true,
             attesters: Vec::new(),
             key_attestations: BTreeMap::new(),
@@ -475,6 +479,9 @@ impl Config {
         ];
         if let Some((name, _, most)) = most.into_iter().find(|(_, value, most)| value > most) {
             return wrong(&format!("{name} must be at most {most}"));
+        }
+        if ![1, 3].contains(&self.refresh_status) {
+            return wrong("refresh_status must be 1 or 3");
         }
         for wallet in &self.wallets {
             if self.wallets.iter().filter(|other| other.client_id == wallet.client_id).count() > 1 {

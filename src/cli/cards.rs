@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{operator, print_json};
 use crate::error::{Fault, Refusal, Result};
-use crate::flow::{BadgeFormat, OfferRequest, Service};
+use crate::flow::{BadgeFormat, OfferGrant, OfferRequest, Service};
 use crate::model::card::{Card as ModelCard, Reason, Selector, State, Step};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::unit::UnitCode;
@@ -25,6 +25,9 @@ pub struct Offer {
     /// Loại thẻ / credential configuration; may be repeated; all when absent
     #[arg(long = "configuration", value_name = "ID")]
     configurations: Vec<String>,
+    /// Nhận bằng đăng nhập VNeID, không cần mã / taken by signing in at VNeID instead of by a code
+    #[arg(long)]
+    sign_in: bool,
     /// In một dòng JSON / print one line of JSON
     #[arg(long)]
     json: bool,
@@ -42,6 +45,7 @@ impl Offer {
             assurance_level: 2,
             configurations: configurations.collect::<Result<_, _>>()?,
             unit: self.unit,
+            grants: if self.sign_in { vec![OfferGrant::AuthorizationCode] } else { Vec::new() },
             idempotency_key: None,
         };
         let made = service.make_offer(&operator(), request).await?;
@@ -55,7 +59,10 @@ impl Offer {
             });
             println!("{line}");
         } else {
-            println!("Lời mời / offer: {}\nMã giao dịch / transaction code: {}", made.link, made.tx_code);
+            println!("Lời mời / offer: {}", made.link);
+            if let Some(tx_code) = made.tx_code {
+                println!("Mã giao dịch / transaction code: {tx_code}");
+            }
         }
         Ok(())
     }

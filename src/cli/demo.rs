@@ -95,6 +95,7 @@ impl Demo {
                 assurance_level: 2,
                 configurations: Vec::new(),
                 unit: None,
+                grants: Vec::new(),
                 idempotency_key: None,
             };
             let made = service.make_offer(&operator(), request).await?;
@@ -262,7 +263,7 @@ Token API / API token: {token}
 Dừng / stop: Ctrl-C",
         qr = symbol.terminal(),
         link = made.link,
-        tx_code = made.tx_code,
+        tx_code = made.tx_code.as_deref().unwrap_or_default(),
         card = made.card,
         person = person.expose(),
     );

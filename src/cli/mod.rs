@@ -112,8 +112,7 @@ async fn service(config: Config) -> Result<Service> {
     let keys = Keyring::open(&config.keys, config.keys_passphrase.as_ref())?;
     let store = Store::open(config.database_url.expose()).await?;
     let service = Service::new(config, Clock::system(), Chance::system(), store, keys);
-    service.check_clients()?;
-    service.check_attesters()?;
+    service.check_settings()?;
     Ok(service)
 }
 

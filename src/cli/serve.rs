@@ -48,7 +48,7 @@ pub fn registry(config: &Config) -> Result<Option<HttpRegistry>> {
     Ok(registry.transpose()?)
 }
 
-/// Every round: cards whose term is over, lists that have to be signed again, records that the population database
+/// Every round: cards whose term is over or whose facts changed, rows that nobody needs any more, lists that have to be signed again, records that the population database
 /// could not be asked about.
 async fn background(service: Service) {
     let registry = registry(&service.config).ok().flatten();
@@ -62,6 +62,12 @@ async fn background(service: Service) {
         rounds.tick().await;
         if let Err(error) = service.expire_cards().await {
             tracing::error!(%error, "cards could not be expired");
+        }
+        if let Err(error) = service.refresh_cards().await {
+            tracing::error!(%error, "cards whose facts changed could not be replaced");
+        }
+        if let Err(error) = service.store().clear_away(service.clock.now()).await {
+            tracing::error!(%error, "what is over could not be cleared away");
         }
         if let Err(error) = service.refresh_published().await {
             tracing::error!(%error, "lists could not be signed again");

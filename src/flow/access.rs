@@ -8,7 +8,7 @@ use crate::config::Client;
 use crate::credential::PublicKey;
 use crate::credential::jws::Jws;
 use crate::error::{Fault, Refusal, Result};
-use crate::protocol::oauth::{self, ClientAssertion, SCOPES};
+use crate::protocol::oauth::{ClientAssertion, SCOPES, TokenResponse};
 
 /// How far a client's clock may be ahead, and how far its assertion's end.
 const MAX_AHEAD_SECONDS: i64 = 60;
@@ -61,24 +61,30 @@ impl Service {
 
     /// The token endpoint for client credentials. Returns the token response.
     pub async fn client_token(&self, client: &ClientAssertion, scopes: &[String]) -> Result<Value> {
-        let client = self.authenticate(client).await?;
+        let client = self.assert(client, |name| self.config.client(name).and_then(|own| Some((own, own.jwks.as_ref()?))));
+        let client = client.await?;
         let (token, scope) = self.give_token(client, scopes, self.config.limits.api_token_ttl_seconds).await?;
-        Ok(oauth::token_response(&token, self.config.limits.api_token_ttl_seconds, Some(&scope)))
+        let expires_in = self.config.limits.api_token_ttl_seconds;
+        Ok(TokenResponse { token: &token, expires_in, scope: Some(&scope), ..TokenResponse::default() }.to_json())
     }
 
-    /// The registered client that made an assertion, which is thereby used.
-    pub(super) async fn authenticate(&self, client: &ClientAssertion) -> Result<&Client> {
+    /// Who made an assertion, which is thereby used. `registered` finds a client and its JWK Set by name.
+    pub(super) async fn assert<'a, T>(
+        &self,
+        assertion: &ClientAssertion,
+        registered: impl Fn(&str) -> Option<(T, &'a Value)>,
+    ) -> Result<T> {
         let now = self.clock.now();
         let invalid = Refusal::InvalidClient;
-        let client_id = client.client_id.as_deref();
-        let jws = Jws::parse_any_type(&client.jwt).map_err(|_| invalid("client_assertion is not a signed JWT"))?;
+        let client_id = assertion.client_id.as_deref();
+        let jws = Jws::parse_any_type(&assertion.jwt).map_err(|_| invalid("client_assertion is not a signed JWT"))?;
         let name = jws.claimed("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         if client_id.is_some_and(|client_id| client_id != name) {
             return Err(invalid("client_id is not the subject of the assertion").into());
         }
-        let client = self.config.client(&name).ok_or(invalid("the client is not registered"))?;
+        let (client, keys) = registered(&name).ok_or(invalid("the client is not registered"))?;
         let payload = jws
-            .verify_by_one(&keys_of(client).unwrap_or_default())
+            .verify_by_one(&keys_of(keys).unwrap_or_default())
             .map_err(|_| invalid("no registered key of the client signed the assertion"))?;
         let text = |member: &str| payload.get(member).and_then(Value::as_str);
         let number = |member: &str| payload.get(member).and_then(Value::as_i64);
@@ -96,11 +102,7 @@ impl Service {
         }
         let jti = text("jti").filter(|jti| !jti.is_empty() && jti.len() <= 256);
         let jti = jti.ok_or(invalid("jti of the assertion is missing or too long"))?;
-        if !self
-            .store
-            .use_assertion(hash(&[name.as_bytes(), jti.as_bytes()]), expires_at + MAX_ASSERTION_SECONDS, now)
-            .await?
-        {
+        if !self.store.use_once(hash(&[name.as_bytes(), jti.as_bytes()]), expires_at + MAX_ASSERTION_SECONDS).await? {
             return Err(invalid("the assertion was used before").into());
         }
         Ok(client)
@@ -123,24 +125,27 @@ impl Service {
         Ok((token, scope))
     }
 
-    /// Checks that every configured client can be used: known scopes, readable keys.
+    /// Checks that every configured client and wallet can be used: known scopes, readable keys.
     pub fn check_clients(&self) -> Result<(), Fault> {
-        let wrong = |client: &Client, what: &str| {
-            Fault::new("checking the configuration", format!("client {}: {what}", client.name))
-        };
+        let wrong =
+            |name: &str, what: &str| Fault::new("checking the configuration", format!("client {name}: {what}"));
         for client in &self.config.clients {
             if let Some(unknown) = client.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
-                return Err(wrong(client, &format!("unknown scope {unknown}")));
+                return Err(wrong(&client.name, &format!("unknown scope {unknown}")));
             }
-            if client.jwks.is_some() && keys_of(client).is_none() {
-                return Err(wrong(client, "jwks is not a JWK Set of public P-256 or Ed25519 keys"));
+        }
+        let keys = self.config.clients.iter().map(|client| (&client.name, &client.jwks));
+        let keys = keys.chain(self.config.wallets.iter().map(|wallet| (&wallet.client_id, &wallet.jwks)));
+        for (name, jwks) in keys {
+            if jwks.as_ref().is_some_and(|jwks| keys_of(jwks).is_none()) {
+                return Err(wrong(name, "jwks is not a JWK Set of public P-256 or Ed25519 keys"));
             }
         }
         Ok(())
     }
 }
 
-fn keys_of(client: &Client) -> Option<Vec<PublicKey>> {
-    let keys = client.jwks.as_ref()?.get("keys")?.as_array()?;
+fn keys_of(jwks: &Value) -> Option<Vec<PublicKey>> {
+    let keys = jwks.get("keys")?.as_array()?;
     keys.iter().map(|key| PublicKey::from_jwk(key).ok()).collect()
 }

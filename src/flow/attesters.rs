@@ -11,7 +11,6 @@ use crate::protocol::oid4vci::Configuration;
 /// [`Service::check_attesters`] tells.
 pub(super) struct Attesters {
     /// Roots of wallet attestations.
-    #[allow(dead_code)] // Until clients authenticate themselves by attestation.
     pub(super) wallets: Anchors,
     /// Roots of key attestations; `None` when there are none, and the proof type `attestation` is not offered.
     pub(super) keys: Option<Anchors>,

@@ -1,11 +1,12 @@
-//! Issuance: the wallet redeems its offer, fetches a nonce, proves its keys and receives its credentials.
+//! Issuance: the wallet, which holds a grant, fetches a nonce, proves its keys and receives its credentials.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
+use super::deferred::GrantedCard;
+use super::wallet::WalletCall;
 use super::{RequestBody, Service, hash, is_random_name};
 use crate::clock::{DAY_SECONDS, HOUR_SECONDS, UnixSeconds};
 use crate::config::Config;
@@ -18,13 +19,12 @@ use crate::credential::x509::Anchors;
 use crate::credential::{PublicKey, Signer};
 use crate::error::{Fault, Refusal, Result};
 use crate::keyring::Keyring;
-use crate::model::card::{CardFacts, StateName};
+use crate::model::card::CardFacts;
 use crate::protocol::credential_request;
-use crate::protocol::oauth::{self, ClientAssertion};
 use crate::protocol::oid4vci::{
     self, Configuration, CredentialRequest, Notification, Proofs, ResponseEncryption, Selector,
 };
-use crate::store::{FoundCard, Issuance, NewCredential, Recorded, Redemption};
+use crate::store::{FoundCard, Grant, Issuance, NewCredential, Recorded};
 
 /// What is prepared once: templates and the documents that never change.
 pub(super) struct Templates {
@@ -53,8 +53,39 @@ pub struct IssuedCredentials {
     pub credentials: Vec<String>,
     /// For the wallet's notification.
     pub notification_id: String,
-    /// How the answer is to be encrypted, if it is.
+}
+
+/// What a credential request is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The credentials.
+    Credentials(IssuedCredentials),
+    /// They will be there later.
+    Later {
+        /// By which the wallet asks again.
+        transaction_id: String,
+        /// Seconds after which it may.
+        interval_seconds: i64,
+    },
+}
+
+/// The answer of the credential endpoint or the deferred one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The answer.
+    pub answer: Answer,
+    /// How it is to be encrypted, if it is.
     pub encryption: Option<ResponseEncryption>,
+}
+
+/// A request that passed all checks.
+pub(super) struct Asked {
+    pub(super) grant: String,
+    pub(super) configuration: Configuration,
+    pub(super) keys: Vec<PublicKey>,
+    pub(super) nonce: String,
+    pub(super) request_hash: String,
+    pub(super) deferral: Option<String>,
 }
 
 impl Service {
@@ -80,72 +111,56 @@ impl Service {
         &self.templates.type_metadata
     }
 
-    /// The token endpoint for a wallet: redeems an offer once. Returns the token response.
-    pub async fn wallet_token(
-        &self,
-        code: &str,
-        tx_code: Option<&str>,
-        client: Option<&ClientAssertion>,
-    ) -> Result<Value> {
-        let wallet_client = match client {
-            Some(client) => Some(self.authenticate(client).await?.name.clone()),
-            None => None,
-        };
-        let offer = self.offer_of_code(code).ok_or(Refusal::InvalidGrant("the pre-authorized code is unknown"))?;
-        let tx_code = tx_code.ok_or(Refusal::InvalidTokenRequest("tx_code is missing"))?;
-        let right_tx_code = bool::from(self.tx_code_of(offer).as_bytes().ct_eq(tx_code.as_bytes()));
-        let (token, token_hash) = self.random_token();
-        let now = self.clock.now();
-        let ttl = self.config.limits.wallet_token_ttl_seconds;
-        let redemption = Redemption {
-            offer: offer.to_owned(),
-            right_tx_code,
-            wallet_client,
-            token_hash,
-            token_expires_at: now + ttl,
-            max_attempts: self.config.limits.tx_code_attempts,
-            at: now,
-        };
-        self.store.redeem_offer(redemption).await?;
-        if right_tx_code {
-            Ok(oauth::token_response(&token, ttl, None))
-        } else {
-            Err(Refusal::InvalidGrant("the transaction code is wrong").into())
-        }
-    }
-
     /// A fresh `c_nonce`.
     pub fn nonce(&self) -> String {
         self.nonces.issue(&self.chance, self.clock.now())
     }
 
     /// The credential endpoint. The same request again, because its answer was lost, gets the same credentials signed
-    /// again; another request with a used nonce does not.
-    pub async fn issue(&self, token: &str, body: RequestBody) -> Result<IssuedCredentials> {
+    /// again; another request with a used nonce does not. While the record is under review the wallet is told to wait.
+    pub async fn issue(&self, call: &WalletCall, body: RequestBody) -> Result<Issued> {
+        let grant = self.called(call, "/credential").await?;
         let now = self.clock.now();
-        let token_hash = hash(&[token.as_bytes()]);
-        let token = self.store.wallet_token(&token_hash, now).await?.ok_or(Refusal::InvalidToken)?;
         let opened = self.open_request(body)?;
         let request = CredentialRequest::parse(&opened.json)?;
-        let Selector::Configuration(configuration) = request.selector else {
-            // Identifiers are only given with authorization_details, which this grant does not use.
-            return Err(Refusal::UnknownCredentialIdentifier.into());
-        };
-        if !token.configurations.split(' ').any(|offered| offered == configuration.id()) {
-            return Err(Refusal::CredentialRequestDenied("this configuration was not offered").into());
-        }
+        let configuration = self.selected(&grant, &request.selector)?;
         let encryption = request.response_encryption()?;
         self.check_response_encryption(encryption.as_ref(), opened.was_encrypted)?;
         let proofs = request.proofs(self.config.limits.batch_size)?;
-        let (keys, nonce) = self.prove(configuration, &proofs, token.wallet_client.as_deref(), now)?;
-        if token.found.card.state_at(now).name() != StateName::Active {
-            return Err(Refusal::CredentialRequestDenied("the card is not in force").into());
-        }
+        let (keys, nonce) = self.prove(configuration, &proofs, grant.holder.client.as_deref(), now)?;
         let digests: Vec<String> = proofs.texts().iter().map(|proof| hash(&[proof.as_bytes()])).collect();
-        let request_hash = hash(&[token.offer.as_bytes(), configuration.id().as_bytes(), digests.join(" ").as_bytes()]);
-        let (issued_at, expires_at) = self.dates(&token.found, self.config.limits.credential_validity_days);
-        let places = self.draw_positions(keys.len()).await?;
-        let rows: Vec<_> = keys
+        let request_hash = hash(&[grant.id.as_bytes(), configuration.id().as_bytes(), digests.join(" ").as_bytes()]);
+        let answer = match self.card_of_grant(&grant).await? {
+            GrantedCard::InForce(found) => {
+                let asked = Asked { grant: grant.id, configuration, keys, nonce, request_hash, deferral: None };
+                Answer::Credentials(self.answer_with(*found, asked).await?)
+            }
+            GrantedCard::UnderReview => self.defer(&grant, configuration, &keys, nonce, request_hash).await?,
+        };
+        Ok(Issued { answer, encryption })
+    }
+
+    /// What is asked for, if it was granted.
+    fn selected(&self, grant: &Grant, selector: &Selector) -> Result<Configuration, Refusal> {
+        let mut granted = grant.configurations.split(' ').filter_map(Configuration::parse);
+        match selector {
+            Selector::Configuration(asked) if granted.any(|one| one == *asked) => Ok(*asked),
+            Selector::Configuration(_) => {
+                Err(Refusal::CredentialRequestDenied("this configuration was not granted"))
+            }
+            Selector::Identifier(asked) => granted
+                .find(|one| grant.by_details && self.identifier(&grant.id, *one) == *asked)
+                .ok_or(Refusal::UnknownCredentialIdentifier),
+        }
+    }
+
+    /// Writes the issuance down and signs it.
+    pub(super) async fn answer_with(&self, found: FoundCard, asked: Asked) -> Result<IssuedCredentials> {
+        let now = self.clock.now();
+        let (issued_at, expires_at) = self.dates(&found, self.config.limits.credential_validity_days);
+        let places = self.draw_positions(asked.keys.len()).await?;
+        let rows: Vec<_> = asked
+            .keys
             .iter()
             .zip(places)
             .map(|(key, (list, index))| NewCredential {
@@ -160,11 +175,12 @@ impl Service {
         let unused = rows.iter().map(|row| (row.list, row.index)).collect::<Vec<_>>();
         let issuance = Issuance {
             id: id.clone(),
-            nonce,
-            request_hash,
-            card: token.found.card.handle.clone(),
-            token: Some((token.offer, token_hash)),
-            configuration: configuration.id().to_owned(),
+            nonce: asked.nonce,
+            request_hash: asked.request_hash,
+            card: found.card.handle.clone(),
+            grant: Some(asked.grant),
+            deferral: asked.deferral,
+            configuration: asked.configuration.id().to_owned(),
             credentials: rows.clone(),
             at: now,
             actor: "wallet".to_owned(),
@@ -180,7 +196,7 @@ impl Service {
                 self.give_back(unused).await;
                 return Err(match refused {
                     Recorded::NonceUsed => Refusal::InvalidNonce,
-                    Recorded::TokenReplaced => Refusal::InvalidToken,
+                    Recorded::GrantRevoked => Refusal::InvalidToken,
                     _ => Refusal::CredentialRequestDenied(
                         "the card is not in force, or has had as many credentials as a card may have",
                     ),
@@ -188,20 +204,18 @@ impl Service {
                 .into());
             }
         };
-        let credentials = self.sign(configuration, &token.found, &keys, &rows)?;
-        Ok(IssuedCredentials { credentials, notification_id, encryption })
+        let credentials = self.sign(asked.configuration, &found, &asked.keys, &rows)?;
+        Ok(IssuedCredentials { credentials, notification_id })
     }
 
     /// The notification endpoint.
-    pub async fn notify(&self, token: &str, body: &[u8]) -> Result<()> {
-        let now = self.clock.now();
-        let token_hash = hash(&[token.as_bytes()]);
-        self.store.wallet_token(&token_hash, now).await?.ok_or(Refusal::InvalidToken)?;
+    pub async fn notify(&self, call: &WalletCall, body: &[u8]) -> Result<()> {
+        let grant = self.called(call, "/notification").await?;
         let notification = Notification::parse(body)?;
         if !is_random_name(&notification.id) {
             return Err(Refusal::InvalidNotificationId.into());
         }
-        self.store.note_event(notification.id, token_hash, notification.event, now).await
+        self.store.note_event(notification.id, grant.id, notification.event, self.clock.now()).await
     }
 
     /// Proves all keys of a request, which are all different. Its proofs and attestations carry one live nonce; one that is

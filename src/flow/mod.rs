@@ -2,6 +2,8 @@
 
 mod access;
 mod attesters;
+pub mod authorize;
+mod deferred;
 pub mod enroll;
 pub mod import;
 mod issue;
@@ -12,7 +14,9 @@ mod publish;
 mod revoke;
 mod sealing;
 mod show;
+mod token;
 mod verify;
+mod wallet;
 
 use std::sync::{Arc, Mutex};
 
@@ -24,18 +28,22 @@ use crate::chance::Chance;
 use crate::clock::{Clock, UnixSeconds};
 use crate::config::Config;
 use crate::credential::nonce::Nonces;
+use crate::credential::wallet_token::WalletTokens;
+use crate::error::Fault;
 use crate::keyring::Keyring;
 use crate::model::code_list::CodeBook;
+use crate::remote::sign_in::VneidSignIn;
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
-pub use issue::IssuedCredentials;
-pub use offer::{MadeOffer, OfferRequest};
+pub use issue::{Answer, Issued, IssuedCredentials};
+pub use offer::{MadeOffer, OfferGrant, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use verify::{Bundle, VerifyRequest, verify_offline};
+pub use wallet::{DpopHeader, WalletCall};
 
 /// All that the stories need. One per process; cheap to clone.
 #[derive(Clone)]
@@ -52,6 +60,10 @@ pub struct Parts {
     store: Store,
     keys: Keyring,
     nonces: Nonces,
+    dpop_nonces: Nonces,
+    challenges: Nonces,
+    wallet_tokens: WalletTokens,
+    sign_in: Option<VneidSignIn>,
     templates: issue::Templates,
     attesters: attesters::Attesters,
     positions: positions::Positions,
@@ -70,7 +82,12 @@ impl Service {
     /// Puts the parts together. Nothing is read or written yet.
     pub fn new(config: Config, clock: Clock, chance: Chance, store: Store, keys: Keyring) -> Self {
         Self(Arc::new(Parts {
-            nonces: Nonces::new(&keys.secret),
+            nonces: Nonces::new(&keys.secret, "c_nonce"),
+            dpop_nonces: Nonces::new(&keys.secret, "DPoP nonce"),
+            challenges: Nonces::new(&keys.secret, "attestation challenge"),
+            wallet_tokens: WalletTokens::new(&keys.secret),
+            // Settings that cannot be used: `check_settings` tells.
+            sign_in: sign_in(&config, &clock).ok().flatten(),
             templates: issue::Templates::new(&config, &keys),
             attesters: attesters::Attesters::new(&config),
             positions: positions::Positions::default(),
@@ -82,6 +99,13 @@ impl Service {
             store,
             keys,
         }))
+    }
+
+    /// Checks what cannot be seen without the parts: clients, attesters, the sign-in.
+    pub fn check_settings(&self) -> Result<(), Fault> {
+        self.check_clients()?;
+        self.check_attesters()?;
+        sign_in(&self.config, &self.clock).map(|_| ())
     }
 
     /// The store, for the command line and for tests of the whole.
@@ -105,6 +129,12 @@ impl Service {
         let hash = hash(&[token.as_bytes()]);
         (token, hash)
     }
+}
+
+fn sign_in(config: &Config, clock: &Clock) -> Result<Option<VneidSignIn>, Fault> {
+    let callback = format!("{}/sign-in/callback", config.public_url);
+    let sign_in = config.sign_in.as_ref().map(|settings| VneidSignIn::new(settings, &callback)).transpose()?;
+    Ok(sign_in.map(|sign_in| sign_in.told_time_by(clock.clone())))
 }
 
 /// Whether a text could be one of our random names: nothing else is looked up.

@@ -18,7 +18,8 @@ use crate::error::{Refusal, Result};
 use crate::model::code_list::CodeBook;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::VerifiedRecord;
-use crate::protocol::oid4vci::{self, Configuration, TX_CODE_LENGTH};
+use crate::protocol::oauth::{self, Supported};
+use crate::protocol::oid4vci::{self, Configuration, OfferedGrants, TX_CODE_LENGTH};
 use crate::store::{NewCard, NewOffer, Offer};
 
 /// Vietnam's midnight before UTC's.
@@ -35,10 +36,32 @@ pub struct OfferRequest {
     pub assurance_level: u8,
     /// What to offer; empty means every configuration.
     pub configurations: Vec<Configuration>,
+    /// How it can be taken; empty means by its pre-authorized code.
+    pub grants: Vec<OfferGrant>,
     /// The unit, where the person has verified records in several.
     pub unit: Option<String>,
     /// Repeating it repeats the answer.
     pub idempotency_key: Option<String>,
+}
+
+/// How an offer can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferGrant {
+    /// By its pre-authorized code and transaction code.
+    #[serde(rename = "pre-authorized_code")]
+    PreAuthorizedCode,
+    /// By signing in.
+    AuthorizationCode,
+}
+
+impl OfferGrant {
+    fn store_name(self) -> &'static str {
+        match self {
+            Self::PreAuthorizedCode => Offer::PRE_AUTHORIZED,
+            Self::AuthorizationCode => Offer::AUTHORIZATION_CODE,
+        }
+    }
 }
 
 /// Which of a person's verified records a card is made from.
@@ -61,8 +84,8 @@ pub struct MadeOffer {
     pub uri: String,
     /// The link that opens a wallet.
     pub link: String,
-    /// To be told to the person on another channel.
-    pub tx_code: String,
+    /// To be told to the person on another channel, when there is a pre-authorized code.
+    pub tx_code: Option<String>,
     /// When it expires.
     pub expires_at: UnixSeconds,
 }
@@ -87,11 +110,22 @@ impl Service {
         };
         let configurations: Vec<_> = configurations.iter().map(|configuration| configuration.id()).collect();
         let configurations = configurations.join(" ");
+        let mut grant_types = request.grants.iter().map(|grant| grant.store_name()).collect::<Vec<_>>();
+        grant_types.sort_unstable();
+        grant_types.dedup();
+        if request.grants.contains(&OfferGrant::AuthorizationCode) && self.sign_in.is_none() {
+            return Err(Refusal::malformed("grants", "authorization_code needs a sign-in, which is not configured").into());
+        }
+        if grant_types.is_empty() {
+            grant_types.push(Offer::PRE_AUTHORIZED);
+        }
+        let grant_types = grant_types.join(" ");
         let card = self.card_of(caller, &request.person, request.unit.as_deref().map_or(From::Any, From::Unit)).await?;
         let request_hash = hash(&[
             request.person.expose().as_bytes(),
             request.unit.as_deref().unwrap_or_default().as_bytes(),
             configurations.as_bytes(),
+            grant_types.as_bytes(),
         ]);
         let offer = NewOffer {
             id: self.random_name(),
@@ -100,6 +134,7 @@ impl Service {
             request_hash,
             configurations,
             expires_at: card.created_at + self.config.limits.offer_ttl_seconds,
+            grant_types,
             card,
         };
         let offer = self.store.make_offer(offer).await?;
@@ -126,7 +161,31 @@ impl Service {
         if offer.redeemed_at.is_some() || is_closed || offer.expires_at <= self.clock.now() {
             return Err(Refusal::Gone("offer").into());
         }
-        Ok(oid4vci::offer(&self.config.public_url, offer.configurations.split(' '), &self.code_of(id)))
+        let code = self.code_of(id);
+        let by = OfferedGrants {
+            pre_authorized_code: offer.takes(Offer::PRE_AUTHORIZED).then_some(code.as_str()),
+            issuer_state: (offer.takes(Offer::AUTHORIZATION_CODE) && self.sign_in.is_some()).then_some(id),
+        };
+        Ok(oid4vci::offer(&self.config.public_url, offer.configurations.split(' '), &by))
+    }
+
+    /// The offer that is for everybody who can sign in.
+    pub fn open_offer(&self) -> Result<Value, Refusal> {
+        if self.sign_in.is_none() {
+            return Err(Refusal::NotFound("open offer: there is no sign-in"));
+        }
+        let configurations = Configuration::ALL.into_iter().map(Configuration::id);
+        Ok(oid4vci::offer(&self.config.public_url, configurations, &OfferedGrants::default()))
+    }
+
+    /// Authorization server metadata.
+    pub fn server_metadata(&self) -> Value {
+        let supported = Supported {
+            sign_in: self.sign_in.is_some(),
+            attestation: !self.attesters.wallets.is_empty(),
+            anonymous: self.config.anonymous_wallets,
+        };
+        oauth::server_metadata(&self.config.public_url, supported)
     }
 
     fn made(&self, offer: &Offer) -> MadeOffer {
@@ -135,7 +194,7 @@ impl Service {
             card: offer.card.clone(),
             link: oid4vci::offer_link(&uri),
             uri,
-            tx_code: self.tx_code_of(&offer.id),
+            tx_code: offer.takes(Offer::PRE_AUTHORIZED).then(|| self.tx_code_of(&offer.id)),
             expires_at: offer.expires_at,
         }
     }
@@ -191,6 +250,7 @@ impl Service {
             facts,
             created_at,
             valid_until,
+            replaced_status: self.config.refresh_status,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use axum::Json;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -91,6 +91,41 @@ impl<E: Into<Error>> From<E> for Problem {
 impl<E: Into<Error>> From<E> for OAuthError {
     fn from(error: E) -> Self {
         Self(error.into())
+    }
+}
+
+/// An error of an endpoint that takes a wallet's access token: an [`OAuthError`], but what is wrong with token or DPoP proof
+/// has status 401 and a challenge (RFC 9449 section 7.1).
+pub struct ResourceError(Error);
+
+impl<E: Into<Error>> From<E> for ResourceError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for ResourceError {
+    fn into_response(self) -> Response {
+        let error = match &self.0 {
+            Error::Refusal(Refusal::NoToken) => Some(""),
+            Error::Refusal(Refusal::InvalidToken) => Some("invalid_token"),
+            Error::Refusal(Refusal::InvalidDpopProof(_)) => Some("invalid_dpop_proof"),
+            Error::Refusal(Refusal::UseDpopNonce) => Some("use_dpop_nonce"),
+            _ => None,
+        };
+        let mut response = OAuthError(self.0).into_response();
+        if let Some(error) = error {
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            let error = if error.is_empty() { String::new() } else { format!("error=\"{error}\", ") };
+            let dpop = format!("DPoP {error}algs=\"ES256 EdDSA\"");
+            if let Ok(dpop) = dpop.parse() {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, dpop);
+            }
+            if error.is_empty() {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+        }
+        response
     }
 }
 

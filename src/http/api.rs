@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::{Problem, ProblemDocument};
 use super::extract::{ApiJson, InPath, InQuery};
 use crate::error::Refusal;
-use crate::flow::{BadgeFormat, Caller, OfferRequest, Service, VerifyRequest};
+use crate::flow::{BadgeFormat, Caller, OfferGrant, OfferRequest, Service, VerifyRequest};
 use crate::model::card::{Card, Reason, Selector, State as CardState, StateName, Step};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::unit::UnitCode;
@@ -33,6 +33,9 @@ pub struct NewOffer {
     /// The unit, where the person has verified records in several.
     #[serde(default)]
     unit: Option<String>,
+    /// How the wallet can take the offer; empty means by its pre-authorized code.
+    #[serde(default)]
+    grants: Vec<OfferGrant>,
 }
 
 /// An offer to hand to the wallet.
@@ -45,9 +48,10 @@ pub struct OfferMade {
     credential_offer_uri: String,
     /// The link that opens a wallet.
     credential_offer: String,
-    /// Tell it to the person on another channel.
+    /// Tell it to the person on another channel. Only with a pre-authorized code.
     #[schema(example = "493021")]
-    tx_code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tx_code: Option<String>,
     /// Unix seconds.
     expires_at: i64,
 }
@@ -76,6 +80,7 @@ pub async fn make_offer(
         assurance_level: request.assurance_level,
         configurations: configurations.collect::<Result<_, _>>()?,
         unit: request.unit,
+        grants: request.grants,
         idempotency_key: idempotency_key(&headers)?,
     };
     let made = service.make_offer(&caller, request).await?;

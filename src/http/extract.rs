@@ -3,33 +3,87 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use serde::de::DeserializeOwned;
 
-use super::answer::{OAuthError, Problem};
+use super::answer::{OAuthError, Problem, ResourceError};
 use crate::error::Refusal;
-use crate::flow::{Caller, RequestBody, Service};
+use crate::flow::{Caller, DpopHeader, RequestBody, Service, WalletCall};
+use crate::protocol::oauth::ClientAttestation;
 
-/// The bearer token of the `Authorization` header (RFC 6750 section 2.1). A token in the URL is never looked at.
-pub struct Bearer(pub String);
+/// The `DPoP` header (RFC 9449).
+pub const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// The headers of attestation-based client authentication.
+pub const ATTESTATION: HeaderName = HeaderName::from_static("oauth-client-attestation");
+const ATTESTATION_POP: HeaderName = HeaderName::from_static("oauth-client-attestation-pop");
 
-impl Bearer {
-    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let (value, more) = (values.next(), values.next());
-        let token = value.filter(|_| more.is_none()).and_then(|value| value.to_str().ok()).and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim().to_owned())
-        });
-        token.filter(|token| !token.is_empty()).map(Self).ok_or(Refusal::NoToken)
+/// Scheme and token of the `Authorization` header. A token in the URL is never looked at.
+fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let (scheme, token) = only(headers, &header::AUTHORIZATION)?.split_once(' ')?;
+    Some((scheme, token.trim())).filter(|(_, token)| !token.is_empty())
+}
+
+/// The value of a header that comes once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// A DPoP proof, if there is one.
+pub struct Dpop(pub DpopHeader);
+
+impl Dpop {
+    fn of(headers: &HeaderMap) -> DpopHeader {
+        match (headers.contains_key(DPOP), only(headers, &DPOP)) {
+            (false, _) => DpopHeader::Absent,
+            (true, Some(proof)) => DpopHeader::One(proof.to_owned()),
+            (true, None) => DpopHeader::Unusable,
+        }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Bearer {
+impl<S: Sync> FromRequestParts<S> for Dpop {
     type Rejection = OAuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, OAuthError> {
-        Ok(Self::of(&parts.headers)?)
+        Ok(Self(Self::of(&parts.headers)))
+    }
+}
+
+/// The attestation of a wallet's instance, if there is one: both headers, each once.
+pub struct Attestation(pub Option<ClientAttestation>);
+
+impl<S: Sync> FromRequestParts<S> for Attestation {
+    type Rejection = OAuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, OAuthError> {
+        let headers = &parts.headers;
+        if !headers.contains_key(ATTESTATION) && !headers.contains_key(ATTESTATION_POP) {
+            return Ok(Self(None));
+        }
+        let text = |name| {
+            let rule = "OAuth-Client-Attestation and OAuth-Client-Attestation-PoP must each come once";
+            only(headers, &name).map(str::to_owned).ok_or(Refusal::InvalidClient(rule))
+        };
+        let (attestation, possession) = (text(ATTESTATION)?, text(ATTESTATION_POP)?);
+        Ok(Self(Some(ClientAttestation { client_id: None, attestation, possession })))
+    }
+}
+
+/// A wallet's access token with its proof (RFC 6750 section 2.1, RFC 9449 section 7.1).
+pub struct WalletToken(pub WalletCall);
+
+impl<S: Sync> FromRequestParts<S> for WalletToken {
+    type Rejection = ResourceError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ResourceError> {
+        let (scheme, token) = authorization(&parts.headers).ok_or(Refusal::NoToken)?;
+        let is_bound = scheme.eq_ignore_ascii_case("DPoP");
+        if !is_bound && !scheme.eq_ignore_ascii_case("Bearer") {
+            return Err(Refusal::NoToken.into());
+        }
+        Ok(Self(WalletCall { is_bound, token: token.to_owned(), dpop: Dpop::of(&parts.headers) }))
     }
 }
 
@@ -37,8 +91,9 @@ impl FromRequestParts<Service> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        let Bearer(token) = Bearer::of(&parts.headers)?;
-        Ok(service.caller(&token).await?)
+        let bearer = authorization(&parts.headers).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
+        let (_, token) = bearer.ok_or(Refusal::NoToken)?;
+        Ok(service.caller(token).await?)
     }
 }
 

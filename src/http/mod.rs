@@ -2,6 +2,7 @@
 
 mod answer;
 mod api;
+mod authorize;
 mod extract;
 mod observe;
 mod openapi;
@@ -32,11 +33,23 @@ pub fn router(service: Service) -> Router {
 
     // Wallets: OpenID4VCI 1.0.
     let wallet = Router::new()
+        .route("/offer", get(wallet::open_offer))
         .route("/offers/{id}", get(wallet::offer))
+        .route("/challenge", post(wallet::challenge))
+        .route("/par", post(wallet::push))
         .route("/token", post(wallet::token))
         .route("/nonce", post(wallet::nonce))
         .route("/credential", post(wallet::credential))
+        .route("/deferred", post(wallet::deferred))
         .route("/notification", post(wallet::notification))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(service.clone(), wallet::fresh_nonces));
+
+    // Browsers of people who get their card.
+    let browsers = Router::new()
+        .route("/authorize", get(authorize::visit))
+        .route("/sign-in/callback", get(authorize::signed_in))
+        .route("/authorize/{id}", get(authorize::consent).post(authorize::decide))
         .method_not_allowed_fallback(answer::method_not_allowed);
 
     // Programs of VNeID and of the units.
@@ -81,7 +94,7 @@ pub fn router(service: Service) -> Router {
         .route("/metrics", get(observe::metrics))
         .method_not_allowed_fallback(answer::method_not_allowed);
 
-    let app = wallet.merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
+    let app = wallet.merge(browsers).merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
     let app = under_path(app, &service.config.public_url);
     app.layer(DefaultBodyLimit::max(body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))

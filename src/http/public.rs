@@ -9,7 +9,6 @@ use serde_json::json;
 use super::answer::Problem;
 use super::extract::InPath;
 use crate::flow::{Service, StatusFormat};
-use crate::protocol::oauth;
 
 const SHORT: &str = "public, max-age=300";
 
@@ -21,7 +20,7 @@ pub async fn issuer_metadata(State(service): State<Service>) -> Response {
 
 /// Authorization server metadata.
 pub async fn server_metadata(State(service): State<Service>) -> Response {
-    ([(header::CACHE_CONTROL, SHORT)], Json(oauth::server_metadata(&service.config.public_url))).into_response()
+    ([(header::CACHE_CONTROL, SHORT)], Json(service.server_metadata())).into_response()
 }
 
 /// The public keys.

@@ -141,6 +141,28 @@ impl ResponseEncryption {
     }
 }
 
+/// The request to the deferred credential endpoint (section 9.1).
+#[derive(Debug, PartialEq, Eq)]
+pub struct DeferredRequest {
+    /// By which the answer was put off.
+    pub transaction_id: String,
+    /// How this answer is to be encrypted; what the first request said does not count.
+    pub encryption: Option<ResponseEncryption>,
+}
+
+impl DeferredRequest {
+    /// Parses the body. Unknown members are ignored.
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let malformed = |text: &str| Refusal::InvalidCredentialRequest(text.to_owned());
+        let Ok(Value::Object(members)) = serde_json::from_slice::<Value>(body) else {
+            return Err(malformed("the body must be a JSON object"));
+        };
+        let transaction_id = members.get("transaction_id").and_then(Value::as_str);
+        let transaction_id = transaction_id.ok_or_else(|| malformed("transaction_id must be a string"))?.to_owned();
+        Ok(Self { transaction_id, encryption: ResponseEncryption::of(&members)? })
+    }
+}
+
 /// `credential_request_encryption` of the metadata (section 12.2.4) for this public key.
 pub fn request_encryption_metadata(jwk: &Value, is_required: bool) -> Value {
     json!({

@@ -25,7 +25,7 @@ pub const SCOPES: [&str; 8] = [
 ];
 
 /// `grant_type` of a completed authorization (RFC 6749 section 4.1.3).
-const AUTHORIZATION_CODE: &str = "authorization_code";
+pub const AUTHORIZATION_CODE: &str = "authorization_code";
 /// `grant_type` of RFC 6749 section 6.
 const REFRESH_TOKEN: &str = "refresh_token";
 /// `type` of an authorization detail (OpenID4VCI 1.0 section 5.1.1).

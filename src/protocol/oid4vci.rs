@@ -33,6 +33,14 @@ impl Configuration {
         }
     }
 
+    /// What people know it by, in Vietnamese and in English.
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::SdJwt | Self::SdJwtEdDsa => ("Thẻ cán bộ, công chức, viên chức", "Officials card"),
+            Self::Qr => ("Mã QR thẻ cán bộ, công chức, viên chức", "Officials card QR code"),
+        }
+    }
+
     /// From its identifier.
     pub fn parse(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|configuration| configuration.id() == id)
@@ -88,10 +96,7 @@ pub const CLAIMS: [(&str, &str, &str, bool); 13] = [
 ];
 
 fn display(configuration: Configuration) -> Value {
-    let (vi, en) = match configuration {
-        Configuration::SdJwt | Configuration::SdJwtEdDsa => ("Thẻ cán bộ, công chức, viên chức", "Officials card"),
-        Configuration::Qr => ("Mã QR thẻ cán bộ, công chức, viên chức", "Officials card QR code"),
-    };
+    let (vi, en) = configuration.names();
     let look =
         |name, locale| json!({"name": name, "locale": locale, "background_color": "#F6C544", "text_color": "#7A0C0C"});
     json!([look(vi, "vi-VN"), look(en, "en")])
@@ -146,6 +151,7 @@ pub fn issuer_metadata(issuer: &str, vct: &str, batch_size: usize) -> Value {
         "credential_issuer": issuer,
         "credential_endpoint": format!("{issuer}/credential"),
         "nonce_endpoint": format!("{issuer}/nonce"),
+        "deferred_credential_endpoint": format!("{issuer}/deferred"),
         "notification_endpoint": format!("{issuer}/notification"),
         "batch_credential_issuance": {"batch_size": batch_size},
         "display": [
@@ -159,19 +165,43 @@ pub fn issuer_metadata(issuer: &str, vct: &str, batch_size: usize) -> Value {
 /// Digits of a transaction code.
 pub const TX_CODE_LENGTH: u8 = 6;
 
-/// A credential offer (section 4.1.1).
-pub fn offer<'a>(issuer: &str, configurations: impl Iterator<Item = &'a str>, code: &str) -> Value {
-    json!({
-        "credential_issuer": issuer,
-        "credential_configuration_ids": configurations.collect::<Vec<_>>(),
-        "grants": {oauth::PRE_AUTHORIZED: {
+/// How an offer can be taken.
+#[derive(Clone, Debug, Default)]
+pub struct OfferedGrants<'a> {
+    /// By redeeming this code.
+    pub pre_authorized_code: Option<&'a str>,
+    /// By signing in; the wallet hands this on as `issuer_state`.
+    pub issuer_state: Option<&'a str>,
+}
+
+/// A credential offer (section 4.1.1). Without any grant it is taken by signing in.
+pub fn offer<'a>(
+    issuer: &str,
+    configurations: impl Iterator<Item = &'a str>,
+    by: &OfferedGrants<'_>,
+) -> Value {
+    let mut grants = Map::new();
+    if let Some(code) = by.pre_authorized_code {
+        let grant = json!({
             "pre-authorized_code": code,
             "tx_code": {
                 "input_mode": "numeric",
                 "length": TX_CODE_LENGTH,
                 "description": "Nhập mã 6 số do VNeID cung cấp / Enter the 6-digit code from VNeID",
             },
-        }},
+        });
+        grants.insert(oauth::PRE_AUTHORIZED.to_owned(), grant);
+    }
+    if let Some(state) = by.issuer_state {
+        grants.insert(oauth::AUTHORIZATION_CODE.to_owned(), json!({"issuer_state": state}));
+    }
+    if grants.is_empty() {
+        grants.insert(oauth::AUTHORIZATION_CODE.to_owned(), json!({}));
+    }
+    json!({
+        "credential_issuer": issuer,
+        "credential_configuration_ids": configurations.collect::<Vec<_>>(),
+        "grants": grants,
     })
 }
 
@@ -195,6 +225,11 @@ pub fn credential_response(credentials: &[String], notification_id: &str) -> Val
         "credentials": credentials.iter().map(|credential| json!({"credential": credential})).collect::<Vec<_>>(),
         "notification_id": notification_id,
     })
+}
+
+/// The answer when the credentials will be there later (section 8.3): the wallet asks again by the id after so many seconds.
+pub fn deferred_response(transaction_id: &str, interval_seconds: i64) -> Value {
+    json!({"transaction_id": transaction_id, "interval": interval_seconds})
 }
 
 /// A request to the notification endpoint (section 11.1).

@@ -80,6 +80,11 @@ impl Offer {
     pub const PRE_AUTHORIZED: &'static str = "pre-authorized_code";
     /// Grant type of RFC 6749 section 4.1.
     pub const AUTHORIZATION_CODE: &'static str = "authorization_code";
+
+    /// Whether it can be taken by this grant type.
+    pub fn takes(&self, grant_type: &str) -> bool {
+        self.grant_types.split(' ').any(|own| own == grant_type)
+    }
 }
 
 impl Store {

@@ -1,0 +1,152 @@
+//! The card that a grant is good for now: the one in force, a newer one when the facts changed, or none yet because the
+//! record is under review, in which case the wallet is told to wait (OpenID4VCI 1.0 section 9).
+
+use serde_json::Value;
+
+use super::issue::{Answer, Asked, Issued};
+use super::offer::From;
+use super::wallet::WalletCall;
+use super::{Caller, RequestBody, Service};
+use crate::clock::DAY_SECONDS;
+use crate::credential::PublicKey;
+use crate::error::{Error, Fault, Refusal, Result};
+use crate::model::card::StateName;
+use crate::model::id::{Handle, PersonalNumber};
+use crate::model::person::{NotVerified, VerifiedRecord};
+use crate::protocol::credential_request::DeferredRequest;
+use crate::protocol::oid4vci::Configuration;
+use crate::store::{Deferral, FoundCard, Grant};
+
+/// Records looked at in one step of a round.
+const PAGE: i64 = 500;
+
+/// What a grant is good for.
+pub(super) enum GrantedCard {
+    /// This card.
+    InForce(Box<FoundCard>),
+    /// None yet.
+    UnderReview,
+}
+
+impl Service {
+    /// The card of a grant. One whose record was verified anew meanwhile says so first.
+    pub(super) async fn card_of_grant(&self, grant: &Grant) -> Result<GrantedCard> {
+        let denied = |why| Err(Refusal::CredentialRequestDenied(why).into());
+        match &grant.found {
+            Some(found) if found.card.state_at(self.clock.now()).name() != StateName::Active => {
+                denied("the card is not in force")
+            }
+            Some(found) if !grant.is_verified || found.card.record_version == grant.record_version => {
+                Ok(GrantedCard::InForce(Box::new(found.clone())))
+            }
+            // Withdrawn is final: a new card takes a new offer or a new sign-in.
+            None if grant.had_card => denied("the card is not in force"),
+            None if !grant.is_verified => match self.why_not_verified(grant).await? {
+                Some(NotVerified::Unmatched | NotVerified::Unconfirmed) => Ok(GrantedCard::UnderReview),
+                _ => denied("the record is no longer one that a card can be made from"),
+            },
+            _ => {
+                let Some(person) = &grant.person else { return denied("the record is no longer of a person") };
+                match self.newest_card(person, &grant.record).await {
+                    Ok(card) => {
+                        let found = self.store.card(&card).await?;
+                        let found = found.ok_or_else(|| Fault::new("reading a card", "it is not there"))?;
+                        Ok(GrantedCard::InForce(Box::new(found)))
+                    }
+                    Err(Error::Refusal(_)) => denied("the record is no longer one that a card can be made from"),
+                    Err(fault) => Err(fault),
+                }
+            }
+        }
+    }
+
+    /// The card in force of a verified record that says what the record says: the one there is, or a new one.
+    pub(super) async fn newest_card(&self, person: &PersonalNumber, record: &Handle) -> Result<Handle> {
+        let system = Caller::operator("system");
+        let new = self.card_of(&system, person, From::Record(record)).await?;
+        self.store.ensure_card(new, system.name).await
+    }
+
+    async fn why_not_verified(&self, grant: &Grant) -> Result<Option<NotVerified>> {
+        let Some(person) = &grant.person else { return Ok(None) };
+        let stored = self.store.records_of(person).await?.into_iter().find(|stored| stored.handle == grant.record);
+        Ok(stored.and_then(|stored| VerifiedRecord::new(stored.record, &stored.standing).err()))
+    }
+
+    /// Replaces every card whose record was verified anew and says something else, so that whoever verifies the old one
+    /// learns it, and the wallet gets the new one with its refresh token. Returns how many records were looked at.
+    pub async fn refresh_cards(&self) -> Result<u64> {
+        let (mut after, mut seen) = (String::new(), 0);
+        loop {
+            let page = self.store.records_ahead_of_cards(&after, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(seen) };
+            after = last.to_string();
+            for (record, person) in &page {
+                seen += 1;
+                match self.newest_card(person, record).await {
+                    // A record that no card can be made from any more is the officer's to decide about.
+                    Ok(_) | Err(Error::Refusal(_)) => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+    }
+
+    /// Keeps a proved request until its record is verified.
+    pub(super) async fn defer(
+        &self,
+        grant: &Grant,
+        configuration: Configuration,
+        keys: &[PublicKey],
+        nonce: String,
+        request_hash: String,
+    ) -> Result<Answer> {
+        let now = self.clock.now();
+        let (id, _) = self.random_token();
+        let deferral = Deferral {
+            id: id.clone(),
+            grant: grant.id.clone(),
+            configuration: configuration.id().to_owned(),
+            holders: keys.iter().map(PublicKey::to_jwk).collect::<Value>().to_string(),
+            nonce,
+            request_hash,
+            created_at: now,
+            expires_at: now + self.config.limits.deferred_ttl_days * DAY_SECONDS,
+        };
+        if self.store.defer(deferral).await? { Ok(self.later(id)) } else { Err(Refusal::InvalidNonce.into()) }
+    }
+
+    /// The deferred credential endpoint: the credentials when the record is verified, until then the same answer.
+    pub async fn deferred(&self, call: &WalletCall, body: RequestBody) -> Result<Issued> {
+        let grant = self.called(call, "/deferred").await?;
+        let opened = self.open_request(body)?;
+        let DeferredRequest { transaction_id, encryption } = DeferredRequest::parse(&opened.json)?;
+        self.check_response_encryption(encryption.as_ref(), opened.was_encrypted)?;
+        let deferral = self.store.deferral(&transaction_id, &grant.id, self.clock.now()).await?;
+        let deferral = deferral.ok_or(Refusal::InvalidTransactionId)?;
+        let answer = match self.card_of_grant(&grant).await? {
+            GrantedCard::UnderReview => self.later(transaction_id),
+            GrantedCard::InForce(found) => {
+                let broken = |what: &'static str| Fault::new("reading a deferred request", what);
+                let holders: Vec<Value> = serde_json::from_str(&deferral.holders)
+                    .map_err(|error| Fault::new("reading a deferred request", error))?;
+                let keys = holders.iter().map(PublicKey::from_jwk).collect::<Result<Vec<_>, _>>();
+                let asked = Asked {
+                    grant: grant.id,
+                    configuration: Configuration::parse(&deferral.configuration)
+                        .ok_or_else(|| broken("its configuration is none of ours"))?,
+                    keys: keys.map_err(|_| broken("a key of it is malformed"))?,
+                    nonce: deferral.nonce,
+                    request_hash: deferral.request_hash,
+                    deferral: Some(deferral.id),
+                };
+                Answer::Credentials(self.answer_with(*found, asked).await?)
+            }
+        };
+        Ok(Issued { answer, encryption })
+    }
+
+    fn later(&self, transaction_id: String) -> Answer {
+        Answer::Later { transaction_id, interval_seconds: self.config.limits.deferred_interval_seconds }
+    }
+}
