@@ -25,6 +25,9 @@ pub struct Config {
     pub population_url: Option<String>,
     /// `OFFICIALS_CARD_POPULATION_KEY`: the key that it knows us by.
     pub population_key: Option<Secret>,
+    /// `OFFICIALS_CARD_SIGN_IN_…`: where people sign in when a wallet asks for their card; without it, cards are only
+    /// given on offers.
+    pub sign_in: Option<SignIn>,
     /// `OFFICIALS_CARD_LOG`: filter of the log, for example `info` or `officials_card=debug`.
     pub log: String,
     /// `OFFICIALS_CARD_LOG_FORMAT`: `json` or `text`.
@@ -104,6 +107,67 @@ pub struct Client {
     pub jwks: Option<Value>,
 }
 
+/// VNeID as the OpenID provider that people sign in with, and how it knows us. Nothing is published about its scopes,
+/// claims and `acr` values: the defaults are those of the simulator (`examples/vneid_sign_in`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignIn {
+    /// `OFFICIALS_CARD_SIGN_IN_ISSUER`: the issuer identifier, https except on loopback.
+    pub issuer: String,
+    /// `OFFICIALS_CARD_SIGN_IN_CLIENT_ID`: the name that it knows us by.
+    pub client_id: String,
+    /// `OFFICIALS_CARD_SIGN_IN_CLIENT_SECRET`: for `client_secret_basic`.
+    pub client_secret: Option<Secret>,
+    /// `OFFICIALS_CARD_SIGN_IN_CLIENT_KEY`: instead of a secret, for `private_key_jwt`: a file with a private P-256 key,
+    /// JWK or PEM.
+    pub client_key: Option<PathBuf>,
+    /// `OFFICIALS_CARD_SIGN_IN_SCOPES`: asked for beside `openid`; in the variable separated by spaces.
+    pub scopes: Vec<String>,
+    /// `OFFICIALS_CARD_SIGN_IN_PERSONAL_NUMBER_CLAIM`: the claim of the ID token that holds the twelve digits.
+    pub personal_number_claim: String,
+    /// `OFFICIALS_CARD_SIGN_IN_ACR_LEVEL_2`: the `acr` values that stand for assurance level 2 or more (Decree
+    /// 69/2024); asked for, and anything else is refused. In the variable separated by spaces.
+    pub acr_level_2: Vec<String>,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            client_id: String::new(),
+            client_secret: None,
+            client_key: None,
+            scopes: vec!["personal_identification".into()],
+            personal_number_claim: "personal_identification_number".into(),
+            acr_level_2: vec!["urn:example:vneid:level:2".into()],
+        }
+    }
+}
+
+/// What follows `OFFICIALS_CARD_SIGN_IN_`.
+const SIGN_IN_VARIABLES: [&str; 7] =
+    ["ISSUER", "CLIENT_ID", "CLIENT_SECRET", "CLIENT_KEY", "SCOPES", "PERSONAL_NUMBER_CLAIM", "ACR_LEVEL_2"];
+
+impl SignIn {
+    /// What cannot be seen without asking the provider.
+    fn check(&self) -> Result<(), &'static str> {
+        if self.issuer.is_empty() || self.client_id.is_empty() {
+            return Err("issuer and client_id are required");
+        }
+        if self.client_secret.is_some() == self.client_key.is_some() {
+            return Err("either client_secret or client_key is required");
+        }
+        if self.personal_number_claim.is_empty() {
+            return Err("personal_number_claim must not be empty");
+        }
+        let is_word = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if self.acr_level_2.is_empty() || !self.acr_level_2.iter().chain(&self.scopes).all(is_word) {
+            return Err("acr_level_2 must have a value, and scopes and acr_level_2 be plain ASCII without spaces");
+        }
+        Ok(())
+    }
+}
+
 /// A text that must not be printed.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
@@ -136,6 +200,7 @@ impl Default for Config {
             keys_passphrase: None,
             population_url: None,
             population_key: None,
+            sign_in: None,
             log: "info".into(),
             log_format: LogFormat::Json,
             limits: Limits::default(),
@@ -211,7 +276,27 @@ impl Config {
         if let Some(specimen) = variable("SPECIMEN") {
             self.specimen = specimen.parse().map_err(|_| wrong("SPECIMEN"))?;
         }
+        self.override_sign_in(variable);
         Ok(())
+    }
+
+    /// Any variable of the sign-in is enough to have one.
+    fn override_sign_in(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        let variable = |name: &str| variable(&format!("SIGN_IN_{name}"));
+        let words = |name: &str| Some(variable(name)?.split_whitespace().map(str::to_owned).collect());
+        let old = self.sign_in.clone().unwrap_or_default();
+        let ours = SignIn {
+            issuer: variable("ISSUER").unwrap_or(old.issuer),
+            client_id: variable("CLIENT_ID").unwrap_or(old.client_id),
+            client_secret: variable("CLIENT_SECRET").map(Secret).or(old.client_secret),
+            client_key: variable("CLIENT_KEY").map(PathBuf::from).or(old.client_key),
+            scopes: words("SCOPES").unwrap_or(old.scopes),
+            personal_number_claim: variable("PERSONAL_NUMBER_CLAIM").unwrap_or(old.personal_number_claim),
+            acr_level_2: words("ACR_LEVEL_2").unwrap_or(old.acr_level_2),
+        };
+        if self.sign_in.is_some() || SIGN_IN_VARIABLES.into_iter().any(|name| variable(name).is_some()) {
+            self.sign_in = Some(ours);
+        }
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -223,6 +308,9 @@ impl Config {
         }
         if url.ends_with('/') || url.contains(|c: char| "?#@\"\\<>".contains(c) || !c.is_ascii_graphic()) {
             return wrong("public_url must have no trailing slash, query, fragment or user, and be plain ASCII");
+        }
+        if let Some(sign_in) = &self.sign_in {
+            sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
         }
         let limits = &self.limits;
         let positive = [
@@ -276,6 +364,42 @@ mod tests {
         assert_eq!(config.listen, "127.0.0.1:2");
         assert!(!format!("{config:?}").contains("pw"));
         assert!(config.override_by(|name| (name == "SPECIMEN").then(|| "perhaps".into())).is_err());
+    }
+
+    #[test]
+    fn a_sign_in_comes_from_the_file_or_from_variables_alone() {
+        let mut config = Config::default();
+        config.override_by(|_| None).unwrap();
+        assert!(config.sign_in.is_none());
+        let variables = |name: &str| {
+            let value = match name {
+                "SIGN_IN_ISSUER" => "https://vneid.example",
+                "SIGN_IN_CLIENT_ID" => "card",
+                "SIGN_IN_CLIENT_SECRET" => "hush",
+                "SIGN_IN_ACR_LEVEL_2" => "two three",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        config.override_by(variables).unwrap();
+        config.check().unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+        let sign_in = config.sign_in.as_ref().unwrap();
+        assert_eq!(sign_in.acr_level_2, ["two", "three"]);
+        assert_eq!(sign_in.scopes, SignIn::default().scopes);
+
+        let wrong = |change: fn(&mut SignIn)| {
+            let mut config = config.clone();
+            change(config.sign_in.as_mut().unwrap());
+            config.check().is_err()
+        };
+        assert!(!wrong(|_| {}));
+        assert!(wrong(|sign_in| sign_in.issuer.clear()));
+        assert!(wrong(|sign_in| sign_in.client_secret = None));
+        assert!(wrong(|sign_in| sign_in.client_key = Some("key.jwk".into())));
+        assert!(wrong(|sign_in| sign_in.acr_level_2.clear()));
+        assert!(wrong(|sign_in| sign_in.scopes.push("a b".into())));
+        assert!(wrong(|sign_in| sign_in.personal_number_claim.clear()));
     }
 
     #[test]

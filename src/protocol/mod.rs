@@ -3,3 +3,4 @@
 pub mod oauth;
 pub mod oid4vci;
 pub mod population;
+pub mod sign_in;

@@ -1,3 +1,4 @@
 //! Every outgoing call.
 
 pub mod population;
+pub mod sign_in;
