@@ -155,7 +155,7 @@ impl SignIn {
             return Err("issuer and client_id are required");
         }
         if self.client_secret.is_some() == self.client_key.is_some() {
-            return Err("either client_secret or client_key is required");
+            return Err("one of client_secret and client_key is required, not both");
         }
         if self.personal_number_claim.is_empty() {
             return Err("personal_number_claim must not be empty");

@@ -93,7 +93,7 @@ async fn a_person_signs_in_and_their_number_comes_out_whatever_the_keys() {
         let code = ours.code(&back).await.unwrap();
         assert_eq!(ours.finish(code, NONCE, VERIFIER, NOW).await, Ok(signed_in()));
         // A code is good once.
-        assert_eq!(rule(ours.finish(code, NONCE, VERIFIER, NOW).await), "the provider does not accept the code");
+        assert_eq!(rule(ours.finish(code, NONCE, VERIFIER, NOW + 1).await), "the provider does not accept the code");
     }
     std::fs::remove_file(file).unwrap();
 }
@@ -269,7 +269,7 @@ impl Odd {
         let odd = Self { config, clock: Clock::fixed(NOW), answers, asked, pair };
         odd.announces(|_| {});
         odd.has_keys(&[("one", &odd.pair)]);
-        odd.gives(&odd.signed("one", &odd.pair, &odd.claims()));
+        odd.gives(&signed("one", &odd.pair, &odd.claims()));
         odd
     }
 
@@ -322,12 +322,6 @@ impl Odd {
         })
     }
 
-    fn signed(&self, kid: &str, pair: &EcKeyPair, claims: &Value) -> String {
-        let mut signer = ES256.signer_from_jwk(&pair.to_jwk_private_key()).unwrap();
-        signer.set_key_id(kid);
-        signed_by(&signer, claims)
-    }
-
     /// This ID token in a token answer.
     fn gives(&self, id_token: &str) {
         self.answers(TOKEN, 200, json!({"access_token": "a", "token_type": "Bearer", "id_token": id_token}));
@@ -336,6 +330,12 @@ impl Odd {
     async fn finish(&self) -> Result<SignedIn, SignInError> {
         self.relying_party().finish("code", NONCE, VERIFIER, NOW).await
     }
+}
+
+fn signed(kid: &str, pair: &EcKeyPair, claims: &Value) -> String {
+    let mut signer = ES256.signer_from_jwk(&pair.to_jwk_private_key()).unwrap();
+    signer.set_key_id(kid);
+    signed_by(&signer, claims)
 }
 
 fn signed_by(signer: &dyn JwsSigner, claims: &Value) -> String {
@@ -414,7 +414,7 @@ async fn every_claim_of_the_id_token_counts() {
     for (at, (change, broken)) in changes.into_iter().enumerate() {
         let mut claims = odd.claims();
         change(&mut claims);
-        odd.gives(&odd.signed("one", &odd.pair, &claims));
+        odd.gives(&signed("one", &odd.pair, &claims));
         match broken {
             None => assert_eq!(odd.finish().await, Ok(signed_in()), "{at}: {claims}"),
             Some(broken) => assert_eq!(rule(odd.finish().await), broken, "{at}: {claims}"),
@@ -426,7 +426,7 @@ async fn every_claim_of_the_id_token_counts() {
     for name in ["sub", "preferred_username", "cccd"] {
         let mut claims = claims.clone();
         claims[name] = json!(PERSON);
-        odd.gives(&odd.signed("one", &odd.pair, &claims));
+        odd.gives(&signed("one", &odd.pair, &claims));
         let config = SignIn { personal_number_claim: name.into(), ..odd.config.clone() };
         let found = relying_party(&config, &odd.clock).finish("code", NONCE, VERIFIER, NOW).await;
         assert_eq!(found, Ok(signed_in()), "{name}");
@@ -438,7 +438,7 @@ async fn only_the_providers_own_signature_counts() {
     let odd = Odd::start().await;
     let claims = odd.claims();
     let stranger = EcKeyPair::generate(EcCurve::P256).unwrap();
-    odd.gives(&odd.signed("one", &stranger, &claims));
+    odd.gives(&signed("one", &stranger, &claims));
     assert_eq!(rule(odd.finish().await), "the ID token's signature is wrong");
     // Whoever knows the client secret, and a public key as if it were one.
     let kind = "the ID token's signature is of a kind that is not accepted";
@@ -447,7 +447,7 @@ async fn only_the_providers_own_signature_counts() {
         odd.gives(&signed_by(&HS256.signer_from_bytes(key).unwrap(), &claims));
         assert_eq!(rule(odd.finish().await), kind);
     }
-    let good = odd.signed("one", &odd.pair, &claims);
+    let good = signed("one", &odd.pair, &claims);
     let payload = good.split('.').nth(1).unwrap();
     odd.gives(&format!("eyJhbGciOiJub25lIn0.{payload}."));
     assert_eq!(rule(odd.finish().await), kind);
@@ -470,13 +470,13 @@ async fn a_new_key_is_looked_for_once_a_minute() {
     let second = EcKeyPair::generate(EcCurve::P256).unwrap();
     let third = EcKeyPair::generate(EcCurve::P256).unwrap();
     odd.has_keys(&[("one", &odd.pair), ("two", &second)]);
-    odd.gives(&odd.signed("two", &second, &odd.claims()));
+    odd.gives(&signed("two", &second, &odd.claims()));
     assert_eq!(finish().await, Ok(signed_in()));
     assert_eq!((odd.times(DISCOVERY), odd.times(JWKS)), (1, 2));
     // The next change comes too soon.
     let unknown = "the ID token is signed by an unknown key";
     odd.has_keys(&[("three", &third)]);
-    odd.gives(&odd.signed("three", &third, &odd.claims()));
+    odd.gives(&signed("three", &third, &odd.claims()));
     assert_eq!(rule(finish().await), unknown);
     odd.clock.advance(59);
     assert_eq!(rule(finish().await), unknown);
@@ -484,11 +484,18 @@ async fn a_new_key_is_looked_for_once_a_minute() {
     odd.clock.advance(1);
     assert_eq!(finish().await, Ok(signed_in()));
     assert_eq!(odd.times(JWKS), 3);
+    // A provider that changes its key under the same name.
+    let fourth = EcKeyPair::generate(EcCurve::P256).unwrap();
+    odd.has_keys(&[("three", &fourth)]);
+    odd.gives(&signed("three", &fourth, &odd.claims()));
+    assert_eq!(rule(finish().await), "the ID token's signature is wrong");
+    odd.clock.advance(60);
+    assert_eq!(finish().await, Ok(signed_in()));
     // A key that was withdrawn is withdrawn.
-    odd.gives(&odd.signed("one", &odd.pair, &odd.claims()));
+    odd.gives(&signed("one", &odd.pair, &odd.claims()));
     odd.clock.advance(60);
     assert_eq!(rule(finish().await), unknown);
-    assert_eq!((odd.times(DISCOVERY), odd.times(JWKS)), (1, 4));
+    assert_eq!((odd.times(DISCOVERY), odd.times(JWKS)), (1, 5));
 }
 
 #[tokio::test]
@@ -512,7 +519,7 @@ async fn the_provider_is_discovered_when_it_must_be() {
     let gone = ours.finish("the code", NONCE, VERIFIER, NOW).await.unwrap_err();
     assert_eq!(gone, SignInError::Unreachable("status 503".into()));
     odd.announces(|document| document["token_endpoint"] = json!(format!("{}/moved", odd.config.issuer)));
-    let good = odd.signed("one", &odd.pair, &odd.claims());
+    let good = signed("one", &odd.pair, &odd.claims());
     odd.answers("/moved", 200, json!({"access_token": "a", "token_type": "Bearer", "id_token": good}));
     assert_eq!(ours.finish("the code", NONCE, VERIFIER, NOW).await, Ok(signed_in()));
     assert_eq!(odd.times(DISCOVERY), 3);

@@ -172,7 +172,10 @@ fn has_key(provider: &Provider, jwt: &str, now: UnixSeconds) -> Option<()> {
     let own = json!(provider.settings.client_id);
     let ends_at = claims["exp"].as_i64()?;
     let lives = ends_at > now && ends_at <= now + MAX_ASSERTION_SECONDS;
-    if claims["iss"] != own || claims["sub"] != own || claims["aud"] != json!(provider.settings.issuer) || !lives {
+    // RFC 7523bis wants the issuer identifier; OpenID Connect Core 1.0 section 9 knew the token endpoint.
+    let issuer = &provider.settings.issuer;
+    let for_us = [json!(issuer), json!(format!("{issuer}/token"))].contains(&claims["aud"]);
+    if claims["iss"] != own || claims["sub"] != own || !for_us || !lives {
         return None;
     }
     let name = claims["jti"].as_str().filter(|jti| !jti.is_empty() && jti.len() <= 256)?.to_owned();

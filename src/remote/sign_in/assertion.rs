@@ -33,9 +33,10 @@ impl ClientKey {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let signer = match text.trim_start().starts_with('{') {
-            true => ES256.signer_from_jwk(&Jwk::from_bytes(text).ok()?).ok()?,
-            false => ES256.signer_from_pem(text).ok()?,
+        let signer = if text.trim_start().starts_with('{') {
+            ES256.signer_from_jwk(&Jwk::from_bytes(text).ok()?).ok()?
+        } else {
+            ES256.signer_from_pem(text).ok()?
         };
         Some(Self(signer))
     }
