@@ -80,9 +80,13 @@ mod tests {
         assert_eq!(plain(None, Some("unmet_authentication_requirements")), "AssuranceTooLow");
         assert_eq!(plain(None, Some("invalid_scope")), "Failed");
         let long = "x".repeat(MAX_CODE_BYTES + 1);
-        for (code, error) in
-            [(None, None), (Some(""), None), (None, Some("")), (Some("abc"), Some("access_denied")), (Some(&long), None)]
-        {
+        for (code, error) in [
+            (None, None),
+            (Some(""), None),
+            (None, Some("")),
+            (Some("abc"), Some("access_denied")),
+            (Some(&long), None),
+        ] {
             assert_eq!(plain(code, error), "Malformed");
         }
     }

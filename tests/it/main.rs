@@ -13,6 +13,8 @@ mod races;
 mod records;
 mod revoke;
 mod show;
+mod sign_in;
 mod store;
 mod town;
+mod vneid;
 mod wire;

@@ -25,18 +25,18 @@ impl ClientKey {
     /// From a file with a private P-256 key, JWK (its `kid` is told to the provider) or PEM.
     pub fn read(file: &Path) -> Result<Self, Fault> {
         let doing = "reading the key for the sign-in provider";
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Fault::new(doing, format!("{}: {error}", file.display())))?;
+        let text =
+            std::fs::read_to_string(file).map_err(|error| Fault::new(doing, format!("{}: {error}", file.display())))?;
         // What the parsers say could repeat what they read.
-        Self::parse(&text).ok_or_else(|| {
-            Fault::new(doing, format!("{}: not a private P-256 key as JWK or PEM", file.display()))
-        })
+        Self::parse(&text)
+            .ok_or_else(|| Fault::new(doing, format!("{}: not a private P-256 key as JWK or PEM", file.display())))
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let signer = match text.trim_start().starts_with('{') {
-            true => ES256.signer_from_jwk(&Jwk::from_bytes(text).ok()?).ok()?,
-            false => ES256.signer_from_pem(text).ok()?,
+        let signer = if text.trim_start().starts_with('{') {
+            ES256.signer_from_jwk(&Jwk::from_bytes(text).ok()?).ok()?
+        } else {
+            ES256.signer_from_pem(text).ok()?
         };
         Some(Self(signer))
     }
@@ -44,13 +44,7 @@ impl ClientKey {
     /// An assertion of `client_id` for the provider, good once: `occasion` names what it is for (a code is exchanged
     /// once), and becomes the unique `jti` without being readable from it. The audience is the issuer identifier alone,
     /// as RFC 7523bis wants.
-    pub fn assertion(
-        &self,
-        client_id: &str,
-        issuer: &str,
-        occasion: &str,
-        now: UnixSeconds,
-    ) -> Result<String, Fault> {
+    pub fn assertion(&self, client_id: &str, issuer: &str, occasion: &str, now: UnixSeconds) -> Result<String, Fault> {
         let jti = Sha256::new().chain_update("assertion\n").chain_update(occasion).chain_update(now.to_be_bytes());
         let payload = json!({
             "iss": client_id, "sub": client_id, "aud": issuer, "iat": now, "exp": now + ASSERTION_SECONDS,
@@ -93,7 +87,8 @@ mod tests {
             assert_ne!(first["jti"], made("code", 1_001)["jti"]);
         }
         let other_curve = EcKeyPair::generate(EcCurve::P384).unwrap().to_jwk_private_key().to_string();
-        for wrong in ["", "{}", "{", "-----BEGIN PRIVATE KEY-----", &other_curve, &pair.to_jwk_public_key().to_string()] {
+        for wrong in ["", "{}", "{", "-----BEGIN PRIVATE KEY-----", &other_curve, &pair.to_jwk_public_key().to_string()]
+        {
             assert!(ClientKey::parse(wrong).is_none(), "{wrong}");
         }
     }

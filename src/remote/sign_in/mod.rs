@@ -17,8 +17,8 @@ use openidconnect::core::{CoreAuthPrompt, CoreErrorResponseType, CoreIdTokenVeri
 use openidconnect::url::Url;
 use openidconnect::{
     AuthenticationContextClass, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
-    CsrfToken, IssuerUrl, LanguageTag, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
-    SignatureVerificationError, TokenResponse,
+    CsrfToken, IssuerUrl, LanguageTag, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError,
+    Scope, SignatureVerificationError, TokenResponse,
 };
 
 use self::assertion::{ASSERTION_TYPE, ClientKey};
@@ -52,7 +52,10 @@ pub const ASSURANCE_TOO_LOW: &str = "the sign-in is not of assurance level 2";
 
 /// Where people sign in. Clones share what is known of the provider.
 #[derive(Clone)]
-pub struct VneidSignIn(Arc<Inner>);
+pub struct VneidSignIn {
+    inner: Arc<Inner>,
+    clock: Clock,
+}
 
 struct Inner {
     registration: Registration,
@@ -61,7 +64,6 @@ struct Inner {
     personal_number_claim: String,
     acr_level_2: Vec<String>,
     http: Http,
-    clock: Clock,
     discovery: Discovery,
 }
 
@@ -104,11 +106,14 @@ impl VneidSignIn {
         let redirect_uri =
             RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| wrong("the redirect URI is not a URL"))?;
         let http = Http::new(url)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             registration: Registration {
                 issuer,
                 client_id: ClientId::new(config.client_id.clone()),
-                client_secret: config.client_secret.as_ref().map(|secret| ClientSecret::new(secret.expose().to_owned())),
+                client_secret: config
+                    .client_secret
+                    .as_ref()
+                    .map(|secret| ClientSecret::new(secret.expose().to_owned())),
                 redirect_uri,
             },
             client_key: config.client_key.as_deref().map(ClientKey::read).transpose()?,
@@ -116,25 +121,21 @@ impl VneidSignIn {
             personal_number_claim: config.personal_number_claim.clone(),
             acr_level_2: config.acr_level_2.clone(),
             http,
-            clock: Clock::system(),
             discovery: Discovery::default(),
-        })))
+        };
+        Ok(Self { inner: Arc::new(inner), clock: Clock::system() })
     }
 
-    /// The same, with another clock for how long the discovery document is believed; nothing is known of the provider yet.
+    /// The same, with another clock for how long what is known of the provider is believed.
     #[must_use]
     pub fn told_time_by(self, clock: Clock) -> Self {
-        match Arc::try_unwrap(self.0) {
-            Ok(inner) => Self(Arc::new(Inner { clock, ..inner })),
-            // Already shared, so already in use: the clock stays.
-            Err(shared) => Self(shared),
-        }
+        Self { clock, ..self }
     }
 
     /// The URL to send the browser to. `state`, `nonce` and `verifier` (43 to 128 characters, RFC 7636) are the caller's,
     /// who hands them in again later: nothing is stored here.
     pub async fn start(&self, state: &str, nonce: &str, verifier: &str) -> Result<String, SignInError> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         let verifier = pkce(verifier)?;
         let provider = self.provider().await?;
         let (state, nonce) = (state.to_owned(), nonce.to_owned());
@@ -161,7 +162,7 @@ impl VneidSignIn {
     /// caller, who knows it.
     pub async fn code<'a>(&self, callback: &'a Callback) -> Result<&'a str, SignInError> {
         let provider = self.provider().await?;
-        match callback.read(self.0.registration.issuer.as_str(), provider.announces_iss) {
+        match callback.read(self.inner.registration.issuer.as_str(), provider.announces_iss) {
             Returned::Code(code) => Ok(code),
             Returned::Denied => Err(SignInError::Denied),
             Returned::Unavailable => Err(SignInError::Unreachable("it says so itself".into())),
@@ -181,7 +182,7 @@ impl VneidSignIn {
         verifier: &str,
         now: UnixSeconds,
     ) -> Result<SignedIn, SignInError> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         let verifier = pkce(verifier)?;
         let provider = self.provider().await?;
         let token = match self.exchange(&provider, code, verifier, now).await {
@@ -191,20 +192,22 @@ impl VneidSignIn {
             }
             exchanged => exchanged?,
         };
-        match self.read(&provider, &token, nonce, now) {
+        let read = match self.read(&provider, &token, nonce, now) {
             // The provider may have changed its keys since we asked.
-            Err(ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey)) => {
-                let newer = inner.discovery.with_newer_keys(&provider, &inner.http, &inner.clock).await?;
-                let newer = newer.ok_or(SignInError::Refused(UNKNOWN_KEY))?;
-                self.read(&newer, &token, nonce, now).map_err(|error| refused_token(&error))
-            }
-            read => read.map_err(|error| refused_token(&error)),
-        }
+            Err(ClaimsVerificationError::SignatureVerification(
+                error @ (SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_)),
+            )) => match inner.discovery.with_newer_keys(&provider, &inner.http, &self.clock).await? {
+                Some(newer) => self.read(&newer, &token, nonce, now),
+                None => Err(ClaimsVerificationError::SignatureVerification(error)),
+            },
+            read => read,
+        };
+        read.map_err(|error| refused_token(&error))
     }
 
     async fn provider(&self) -> Result<Arc<Provider>, SignInError> {
-        let inner = &*self.0;
-        inner.discovery.provider(&inner.registration, &inner.http, &inner.clock).await
+        let inner = &*self.inner;
+        inner.discovery.provider(&inner.registration, &inner.http, &self.clock).await
     }
 
     async fn exchange(
@@ -214,7 +217,7 @@ impl VneidSignIn {
         verifier: PkceCodeVerifier,
         now: UnixSeconds,
     ) -> Result<SignInToken, SignInError> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         let registration = &inner.registration;
         let mut request = provider
             .client
@@ -241,7 +244,7 @@ impl VneidSignIn {
         nonce: &str,
         now: UnixSeconds,
     ) -> Result<SignedIn, ClaimsVerificationError> {
-        let Registration { issuer, client_id, .. } = &self.0.registration;
+        let Registration { issuer, client_id, .. } = &self.inner.registration;
         let at = DateTime::<Utc>::from_timestamp(now, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let is_close = move |then: DateTime<Utc>, seconds: i64| {
             let age = now.saturating_sub(then.timestamp());
@@ -258,7 +261,7 @@ impl VneidSignIn {
                 if recent { Ok(()) } else { Err("auth_time".into()) }
             })
             .set_auth_context_verifier_fn(|acr| {
-                let enough = acr.is_some_and(|acr| self.0.acr_level_2.iter().any(|level| level == acr.as_str()));
+                let enough = acr.is_some_and(|acr| self.inner.acr_level_2.iter().any(|level| level == acr.as_str()));
                 if enough { Ok(()) } else { Err("acr".into()) }
             });
         let claims = token.claims(&verifier, &Nonce::new(nonce.to_owned()))?;
@@ -267,7 +270,7 @@ impl VneidSignIn {
             return Err(ClaimsVerificationError::InvalidAudience("azp".into()));
         }
         let claims = serde_json::to_value(claims).unwrap_or_default();
-        let number = claims.get(&self.0.personal_number_claim).and_then(serde_json::Value::as_str);
+        let number = claims.get(&self.inner.personal_number_claim).and_then(serde_json::Value::as_str);
         let person = number.and_then(PersonalNumber::parse);
         let person = person.ok_or_else(|| ClaimsVerificationError::InvalidSubject(String::new()))?;
         Ok(SignedIn { person, assurance_level: 2 })
@@ -307,8 +310,6 @@ fn refused_exchange(error: &RequestTokenError<HttpError, TokenError>) -> SignInE
     })
 }
 
-const UNKNOWN_KEY: &str = "the ID token is signed by an unknown key";
-
 /// Which rule of the ID token is broken; the crate's own texts repeat values.
 fn refused_token(error: &ClaimsVerificationError) -> SignInError {
     SignInError::Refused(match error {
@@ -320,7 +321,7 @@ fn refused_token(error: &ClaimsVerificationError) -> SignInError {
         ClaimsVerificationError::InvalidNonce(_) => "the ID token is of another sign-in",
         ClaimsVerificationError::InvalidSubject(_) => "the ID token names no personal number",
         ClaimsVerificationError::SignatureVerification(error) => match error {
-            SignatureVerificationError::NoMatchingKey => UNKNOWN_KEY,
+            SignatureVerificationError::NoMatchingKey => "the ID token is signed by an unknown key",
             SignatureVerificationError::DisallowedAlg(_)
             | SignatureVerificationError::UnsupportedAlg(_)
             | SignatureVerificationError::NoSignature => "the ID token's signature is of a kind that is not accepted",

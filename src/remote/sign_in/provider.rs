@@ -66,7 +66,8 @@ impl std::fmt::Debug for OtherClaims {
 impl AdditionalClaims for OtherClaims {}
 
 /// The ID token.
-pub type SignInToken = IdToken<OtherClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
+pub type SignInToken =
+    IdToken<OtherClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 
 /// The token answer.
 type Tokens = StandardTokenResponse<
@@ -214,7 +215,7 @@ fn is_recent(at: UnixSeconds, now: UnixSeconds, seconds: i64) -> bool {
 async fn discover(registration: &Registration, http: &Http, now: UnixSeconds) -> Result<Provider, SignInError> {
     let metadata = Metadata::discover_async(registration.issuer.clone(), http).await;
     let metadata = metadata.map_err(|error| refused_document(&error))?;
-    let token_endpoint = metadata.token_endpoint().map(|endpoint| endpoint.url());
+    let token_endpoint = metadata.token_endpoint().map(openidconnect::TokenUrl::url);
     let token_endpoint = token_endpoint.ok_or(SignInError::Refused("the provider has no token endpoint"))?;
     if ![metadata.authorization_endpoint().url(), token_endpoint].into_iter().all(|url| http.may_ask(url)) {
         return Err(SignInError::Refused("an address of the provider is not https"));
