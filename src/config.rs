@@ -179,6 +179,23 @@ pub struct Client {
     pub jwks: Option<Value>,
 }
 
+/// A wallet product: all its instances share this registration. An instance authenticates by its attestation, or, where
+/// keys are registered, by `private_key_jwt`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wallet {
+    /// `client_id`; the subject of its attestations.
+    pub client_id: String,
+    /// What people know it by.
+    pub name: String,
+    /// Where its browser sessions may end, compared byte for byte.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// Its public keys, when it authenticates by `private_key_jwt`: a JWK Set.
+    #[serde(default)]
+    pub jwks: Option<Value>,
+}
+
 /// VNeID as the OpenID provider that people sign in with, and how it knows us. Nothing is published about its scopes,
 /// claims and `acr` values: the defaults are those of the simulator (`examples/vneid_sign_in`).
 #[derive(Clone, Debug, Deserialize)]
@@ -366,6 +383,32 @@ impl Config {
         Ok(())
     }
 
+    /// Puts the certificates in the place of the names of their files.
+    fn read_attesters(&mut self) -> Result<(), Fault> {
+        for attester in self.attesters.iter_mut().filter(|attester| !attester.root.contains("-----BEGIN")) {
+            attester.root = std::fs::read_to_string(&attester.root).map_err(|error| {
+                Fault::new("reading an attester's root certificate", format!("{}: {error}", attester.root))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_key_attestations(&self) -> Result<(), String> {
+        let somebody_attests_keys = self.attesters.iter().any(|attester| attester.certifies.contains(&Certifies::Keys));
+        for (configuration, asked) in &self.key_attestations {
+            if !asked.required && (!asked.key_storage.is_empty() || !asked.user_authentication.is_empty()) {
+                return Err(format!("key_attestations.{configuration}: levels mean nothing unless required = true"));
+            }
+            if asked.required && !somebody_attests_keys {
+                return Err(format!("key_attestations.{configuration}: no attester certifies keys"));
+            }
+        }
+        if self.encryption.responses_required && !self.encryption.requests_required {
+            return Err("encryption: an answer is only encrypted to an encrypted request; require both".to_owned());
+        }
+        Ok(())
+    }
+
     /// Any variable of the sign-in is enough to have one.
     fn override_sign_in(&mut self, variable: impl Fn(&str) -> Option<String>) {
         let variable = |name: &str| variable(&format!("SIGN_IN_{name}"));
@@ -394,6 +437,9 @@ impl Config {
         }
         if url.ends_with('/') || url.contains(|c: char| "?#@\"\\<>".contains(c) || !c.is_ascii_graphic()) {
             return wrong("public_url must have no trailing slash, query, fragment or user, and be plain ASCII");
+        }
+        if let Err(what) = self.check_key_attestations() {
+            return wrong(&what);
         }
         if let Some(sign_in) = &self.sign_in {
             sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
