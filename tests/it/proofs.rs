@@ -108,6 +108,15 @@ story! {
             assert_eq!(holders(&trusting, &answer), public([two, one, three]));
         }
 
+        // An attestation that does not cover the key is refused, also where none is required, and so is one that fails.
+        let nonce = wallet.nonce().await;
+        let foreign = attester.attest(&key_claims(&[one, two], &nonce, now));
+        for attestation in [foreign.clone(), spoiled_of(&foreign), "x".to_owned()] {
+            let proof = attested_proof(three, by_jwk(three), &attestation, &nonce, now);
+            let request = Wallet::request(SD_JWT, &[proof]);
+            assert_eq!(wallet.post("/credential", &token, &request).await.error(400), "invalid_proof");
+        }
+
         // All prove themselves, as the conformance suite does.
         let nonce = wallet.nonce().await;
         let attestation = attester.attest(&key_claims(&[one, two, three], &nonce, now));
@@ -169,11 +178,10 @@ story! {
         };
         let stranger = Attester::new(now);
         let good_jwt = attester.attest(&good);
-        let (signed, signature) = good_jwt.rsplit_once('.').unwrap();
-        let spoiled = format!("{signed}.{}{}", if signature.starts_with('A') { "B" } else { "A" }, &signature[1..]);
-        let unsigned = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"key-attestation+jwt"}"#), signed.split('.').nth(1).unwrap());
+        let claims_part = good_jwt.split('.').nth(1).unwrap();
+        let unsigned = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"key-attestation+jwt"}"#), claims_part);
         let failing = [
-            spoiled,
+            spoiled_of(&good_jwt),
             unsigned,
             stranger.attest(&good),
             attester.sign("JWT", &good),
@@ -235,11 +243,10 @@ story! {
     }
 }
 
+/// The same JWT with another signature.
 fn spoiled_of(jwt: &str) -> String {
-    let mut text = jwt.to_owned();
-    let last = if text.pop() == Some('A') { 'B' } else { 'A' };
-    text.push(last);
-    text
+    let (signed, signature) = jwt.rsplit_once('.').unwrap();
+    format!("{signed}.{}{}", if signature.starts_with('A') { "B" } else { "A" }, &signature[1..])
 }
 
 story! {
