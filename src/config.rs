@@ -67,6 +67,9 @@ pub struct Attester {
     pub root: String,
     /// What it is trusted for.
     pub certifies: Vec<Certifies>,
+    /// The `client_id`s of the wallet products that it may vouch for; all when empty.
+    #[serde(default)]
+    pub clients: Vec<String>,
 }
 
 /// What an attester is trusted for.

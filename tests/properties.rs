@@ -1,13 +1,17 @@
 //! Parsers of what strangers send never panic, whatever they are sent, and keep their bounds. (Those of the QR code have
 //! their properties at the foot of their own files.)
 
+use std::sync::OnceLock;
+
 use officials_card::credential::attestation::{KeyAttestation, KeyPolicy};
 use officials_card::credential::client_attestation::ClientAttestation;
+use officials_card::credential::jwe::{ENCS, Recipient};
 use officials_card::credential::jws::{self, Jws};
 use officials_card::credential::proof::{Expected, Proved};
 use officials_card::credential::sd_jwt::{self, Presentation};
 use officials_card::credential::x509::{Anchors, MAX_CHAIN, Use, pem_certificates};
 use officials_card::credential::{PublicKey, json, key};
+use officials_card::keyring::{DecryptionKey, fresh_p256_jwk};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::protocol::oauth::TokenRequest;
 use officials_card::protocol::oid4vci::{CredentialRequest, Notification, ResponseEncryption, offer_link};
@@ -51,6 +55,11 @@ fn read_request(bytes: &[u8]) {
             assert!((1..=10).contains(&proofs.texts().len()));
         }
     }
+}
+
+fn envelope_key() -> &'static DecryptionKey {
+    static KEY: OnceLock<DecryptionKey> = OnceLock::new();
+    KEY.get_or_init(|| DecryptionKey::new(&fresh_p256_jwk().unwrap()).unwrap())
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -116,6 +125,33 @@ proptest! {
             let _ = ResponseEncryption::of(request);
         }
         let _ = Notification::parse(payload.to_string().as_bytes());
+    }
+
+    #[test]
+    fn envelopes_of_any_kind(header in any_json(), iv in 0_usize..20, tag in 0_usize..20, rest in "[A-Za-z0-9_.-]{0,80}", noise in "\\PC{0,80}") {
+        let key = envelope_key();
+        let part = |length: usize| base64(&vec![0; length]);
+        let mut known = json!({"alg": "ECDH-ES", "enc": "A128GCM", "zip": "DEF", "kid": key.public_jwk()["kid"], "epk": key.public_jwk()});
+        if let (Some(known), Some(header)) = (known.as_object_mut(), header.as_object()) {
+            known.extend(header.clone());
+        }
+        for header in [&header, &known] {
+            let jwe = format!("{}..{}.{rest}.{}", base64(header.to_string().as_bytes()), part(iv), part(tag));
+            prop_assert!(key.open(&jwe, 1024).is_err());
+        }
+        prop_assert!(key.open(&noise, 1024).is_err());
+        let _ = Recipient::new(&header, "A128GCM", true);
+        let _ = DecryptionKey::new(&header);
+    }
+
+    #[test]
+    fn what_is_sealed_is_opened(content in prop::collection::vec(any::<u8>(), 0..300), compress in any::<bool>(), enc in prop::sample::select(&ENCS[..])) {
+        let key = envelope_key();
+        let sealed = Recipient::new(key.public_jwk(), enc, compress).unwrap().seal(&content).unwrap();
+        prop_assert_eq!(key.open(&sealed, 300).unwrap(), &content[..]);
+        if let Some(limit) = content.len().checked_sub(1) {
+            prop_assert!(key.open(&sealed, limit).is_err());
+        }
     }
 
     #[test]

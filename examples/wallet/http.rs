@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The largest answer that is read: a batch of cards with portraits, or a status list.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
+pub const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// The wallet's side of HTTP.
 pub struct Http(pub Client);

@@ -8,8 +8,9 @@ use officials_card::protocol::oauth::PRE_AUTHORIZED;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
+use crate::envelope::Offered;
 use crate::error::{Result, WalletError};
-use crate::http::{Http, object};
+use crate::http::{Http, MAX_ANSWER_BYTES, object};
 
 const OFFER: &str = "credential offer";
 const ISSUER_METADATA: &str = "credential issuer metadata";
@@ -87,6 +88,7 @@ pub struct Issuer<'a> {
     credential_endpoint: String,
     nonce_endpoint: String,
     notification_endpoint: Option<String>,
+    encryption: Option<Offered>,
 }
 
 impl<'a> Issuer<'a> {
@@ -117,6 +119,7 @@ impl<'a> Issuer<'a> {
             credential_endpoint: text(ISSUER_METADATA, &metadata, "credential_endpoint")?,
             nonce_endpoint: text(ISSUER_METADATA, &metadata, "nonce_endpoint")?,
             notification_endpoint: text(ISSUER_METADATA, &metadata, "notification_endpoint").ok(),
+            encryption: Offered::read(&metadata),
         })
     }
 
@@ -128,6 +131,14 @@ impl<'a> Issuer<'a> {
     /// How many keys one request may prove.
     pub fn batch_size(&self) -> usize {
         self.batch_size
+    }
+
+    /// How to encrypt, when the holder wishes it or the issuer requires it.
+    pub fn encryption(&self, wished: bool) -> Result<Option<&Offered>> {
+        match &self.encryption {
+            None if wished => Err(WalletError::Answer(ISSUER_METADATA, "offers no encryption that this wallet knows")),
+            offered => Ok(offered.as_ref().filter(|offered| wished || offered.is_required)),
+        }
     }
 
     /// Redeems the offer (section 6.1).
@@ -152,14 +163,29 @@ impl<'a> Issuer<'a> {
         token: &AccessToken,
         configuration: &str,
         keys: &[impl Signer],
+        encryption: Option<&Offered>,
         now: UnixSeconds,
     ) -> Result<Issued> {
         let nonce = self.http.send(NONCE, self.http.post(NONCE, &self.nonce_endpoint)?).await?;
         let nonce = text(NONCE, &object(NONCE, &nonce)?, "c_nonce")?;
         let proofs = keys.iter().map(|key| self.prove(key, &nonce, now)).collect::<Result<Vec<_>>>()?;
         let body = json!({"credential_configuration_id": configuration, "proofs": {"jwt": proofs}});
-        let request = self.http.post(CREDENTIAL, &self.credential_endpoint)?.bearer_auth(&token.0).json(&body);
-        let answer = object(CREDENTIAL, &self.http.send(CREDENTIAL, request).await?)?;
+        let request = self.http.post(CREDENTIAL, &self.credential_endpoint)?.bearer_auth(&token.0);
+        let (request, own) = match encryption {
+            None => (request.json(&body), None),
+            Some(offered) => {
+                let (envelope, own) = offered.seal(body)?;
+                (request.header("Content-Type", "application/jwt").body(envelope), own)
+            }
+        };
+        let mut answer = self.http.send(CREDENTIAL, request).await?;
+        if let Some(own) = own {
+            let envelope = std::str::from_utf8(&answer).unwrap_or_default();
+            answer = own
+                .open(envelope, MAX_ANSWER_BYTES)
+                .map_err(|_| WalletError::Answer(CREDENTIAL, "is not encrypted to the wallet as it was asked to be"))?;
+        }
+        let answer = object(CREDENTIAL, &answer)?;
         let credentials = answer.get("credentials").and_then(Value::as_array);
         let credentials = credentials.ok_or(WalletError::Answer(CREDENTIAL, "holds no credentials"))?;
         let credential = |one: &Value| one.get("credential").and_then(Value::as_str).map(str::to_owned);

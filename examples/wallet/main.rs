@@ -7,15 +7,17 @@
 //! wallet present --audience https://verifier.example --nonce 7Kq2
 //! ```
 //!
-//! Read on in this order: `take.rs` (the story of issuance), `issuer.rs` (OpenID4VCI 1.0), `check.rs` (what a careful
-//! wallet checks), `code.rs` (the live QR code), `present.rs` (SD-JWT with key binding), `show.rs`; below them `folder.rs`
-//! and `http.rs`. Signatures and formats are the library's (`officials_card::credential`).
+//! Read on in this order: `take.rs` (the story of issuance), `issuer.rs` (OpenID4VCI 1.0), `envelope.rs` (encrypted
+//! messages), `check.rs` (what a careful wallet checks), `code.rs` (the live QR code), `present.rs` (SD-JWT with key
+//! binding), `show.rs`; below them `folder.rs` and `http.rs`. Signatures and formats are the library's
+//! (`officials_card::credential`).
 //!
 //! What a wallet for phones does differently: its keys never leave the phone's hardware, and opening the card asks for
 //! the holder's finger, face or PIN.
 
 mod check;
 mod code;
+mod envelope;
 mod error;
 mod folder;
 mod http;

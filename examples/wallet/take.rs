@@ -42,6 +42,9 @@ pub struct Take {
     /// Take only these configurations of the offer.
     #[arg(long, value_name = "ID", num_args = 1..)]
     config: Vec<String>,
+    /// Encrypt the request, and ask for an encrypted answer; done anyway when the issuer requires it.
+    #[arg(long)]
+    encrypt: bool,
     /// The root certificate (PEM) that issuers must lead back to; fetched from the issuer, with a warning, when absent.
     #[arg(long, value_name = "FILE")]
     trust_anchor: Option<PathBuf>,
@@ -58,11 +61,12 @@ impl Take {
             let largest = issuer.batch_size();
             return Err(WalletError::Command(format!("--copies must be 1 to {largest} at this issuer")));
         }
+        let encryption = issuer.encryption(self.encrypt)?;
         let token = issuer.redeem(&offer, self.tx_code.as_deref()).await?;
         for configuration in &configurations {
             let keys =
                 (0..self.copies).map(|_| folder.make_key(self.algorithm(), chance)).collect::<Result<Vec<_>>>()?;
-            let issued = issuer.request(&token, &configuration.id, &keys, clock.now()).await?;
+            let issued = issuer.request(&token, &configuration.id, &keys, encryption, clock.now()).await?;
             let list = match configuration.format.as_str() {
                 QR_FORMAT => Some(trust.list(http, &issuer.id, clock.now()).await?),
                 _ => None,

@@ -155,3 +155,40 @@ impl JweCompression for Deflate {
         Box::new(*self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inflating_stops_at_the_bound() {
+        let bomb = zlib::deflate_bare(&vec![b' '; 1 << 20]);
+        let context = context(1000);
+        assert!(context.get_compression(ZIP).unwrap().decompress(&bomb).is_err());
+        let small = zlib::deflate_bare(&[b' '; 1000]);
+        assert_eq!(context.get_compression(ZIP).unwrap().decompress(&small).unwrap(), [b' '; 1000]);
+    }
+
+    /// The key is Bob's of RFC 7518 appendix C.
+    #[test]
+    fn a_recipient_is_a_public_key_on_p256() {
+        let bob = serde_json::json!({
+            "kty": "EC", "crv": "P-256", "kid": "bob",
+            "x": "weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ",
+            "y": "e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck",
+        });
+        let sealed = Recipient::new(&bob, "A128GCM", true).unwrap().seal(b"{}").unwrap();
+        let header = URL_SAFE_NO_PAD.decode(sealed.split('.').next().unwrap()).unwrap();
+        let header: Value = serde_json::from_slice(&header).unwrap();
+        assert_eq!((&header["alg"], &header["kid"], &header["zip"]), (&"ECDH-ES".into(), &"bob".into(), &"DEF".into()));
+        let with = |name: &str, value: Value| {
+            let mut key = bob.clone();
+            key[name] = value;
+            Recipient::new(&key, "A128GCM", false)
+        };
+        assert_eq!(with("y", bob["x"].clone()).unwrap_err(), JweError::Unsupported);
+        assert_eq!(with("d", "AA".into()).unwrap_err(), JweError::Unsupported);
+        assert_eq!(with("crv", "P-384".into()).unwrap_err(), JweError::Unsupported);
+        assert_eq!(Recipient::new(&bob, "A128CBC-HS256", false).unwrap_err(), JweError::Unsupported);
+    }
+}

@@ -147,18 +147,16 @@ fn known_or_checked<'a>(
     expected: &Expected<'_>,
     attestations: &'a mut Vec<(String, KeyAttestation)>,
 ) -> Result<&'a KeyAttestation, ProofError> {
-    let place = match attestations.iter().position(|(known, _)| known == jwt) {
-        Some(place) => place,
-        None => {
-            let attestation = KeyAttestation::verify(jwt, expected.attesters, expected.now)?;
-            if !attestation.has_expiry() {
-                return Err(ProofError::Proof("the key attestation of a proof must carry exp"));
-            }
-            expected.policy.check(&attestation)?;
-            attestations.push((jwt.to_owned(), attestation));
-            attestations.len() - 1
+    let known = attestations.iter().position(|(known, _)| known == jwt);
+    let place = known.unwrap_or(attestations.len());
+    if known.is_none() {
+        let attestation = KeyAttestation::verify(jwt, expected.attesters, expected.now)?;
+        if !attestation.has_expiry() {
+            return Err(ProofError::Proof("the key attestation of a proof must carry exp"));
         }
-    };
+        expected.policy.check(&attestation)?;
+        attestations.push((jwt.to_owned(), attestation));
+    }
     Ok(&attestations[place].1)
 }
 

@@ -75,11 +75,6 @@ impl Anchors {
         Self(certificates)
     }
 
-    /// Whether nobody is trusted.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// From one or several `CERTIFICATE` blocks of a PEM text; other blocks are passed over.
     pub fn from_pem(text: &str) -> Result<Self, ChainError> {
         let certificates = pem_certificates(text)?;

@@ -1,7 +1,7 @@
 //! Who may vouch for wallets and keys, and what is asked of keys: the settings, parsed once.
 
 use super::Service;
-use crate::config::{Certifies, Config};
+use crate::config::{Attester, Certifies, Config};
 use crate::credential::attestation::KeyPolicy;
 use crate::credential::x509::{self, Anchors};
 use crate::error::Fault;
@@ -10,8 +10,8 @@ use crate::protocol::oid4vci::Configuration;
 /// The attesters by what they are trusted for. One whose root cannot be read is trusted for nothing;
 /// [`Service::check_attesters`] tells.
 pub(super) struct Attesters {
-    /// Roots of wallet attestations.
-    pub(super) wallets: Anchors,
+    /// Roots of wallet attestations, each with the wallet products that it may vouch for; all when empty.
+    wallets: Vec<(Vec<String>, Vec<Vec<u8>>)>,
     /// Roots of key attestations; `None` when there are none, and the proof type `attestation` is not offered.
     pub(super) keys: Option<Anchors>,
     policies: Vec<(Configuration, KeyPolicy)>,
@@ -27,11 +27,26 @@ impl Attesters {
             let asked = config.key_attestations.get(configuration.id()).filter(|asked| asked.required);
             asked.map(|asked| (configuration, KeyPolicy::required(&asked.key_storage, &asked.user_authentication)))
         };
+        let attests_wallets = |attester: &&Attester| attester.certifies.contains(&Certifies::Wallets);
+        let wallets = config.attesters.iter().filter(attests_wallets).filter_map(|attester| {
+            Some((attester.clients.clone(), x509::pem_certificates(&attester.root).ok()?))
+        });
         Self {
-            wallets: Anchors::new(roots(Certifies::Wallets)),
+            wallets: wallets.collect(),
             keys: Some(roots(Certifies::Keys)).filter(|roots| !roots.is_empty()).map(Anchors::new),
             policies: Configuration::ALL.into_iter().filter_map(policy).collect(),
         }
+    }
+
+    /// Whether wallets can be attested at all.
+    pub(super) fn attest_wallets(&self) -> bool {
+        !self.wallets.is_empty()
+    }
+
+    /// The roots that may vouch for a wallet product.
+    pub(super) fn of_wallet(&self, client_id: &str) -> Anchors {
+        let may = |(clients, _): &&(Vec<String>, _)| clients.is_empty() || clients.iter().any(|own| own == client_id);
+        Anchors::new(self.wallets.iter().filter(may).flat_map(|(_, roots)| roots.clone()).collect())
     }
 
     /// What is asked of the keys of a configuration.

@@ -182,7 +182,7 @@ impl Service {
     pub fn server_metadata(&self) -> Value {
         let supported = Supported {
             sign_in: self.sign_in.is_some(),
-            attestation: !self.attesters.wallets.is_empty(),
+            attestation: self.attesters.attest_wallets(),
             anonymous: self.config.anonymous_wallets,
         };
         oauth::server_metadata(&self.config.public_url, supported)

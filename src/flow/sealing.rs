@@ -73,10 +73,9 @@ impl Service {
         let wrong = |text| Err(Refusal::InvalidEncryptionParameters(text));
         match asked {
             None if self.config.encryption.responses_required => wrong("credential_response_encryption is required"),
-            None => Ok(()),
             Some(_) if !was_encrypted => wrong("credential_response_encryption is only for encrypted requests"),
             Some(asked) if PublicKey::from_jwk(&asked.jwk).is_err() => wrong("the jwk is not a usable P-256 key"),
-            Some(_) => Ok(()),
+            None | Some(_) => Ok(()),
         }
     }
 

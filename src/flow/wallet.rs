@@ -3,12 +3,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 
 use super::{Service, hash};
 use crate::clock::UnixSeconds;
 use crate::config::Wallet;
 use crate::credential::client_attestation::{self, ClientAttestation};
 use crate::credential::dpop::{self, DpopProof, Target};
+use crate::credential::jws::Jws;
 use crate::credential::wallet_token::{Kind, WalletToken};
 use crate::error::{Refusal, Result};
 use crate::protocol::oauth::{self, ClientProof};
@@ -110,10 +112,13 @@ impl Service {
 
     async fn attested(&self, headers: &oauth::ClientAttestation) -> Result<WalletClient<'_>> {
         let now = self.clock.now();
+        // The claimed name only chooses who may vouch for it.
+        let claimed = Jws::parse_any_type(&headers.attestation).ok();
+        let claimed = claimed.as_ref().and_then(|jws| jws.claimed("sub")).and_then(Value::as_str).unwrap_or_default();
         let proved = ClientAttestation::verify(
             &headers.attestation,
             &headers.possession,
-            &self.attesters.wallets,
+            &self.attesters.of_wallet(claimed),
             &self.config.public_url,
             now,
         )

@@ -54,7 +54,8 @@ pub struct ResponseEncryption {
     pub compress: bool,
 }
 
-/// The key agreement of requests and answers, in both directions.
+/// The key agreement in both directions. What is done under these names is `credential::jwe`'s, which this room does not
+/// know.
 const ALG: &str = "ECDH-ES";
 /// Content encryptions, the preferred first: the conformance suite takes the first.
 const ENCS: [&str; 2] = ["A128GCM", "A256GCM"];

@@ -63,11 +63,20 @@ class Issuer:
     """Where the server is, and what its clients may do."""
 
     def __init__(self, demo: dict):
+        self.demo = demo
         self.url = demo["url"]
+        self.database = Path(demo["dir"], "demo.db")
         self.person = demo["person"]
         self.trust_anchor_file = demo["trust_anchor_pem_file"]
         self.root = x509.load_pem_x509_certificate(Path(self.trust_anchor_file).read_bytes())
         self.backend = {"Authorization": f"Bearer {demo['backend_token']}"}
+
+    def settings(self) -> str:
+        return Path(self.demo["config"]).read_text()
+
+    def at(self, url: str) -> "Issuer":
+        """Another server with the same keys and clients."""
+        return Issuer({**self.demo, "url": url})
 
     # The VNeID backend and the unit.
 

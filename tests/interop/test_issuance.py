@@ -127,6 +127,7 @@ class TestCredentialRequest:
             ("invalid_credential_request", {"proofs": {"jwt": []}}),
             ("invalid_credential_request", {"proofs": {"jwt": "text"}}),
             ("invalid_credential_request", {"proofs": {"jwt": ["a.b.c"], "attestation": ["a.b.c"]}}),
+            ("invalid_credential_request", {"proofs": {"attestation": ["a.b.c", "a.b.c"]}}),
             ("invalid_proof", {"proofs": None}),
             ("invalid_proof", {"proofs": {"attestation": ["a.b.c"]}}),
             ("invalid_encryption_parameters", {"credential_response_encryption": {"enc": "A128GCM"}}),

@@ -5,10 +5,13 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod api;
+mod attestations;
+mod attester;
 mod crash;
 mod issue;
 mod kill;
 mod population;
+mod proofs;
 mod races;
 mod records;
 mod revoke;

@@ -22,7 +22,15 @@ async fn documents_stay_as_they_are() {
         ("/types/official-card/1", "type-metadata"),
         ("/openapi.json", "openapi"),
     ] {
-        golden(name, &town.get(path).await.expect(200));
+        let mut document = town.get(path).await.expect(200);
+        if let Some(key) = document.pointer_mut("/credential_request_encryption/jwks/keys/0") {
+            // The town's keys are fresh in every run.
+            for member in ["kid", "x", "y"] {
+                assert_eq!(key[member].as_str().map(str::len), Some(43));
+                key[member] = "32 bytes".into();
+            }
+        }
+        golden(name, &document);
     }
 }
 
