@@ -13,6 +13,7 @@ use officials_card::credential::x509::{Anchors, MAX_CHAIN, Use, pem_certificates
 use officials_card::credential::{PublicKey, json, key};
 use officials_card::keyring::{DecryptionKey, fresh_p256_jwk};
 use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::protocol::authorize::PushedRequest;
 use officials_card::protocol::oauth::TokenRequest;
 use officials_card::protocol::oid4vci::{CredentialRequest, Notification, ResponseEncryption, offer_link};
 use proptest::prelude::*;
@@ -156,7 +157,8 @@ proptest! {
 
     #[test]
     fn forms_of_any_kind(form in prop::collection::vec(("grant_type|scope|client_assertion|\\PC{0,8}", "\\PC{0,40}"), 0..6)) {
-        let _ = TokenRequest::parse(form);
+        let _ = TokenRequest::parse(form.clone(), None);
+        let _ = PushedRequest::parse(form, None);
     }
 
     #[test]

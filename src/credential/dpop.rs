@@ -69,7 +69,8 @@ impl DpopProof {
             return Err(DpopError("iat of the DPoP proof is too far from now"));
         }
         let is_over = payload.contains_key("exp") && seconds("exp").is_none_or(|end| end <= now);
-        let is_early = payload.contains_key("nbf") && seconds("nbf").is_none_or(|start| start > now + MAX_AHEAD_SECONDS);
+        let is_early =
+            payload.contains_key("nbf") && seconds("nbf").is_none_or(|start| start > now + MAX_AHEAD_SECONDS);
         if is_over || is_early {
             return Err(DpopError("the DPoP proof is not valid now"));
         }
@@ -160,7 +161,9 @@ mod tests {
 
     #[test]
     fn a_proof_is_of_now() {
-        for (iat, fine) in [(0, true), (-10, true), (10, true), (-301, false), (61, false), (-3600, false), (3600, false)] {
+        for (iat, fine) in
+            [(0, true), (-10, true), (10, true), (-301, false), (61, false), (-3600, false), (3600, false)]
+        {
             assert_eq!(with("iat", json!(NOW + iat)).is_ok(), fine, "{iat}");
         }
         assert!(with("iat", json!("now")).is_err());

@@ -46,9 +46,8 @@ pub struct WalletTokens {
 impl WalletTokens {
     /// With a secret that all processes of a deployment share.
     pub fn new(secret: &[u8; 32]) -> Self {
-        let keyed = |purpose| {
-            Hmac::new_from_slice(&derive(secret, purpose, &[])).expect("HMAC takes keys of any length")
-        };
+        let keyed =
+            |purpose| Hmac::new_from_slice(&derive(secret, purpose, &[])).expect("HMAC takes keys of any length");
         Self { access: keyed("wallet access token"), refresh: keyed("wallet refresh token") }
     }
 

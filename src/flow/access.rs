@@ -61,7 +61,8 @@ impl Service {
 
     /// The token endpoint for client credentials. Returns the token response.
     pub async fn client_token(&self, client: &ClientAssertion, scopes: &[String]) -> Result<Value> {
-        let client = self.assert(client, |name| self.config.client(name).and_then(|own| Some((own, own.jwks.as_ref()?))));
+        let client =
+            self.assert(client, |name| self.config.client(name).and_then(|own| Some((own, own.jwks.as_ref()?))));
         let client = client.await?;
         let (token, scope) = self.give_token(client, scopes, self.config.limits.api_token_ttl_seconds).await?;
         let expires_in = self.config.limits.api_token_ttl_seconds;
@@ -127,8 +128,7 @@ impl Service {
 
     /// Checks that every configured client and wallet can be used: known scopes, readable keys.
     pub fn check_clients(&self) -> Result<(), Fault> {
-        let wrong =
-            |name: &str, what: &str| Fault::new("checking the configuration", format!("client {name}: {what}"));
+        let wrong = |name: &str, what: &str| Fault::new("checking the configuration", format!("client {name}: {what}"));
         for client in &self.config.clients {
             if let Some(unknown) = client.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
                 return Err(wrong(&client.name, &format!("unknown scope {unknown}")));

@@ -28,9 +28,11 @@ impl Attesters {
             asked.map(|asked| (configuration, KeyPolicy::required(&asked.key_storage, &asked.user_authentication)))
         };
         let attests_wallets = |attester: &&Attester| attester.certifies.contains(&Certifies::Wallets);
-        let wallets = config.attesters.iter().filter(attests_wallets).filter_map(|attester| {
-            Some((attester.clients.clone(), x509::pem_certificates(&attester.root).ok()?))
-        });
+        let wallets = config
+            .attesters
+            .iter()
+            .filter(attests_wallets)
+            .filter_map(|attester| Some((attester.clients.clone(), x509::pem_certificates(&attester.root).ok()?)));
         Self {
             wallets: wallets.collect(),
             keys: Some(roots(Certifies::Keys)).filter(|roots| !roots.is_empty()).map(Anchors::new),

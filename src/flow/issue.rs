@@ -145,9 +145,7 @@ impl Service {
         let mut granted = grant.configurations.split(' ').filter_map(Configuration::parse);
         match selector {
             Selector::Configuration(asked) if granted.any(|one| one == *asked) => Ok(*asked),
-            Selector::Configuration(_) => {
-                Err(Refusal::CredentialRequestDenied("this configuration was not granted"))
-            }
+            Selector::Configuration(_) => Err(Refusal::CredentialRequestDenied("this configuration was not granted")),
             Selector::Identifier(asked) => granted
                 .find(|one| grant.by_details && self.identifier(&grant.id, *one) == *asked)
                 .ok_or(Refusal::UnknownCredentialIdentifier),

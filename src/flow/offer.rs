@@ -114,7 +114,9 @@ impl Service {
         grant_types.sort_unstable();
         grant_types.dedup();
         if request.grants.contains(&OfferGrant::AuthorizationCode) && self.sign_in.is_none() {
-            return Err(Refusal::malformed("grants", "authorization_code needs a sign-in, which is not configured").into());
+            return Err(
+                Refusal::malformed("grants", "authorization_code needs a sign-in, which is not configured").into()
+            );
         }
         if grant_types.is_empty() {
             grant_types.push(Offer::PRE_AUTHORIZED);

@@ -187,7 +187,8 @@ impl Service {
             None => None,
         };
         let configurations = given.configurations.split(' ').filter_map(Configuration::parse);
-        let identified = |configuration: Configuration| (configuration.id(), self.identifier(given.grant, configuration));
+        let identified =
+            |configuration: Configuration| (configuration.id(), self.identifier(given.grant, configuration));
         let response = TokenResponse {
             token: &token,
             is_bound: given.key.is_some(),

@@ -89,7 +89,8 @@ fn go(service: &Service, to: &str, cookie: Option<&Cookie>) -> Response {
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
     if let Some(Cookie { name, value, max_age }) = cookie {
         let secure = if service.config.public_url.starts_with("https://") { "; Secure" } else { "" };
-        let path = url::Url::parse(&service.config.public_url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned());
+        let path =
+            url::Url::parse(&service.config.public_url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned());
         let line = format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
         if let Ok(line) = HeaderValue::from_str(&line) {
             response.headers_mut().insert(header::SET_COOKIE, line);
@@ -169,10 +170,7 @@ fn no_card(service: &Service, id: &str, why: WhyNoCard) -> Response {
             "Thẻ của bạn đang bị khóa hoặc đã bị thu hồi. Hãy hỏi cơ quan bạn.",
             "Your card is locked or was withdrawn. Please ask your agency.",
         ),
-        WhyNoCard::OtherPerson => (
-            "Lời mời nhận thẻ này dành cho người khác.",
-            "This offer is for somebody else.",
-        ),
+        WhyNoCard::OtherPerson => ("Lời mời nhận thẻ này dành cho người khác.", "This offer is for somebody else."),
         WhyNoCard::AssuranceTooLow => (
             "Cần tài khoản định danh điện tử mức độ 2 để nhận thẻ.",
             "An electronic identity of level 2 is needed to get the card.",

@@ -240,8 +240,7 @@ impl TokenResponse<'_> {
     /// As JSON.
     pub fn to_json(&self) -> Value {
         let token_type = if self.is_bound { "DPoP" } else { "Bearer" };
-        let mut response =
-            json!({"access_token": self.token, "token_type": token_type, "expires_in": self.expires_in});
+        let mut response = json!({"access_token": self.token, "token_type": token_type, "expires_in": self.expires_in});
         if let Some(token) = self.refresh_token {
             response["refresh_token"] = json!(token);
         }

@@ -175,11 +175,7 @@ pub struct OfferedGrants<'a> {
 }
 
 /// A credential offer (section 4.1.1). Without any grant it is taken by signing in.
-pub fn offer<'a>(
-    issuer: &str,
-    configurations: impl Iterator<Item = &'a str>,
-    by: &OfferedGrants<'_>,
-) -> Value {
+pub fn offer<'a>(issuer: &str, configurations: impl Iterator<Item = &'a str>, by: &OfferedGrants<'_>) -> Value {
     let mut grants = Map::new();
     if let Some(code) = by.pre_authorized_code {
         let grant = json!({

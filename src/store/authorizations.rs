@@ -116,9 +116,8 @@ impl Store {
         .await
         .map_err(failed("reading an authorization"))?;
         let Some(row) = row else { return Ok(None) };
-        let optional = |column: &str| {
-            row.try_get::<Option<String>, _>(column).map_err(failed("reading an authorization"))
-        };
+        let optional =
+            |column: &str| row.try_get::<Option<String>, _>(column).map_err(failed("reading an authorization"));
         Ok(Some(Authorization {
             request: request(&row)?,
             browser: optional("browser")?,

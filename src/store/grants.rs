@@ -127,7 +127,10 @@ impl Store {
             record: cards::handle(&row, "grant_record")?,
             person: optional("record_person")?.as_deref().and_then(PersonalNumber::parse),
             record_version: number("newest")?,
-            is_verified: row.try_get::<i32, _>("verified").map_or_else(|_| number("verified"), |flag| Ok(flag.into()))? != 0,
+            is_verified: row
+                .try_get::<i32, _>("verified")
+                .map_or_else(|_| number("verified"), |flag| Ok(flag.into()))?
+                != 0,
             had_card: optional("first_card")?.is_some(),
             found: if has_card { Some(cards::found(&row)?) } else { None },
         }))

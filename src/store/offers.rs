@@ -310,7 +310,9 @@ impl Change for Redemption {
         let (card, offered) = (cards::handle(&row, "card")?, text("configurations")?);
         let configurations = match &self.details {
             None => offered,
-            Some(details) if details.iter().all(|asked| offered.split(' ').any(|one| one == *asked)) => details.join(" "),
+            Some(details) if details.iter().all(|asked| offered.split(' ').any(|one| one == *asked)) => {
+                details.join(" ")
+            }
             Some(_) => return Err(Refusal::InvalidAuthorizationDetails("this configuration was not offered").into()),
         };
         let earlier = row.try_get::<Option<String>, _>("grant_id").map_err(&doing)?;

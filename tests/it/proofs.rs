@@ -27,6 +27,7 @@ fn fresh_key() -> FileKey {
 fn trusting(town: &Town, attester: &Attester, policies: &[(&str, KeyAttestations)]) -> Town {
     let town = town.configured(|config| {
         config.attesters.push(TrustedAttester {
+            clients: Vec::new(),
             name: "wallet provider".into(),
             root: attester.root_pem.clone(),
             certifies: vec![Certifies::Keys],

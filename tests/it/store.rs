@@ -21,7 +21,8 @@ fn issuance(card: &Handle, nonce: &str, request: &str, index: u64) -> Issuance {
         nonce: nonce.into(),
         request_hash: request.into(),
         card: card.clone(),
-        token: None,
+        grant: None,
+        deferral: None,
         configuration: "badge".into(),
         credentials: vec![NewCredential { holder: String::new(), list: 1, index, issued_at: 1, expires_at: 2 }],
         at: 10,
@@ -126,10 +127,12 @@ story! {
 story! {
     async fn an_assertion_is_used_once_and_forgotten_when_over(town) {
         let store = town.service.store();
-        assert!(store.use_assertion("a".into(), 100, 50).await.unwrap());
-        assert!(!store.use_assertion("a".into(), 100, 50).await.unwrap());
-        assert!(store.use_assertion("b".into(), 300, 200).await.unwrap(), "and the old ones are cleared away");
-        assert!(store.use_assertion("a".into(), 300, 200).await.unwrap());
+        assert!(store.use_once("a".into(), 100).await.unwrap());
+        assert!(!store.use_once("a".into(), 100).await.unwrap());
+        assert_eq!(store.clear_away(100).await.unwrap(), 0, "it is remembered to its end");
+        assert!(!store.use_once("a".into(), 100).await.unwrap());
+        assert_eq!(store.clear_away(101).await.unwrap(), 1);
+        assert!(store.use_once("a".into(), 300).await.unwrap());
     }
 }
 
