@@ -5,6 +5,7 @@ pub mod enroll;
 pub mod import;
 mod issue;
 pub mod lists;
+mod metadata;
 mod offer;
 mod positions;
 mod publish;
@@ -29,6 +30,7 @@ use crate::store::Store;
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
 pub use issue::IssuedCredentials;
+pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use show::{Badge, BadgeFormat};
@@ -52,6 +54,7 @@ pub struct Parts {
     templates: issue::Templates,
     positions: positions::Positions,
     published: publish::Published,
+    documents: metadata::Documents,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
 
@@ -70,6 +73,7 @@ impl Service {
             templates: issue::Templates::new(&config, &keys),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
+            documents: metadata::Documents::default(),
             labels: Mutex::default(),
             config,
             clock,

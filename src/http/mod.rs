@@ -3,6 +3,7 @@
 mod answer;
 mod api;
 mod extract;
+mod negotiate;
 mod observe;
 mod openapi;
 mod pages;
@@ -21,6 +22,7 @@ use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::flow::Service;
+use crate::protocol::oid4vci::LOGO_PATH;
 pub use observe::start_metrics;
 pub use openapi::document as openapi_document;
 pub use server::serve;
@@ -60,7 +62,9 @@ pub fn router(service: Service) -> Router {
     let everybody = Router::new()
         .route("/.well-known/openid-credential-issuer", get(public::issuer_metadata))
         .route("/.well-known/oauth-authorization-server", get(public::server_metadata))
+        .route("/.well-known/jwt-vc-issuer", get(public::vc_issuer))
         .route("/.well-known/jwks.json", get(public::jwks))
+        .route(LOGO_PATH, get(public::logo))
         .route("/types/official-card/1", get(public::type_metadata))
         .route("/s", get(public::status_lists))
         .route("/s/{list}", get(public::status_list))
@@ -82,7 +86,7 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed);
 
     let app = wallet.merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
-    let app = under_path(app, &service.config.public_url);
+    let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
         .layer(CatchPanicLayer::custom(answer::panicked))
@@ -92,12 +96,14 @@ pub fn router(service: Service) -> Router {
 
 /// Serves the app under the path of the public URL. Well-known documents stand between host and path (RFC 8414
 /// section 3.1, OpenID4VCI section 12.2.2).
-fn under_path(app: Router<Service>, public_url: &str) -> Router<Service> {
-    let after_scheme = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
+fn under_path(app: Router<Service>, service: &Service) -> Router<Service> {
+    let public_url = &service.config.public_url;
+    let after_scheme = public_url.split_once("://").map_or(public_url.as_str(), |(_, rest)| rest);
     let Some((_, path)) = after_scheme.split_once('/') else { return app };
     Router::new()
         .route(&format!("/.well-known/openid-credential-issuer/{path}"), get(public::issuer_metadata))
         .route(&format!("/.well-known/oauth-authorization-server/{path}"), get(public::server_metadata))
+        .route(&format!("/.well-known/jwt-vc-issuer/{path}"), get(public::vc_issuer))
         .layer(CorsLayer::permissive())
         .nest(&format!("/{path}"), app)
         .fallback(answer::not_found)
