@@ -1,11 +1,14 @@
 //! Settings: one TOML file, overridden by variables `OFFICIALS_CARD_*`, parsed once into types. Secrets do not print.
 
+mod edge;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Fault;
+pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
 
 /// All settings of a server or command.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +41,14 @@ pub struct Config {
     pub retired_keys: Vec<String>,
     /// Programs that may call `/api/v1`, and wallet products that authenticate themselves.
     pub clients: Vec<Client>,
+    /// `OFFICIALS_CARD_TLS_CERTIFICATE`, `OFFICIALS_CARD_TLS_KEY`: TLS of the listener.
+    pub tls: Option<Tls>,
+    /// `OFFICIALS_CARD_TRUSTED_PROXIES`, with commas: proxies whose word on who asked is taken.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
+    /// How often somebody may ask.
+    pub rate_limits: RateLimits,
 }
 
 /// How the log is written.
@@ -142,6 +153,10 @@ impl Default for Config {
             specimen: false,
             retired_keys: Vec::new(),
             clients: Vec::new(),
+            tls: None,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            rate_limits: RateLimits::default(),
         }
     }
 }
@@ -211,7 +226,7 @@ impl Config {
         if let Some(specimen) = variable("SPECIMEN") {
             self.specimen = specimen.parse().map_err(|_| wrong("SPECIMEN"))?;
         }
-        Ok(())
+        edge::override_by(self, variable)
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -224,6 +239,7 @@ impl Config {
         if url.ends_with('/') || url.contains(|c: char| "?#@\"\\<>".contains(c) || !c.is_ascii_graphic()) {
             return wrong("public_url must have no trailing slash, query, fragment or user, and be plain ASCII");
         }
+        edge::check(self).or_else(wrong)?;
         let limits = &self.limits;
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),

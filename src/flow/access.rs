@@ -103,6 +103,7 @@ impl Service {
         {
             return Err(invalid("the assertion was used before").into());
         }
+        self.limit_client(&client.name)?;
         Ok(client)
     }
 

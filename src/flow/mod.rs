@@ -4,6 +4,7 @@ mod access;
 pub mod enroll;
 pub mod import;
 mod issue;
+mod limits;
 pub mod lists;
 mod metadata;
 mod offer;
@@ -30,6 +31,7 @@ use crate::store::Store;
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
 pub use issue::IssuedCredentials;
+pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
@@ -55,6 +57,7 @@ pub struct Parts {
     positions: positions::Positions,
     published: publish::Published,
     documents: metadata::Documents,
+    limiters: limits::Limiters,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
 
@@ -74,6 +77,7 @@ impl Service {
             positions: positions::Positions::default(),
             published: publish::Published::default(),
             documents: metadata::Documents::default(),
+            limiters: limits::Limiters::new(&config.rate_limits, &clock),
             labels: Mutex::default(),
             config,
             clock,

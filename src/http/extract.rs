@@ -38,7 +38,9 @@ impl FromRequestParts<Service> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
         let Bearer(token) = Bearer::of(&parts.headers)?;
-        Ok(service.caller(&token).await?)
+        let caller = service.caller(&token).await?;
+        service.limit_client(&caller.name)?;
+        Ok(caller)
     }
 }
 

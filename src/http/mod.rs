@@ -1,5 +1,6 @@
 //! The routes, on one screen, grouped by who calls. A handler extracts, calls one story and wraps its answer.
 
+mod address;
 mod answer;
 mod api;
 mod extract;
@@ -9,6 +10,8 @@ mod openapi;
 mod pages;
 mod public;
 mod server;
+mod throttle;
+mod tls;
 mod wallet;
 
 use std::time::Duration;
@@ -16,6 +19,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -23,9 +27,11 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::flow::Service;
 use crate::protocol::oid4vci::LOGO_PATH;
+pub use address::Peer;
 pub use observe::start_metrics;
 pub use openapi::document as openapi_document;
 pub use server::serve;
+pub use tls::Tls;
 
 /// The whole server as one router.
 pub fn router(service: Service) -> Router {
@@ -39,7 +45,8 @@ pub fn router(service: Service) -> Router {
         .route("/nonce", post(wallet::nonce))
         .route("/credential", post(wallet::credential))
         .route("/notification", post(wallet::notification))
-        .method_not_allowed_fallback(answer::method_not_allowed);
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::requests));
 
     // Programs of VNeID and of the units.
     let api = Router::new()
@@ -56,7 +63,8 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
         .route("/api/v1/records/confirm", post(api::confirm_records))
-        .method_not_allowed_fallback(answer::method_not_allowed);
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
 
     // Everybody: what is needed to find, understand and verify a card. Readable from any web page.
     let everybody = Router::new()
@@ -73,6 +81,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/bundle", get(public::bundle))
         .route("/api/v1/verify", post(api::verify))
         .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents))
         .layer(CorsLayer::permissive());
 
     // People and operators.
@@ -83,7 +92,8 @@ pub fn router(service: Service) -> Router {
         .route("/health", get(observe::health))
         .route("/ready", get(observe::ready))
         .route("/metrics", get(observe::metrics))
-        .method_not_allowed_fallback(answer::method_not_allowed);
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
 
     let app = wallet.merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
     let app = under_path(app, &service);
@@ -104,6 +114,7 @@ fn under_path(app: Router<Service>, service: &Service) -> Router<Service> {
         .route(&format!("/.well-known/openid-credential-issuer/{path}"), get(public::issuer_metadata))
         .route(&format!("/.well-known/oauth-authorization-server/{path}"), get(public::server_metadata))
         .route(&format!("/.well-known/jwt-vc-issuer/{path}"), get(public::vc_issuer))
+        .layer(from_fn_with_state(service.clone(), throttle::documents))
         .layer(CorsLayer::permissive())
         .nest(&format!("/{path}"), app)
         .fallback(answer::not_found)

@@ -15,5 +15,7 @@ mod records;
 mod revoke;
 mod show;
 mod store;
+mod throttle;
+mod tls;
 mod town;
 mod wire;
