@@ -180,7 +180,13 @@ impl Office {
     async fn serve(&self, folder: &Path) -> Result<Server> {
         let settings = &self.service.config;
         let file: PathBuf = folder.join("officials-card.toml");
-        std::fs::write(&file, format!("[[clients]]\nname = '{CLIENT}'\nscopes = ['offers:create']\n"))?;
+        std::fs::write(
+            &file,
+            format!(
+                "[rate_limits]\naddress_per_minute = 0\naddress_documents_per_minute = 0\nclient_per_minute = 0\n\
+                 person_per_hour = 0\n[[clients]]\nname = '{CLIENT}'\nscopes = ['offers:create']\n"
+            ),
+        )?;
         let process = Command::new(env!("CARGO_BIN_EXE_officials-card"))
             .args(["serve", "--config"])
             .arg(file)

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+#[cfg(feature = "server")]
+use std::{sync::OnceLock, time::Duration, time::Instant};
 
 /// Seconds since 1970-01-01T00:00:00Z.
 pub type UnixSeconds = i64;
@@ -32,6 +34,17 @@ impl Clock {
         match &self.0 {
             Some(hands) => hands.load(Ordering::Relaxed),
             None => time::OffsetDateTime::now_utc().unix_timestamp(),
+        }
+    }
+
+    /// The time since a moment that stays the same for this process. For what is measured and must not go back when the
+    /// system's wall clock is set: it follows the monotonic clock, or the hands of a fixed one.
+    #[cfg(feature = "server")]
+    pub fn elapsed(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        match &self.0 {
+            Some(hands) => Duration::from_secs(u64::try_from(hands.load(Ordering::Relaxed)).unwrap_or(0)),
+            None => START.get_or_init(Instant::now).elapsed(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Settings: one TOML file, overridden by variables `OFFICIALS_CARD_*`, parsed once into types. Secrets do not print.
 
+mod edge;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Fault;
+pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
 
 /// All settings of a server or command.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,6 +58,14 @@ pub struct Config {
     pub key_attestations: BTreeMap<String, KeyAttestations>,
     /// Encryption of credential requests and answers, which is always offered.
     pub encryption: Encryption,
+    /// `OFFICIALS_CARD_TLS_CERTIFICATE`, `OFFICIALS_CARD_TLS_KEY`: TLS of the listener.
+    pub tls: Option<Tls>,
+    /// `OFFICIALS_CARD_TRUSTED_PROXIES`, with commas: proxies whose word on who asked is taken.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
+    /// How often somebody may ask.
+    pub rate_limits: RateLimits,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -305,6 +316,10 @@ impl Default for Config {
             attesters: Vec::new(),
             key_attestations: BTreeMap::new(),
             encryption: Encryption::default(),
+            tls: None,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            rate_limits: RateLimits::default(),
         }
     }
 }
@@ -382,8 +397,8 @@ impl Config {
         if let Some(specimen) = variable("SPECIMEN") {
             self.specimen = specimen.parse().map_err(|_| wrong("SPECIMEN"))?;
         }
-        self.override_sign_in(variable);
-        Ok(())
+        self.override_sign_in(&variable);
+        edge::override_by(self, variable)
     }
 
     /// Puts the certificates in the place of the names of their files.
@@ -447,6 +462,7 @@ impl Config {
         if let Some(sign_in) = &self.sign_in {
             sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
         }
+        edge::check(self).or_else(wrong)?;
         let limits = &self.limits;
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),

@@ -68,6 +68,12 @@ pub enum Refusal {
     /// Too much of something; the rule names the bound.
     #[error("{0}")]
     TooMuch(String),
+    /// Too many requests of one address, client or person.
+    #[error("too many requests; try again in {retry_after_seconds} seconds")]
+    TooManyRequests {
+        /// After how many seconds the next one will be answered.
+        retry_after_seconds: u64,
+    },
 
     /// RFC 6749 `invalid_request`.
     #[error("{0}")]

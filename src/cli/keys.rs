@@ -25,14 +25,28 @@ pub enum Keys {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Chứng thư TLS tự ký để chạy thử / make a self-signed TLS certificate (`tls.pem`, `tls.key`) for tests and demonstrations
+    Tls {
+        /// Thư mục / folder; the configured one when absent
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// Tên máy hoặc địa chỉ / DNS name or address of the server; may be repeated
+        #[arg(long = "name", value_name = "HOST", required = true)]
+        names: Vec<String>,
+    },
 }
 
 impl Keys {
     /// Runs the command.
     pub fn run(self, config: &Config) -> Result<()> {
-        let (Self::Init { dir } | Self::Add { dir }) = &self;
+        let (Self::Init { dir } | Self::Add { dir } | Self::Tls { dir, .. }) = &self;
         let folder = dir.clone().unwrap_or_else(|| config.keys.clone());
         let (passphrase, now) = (config.keys_passphrase.as_ref(), Clock::system().now());
+        if let Self::Tls { names, .. } = &self {
+            keyring::tls(&folder, names, now)?;
+            println!("Đã tạo / made: {0}/tls.pem, {0}/tls.key", folder.display());
+            return Ok(());
+        }
         if matches!(self, Self::Add { .. }) {
             for name in keyring::add(&folder, passphrase, &Chance::system(), now)? {
                 println!("Đã thêm / added: {name}");

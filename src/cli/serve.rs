@@ -24,20 +24,25 @@ pub async fn run(config: Config) -> Result<()> {
     start_log(&config)?;
     let listen = config.listen.clone();
     let service = service(config).await?;
+    let tls = service.config.tls.as_ref().map(http::Tls::open).transpose()?;
     let listener =
         TcpListener::bind(&listen).await.map_err(|error| Fault::new("listening", format!("{listen}: {error}")))?;
     tracing::info!(listen, public_url = service.config.public_url, "serving");
-    serve(service, listener).await
+    serve(service, listener, tls).await
 }
 
 /// Serves on a listener, with the background rounds, until SIGTERM or Ctrl-C; requests under way are finished.
-pub async fn serve(service: Service, listener: TcpListener) -> Result<()> {
+pub async fn serve(service: Service, listener: TcpListener, tls: Option<http::Tls>) -> Result<()> {
     http::start_metrics()?;
     service.refresh_published().await?;
     let background = tokio::spawn(background(service.clone()));
     let grace = Duration::from_secs(service.config.limits.request_seconds);
-    http::serve(listener, http::router(service), told_to_stop(), grace).await;
+    let certificates = tls.clone().map(|tls| tokio::spawn(renew(tls)));
+    http::serve(listener, tls, http::router(service), told_to_stop(), grace).await;
     background.abort();
+    if let Some(certificates) = certificates {
+        certificates.abort();
+    }
     Ok(())
 }
 
@@ -60,6 +65,7 @@ async fn background(service: Service) {
     let mut rounds = tokio::time::interval(ROUND);
     loop {
         rounds.tick().await;
+        service.forget_idle_callers();
         if let Err(error) = service.expire_cards().await {
             tracing::error!(%error, "cards could not be expired");
         }
@@ -76,6 +82,31 @@ async fn background(service: Service) {
             && let Err(error) = match_pending(service.store(), &service.clock, registry, &asker, |_| {}).await
         {
             tracing::error!(%error, "records could not be matched");
+        }
+    }
+}
+
+/// Takes a renewed certificate into force: at once on SIGHUP, and soon without.
+async fn renew(tls: http::Tls) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut told = signal(SignalKind::hangup()).ok();
+    let told_to_reload = async |told: &mut Option<tokio::signal::unix::Signal>| match told {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(ROUND) => {}
+            () = told_to_reload(&mut told) => {}
+        }
+        match tls.reload() {
+            Ok(true) => tracing::info!("the TLS certificate was renewed"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(%error, "the TLS certificate could not be read; the one before stays in force");
+            }
         }
     }
 }

@@ -64,6 +64,7 @@ impl Service {
         let client =
             self.assert(client, |name| self.config.client(name).and_then(|own| Some((own, own.jwks.as_ref()?))));
         let client = client.await?;
+        self.limit_client(&client.name)?;
         let (token, scope) = self.give_token(client, scopes, self.config.limits.api_token_ttl_seconds).await?;
         let expires_in = self.config.limits.api_token_ttl_seconds;
         Ok(TokenResponse { token: &token, expires_in, scope: Some(&scope), ..TokenResponse::default() }.to_json())

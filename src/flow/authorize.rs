@@ -198,6 +198,7 @@ impl Service {
             }
             Err(error) => return Ok(stop(&error)),
         };
+        self.limit_person(&signed_in)?;
         if !self.store.note_sign_in(id.to_owned(), browser, signed_in, self.clock.now()).await? {
             return Ok(Step::Stop(Stop::UnknownRequest));
         }

@@ -7,7 +7,9 @@ mod deferred;
 pub mod enroll;
 pub mod import;
 mod issue;
+mod limits;
 pub mod lists;
+mod metadata;
 mod offer;
 mod positions;
 mod publish;
@@ -38,6 +40,8 @@ use crate::store::Store;
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
 pub use issue::{Answer, Issued, IssuedCredentials};
+pub use limits::Traffic;
+pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
@@ -68,6 +72,8 @@ pub struct Parts {
     attesters: attesters::Attesters,
     positions: positions::Positions,
     published: publish::Published,
+    documents: metadata::Documents,
+    limiters: limits::Limiters,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
 
@@ -92,6 +98,8 @@ impl Service {
             attesters: attesters::Attesters::new(&config),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
+            documents: metadata::Documents::default(),
+            limiters: limits::Limiters::new(&config.rate_limits, &clock),
             labels: Mutex::default(),
             config,
             clock,

@@ -123,6 +123,7 @@ impl Service {
         }
         let grant_types = grant_types.join(" ");
         let card = self.card_of(caller, &request.person, request.unit.as_deref().map_or(From::Any, From::Unit)).await?;
+        self.limit_person(&request.person)?;
         let request_hash = hash(&[
             request.person.expose().as_bytes(),
             request.unit.as_deref().unwrap_or_default().as_bytes(),

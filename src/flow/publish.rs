@@ -275,17 +275,9 @@ impl Service {
 
     /// The public keys that sign QR cards and CWT status lists, as a JWK Set for readers of claim 169.
     pub fn jwks(&self) -> Value {
-        let key = |signer: &dyn Signer| {
-            let mut jwk = signer.public_key().to_jwk();
-            jwk["kid"] = json!(hex(&TrustedKey::key_id_of(signer.public_key())));
-            jwk["alg"] = json!(signer.algorithm().jose_name());
-            jwk["use"] = json!("sig");
-            jwk["x5c"] = jws::x5c(signer);
-            jwk
-        };
         let keys = &self.keys;
         let signers = [&keys.qr, &keys.status_eddsa, &keys.issuer_es256, &keys.issuer_eddsa, &keys.status_es256];
-        json!({"keys": signers.map(|signer| key(&**signer))})
+        json!({"keys": signers.map(|signer| public_jwk(&**signer))})
     }
 
     /// All that a checkpoint needs to verify without network: trust list and status lists.
@@ -298,6 +290,16 @@ impl Service {
         }
         Ok(super::Bundle::new(&self.templates.vct, self.clock.now(), trust_list, status_lists))
     }
+}
+
+/// The public key of a signer, by the `kid` of our trust list.
+pub(super) fn public_jwk(signer: &dyn Signer) -> Value {
+    let mut jwk = signer.public_key().to_jwk();
+    jwk["kid"] = json!(hex(&TrustedKey::key_id_of(signer.public_key())));
+    jwk["alg"] = json!(signer.algorithm().jose_name());
+    jwk["use"] = json!("sig");
+    jwk["x5c"] = jws::x5c(signer);
+    jwk
 }
 
 fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -96,18 +96,19 @@ impl Service {
 
     /// The registered wallet product that a request comes from; `None` when it does not authenticate itself.
     pub(super) async fn wallet_client(&self, proof: &ClientProof) -> Result<Option<WalletClient<'_>>> {
-        match proof {
-            ClientProof::None { .. } => Ok(None),
+        let client = match proof {
+            ClientProof::None { .. } => return Ok(None),
             ClientProof::Assertion(assertion) => {
                 let registered = |name: &str| {
                     let wallet = self.config.wallet(name)?;
                     Some((wallet, wallet.jwks.as_ref()?))
                 };
-                let wallet = self.assert(assertion, registered).await?;
-                Ok(Some(WalletClient { wallet, instance_key: None }))
+                WalletClient { wallet: self.assert(assertion, registered).await?, instance_key: None }
             }
-            ClientProof::Attestation(attestation) => self.attested(attestation).await.map(Some),
-        }
+            ClientProof::Attestation(attestation) => self.attested(attestation).await?,
+        };
+        self.limit_client(&client.wallet.client_id)?;
+        Ok(Some(client))
     }
 
     async fn attested(&self, headers: &oauth::ClientAttestation) -> Result<WalletClient<'_>> {

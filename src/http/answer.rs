@@ -35,6 +35,9 @@ fn wire(refusal: &Refusal) -> Wire {
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
         R::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_much"),
+        // RFC 6585 section 4. The OAuth code is the registered one that says "not now" (RFC 6749 section 4.1.2.1); slow_down
+        // (RFC 8628 section 3.5) is about the interval of a device that polls.
+        R::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         R::InvalidTokenRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
         R::InvalidClient(_) => (StatusCode::UNAUTHORIZED, "invalid_client"),
         R::InvalidGrant(_) => (StatusCode::BAD_REQUEST, "invalid_grant"),
@@ -141,6 +144,7 @@ impl IntoResponse for Problem {
         let Wire { status, code } = wire(&refusal);
         let mut response = problem(status, code, refusal.to_string());
         challenge(&mut response, &refusal);
+        ask_to_wait(&mut response, &refusal);
         response
     }
 }
@@ -164,6 +168,7 @@ impl IntoResponse for OAuthError {
         let mut response = (status, [(header::CACHE_CONTROL, "no-store")], body).into_response();
         if let Some(refusal) = refusal {
             challenge(&mut response, &refusal);
+            ask_to_wait(&mut response, &refusal);
         }
         response
     }
@@ -179,6 +184,13 @@ fn challenge(response: &mut Response, refusal: &Refusal) {
     };
     if let Ok(value) = value.parse() {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+}
+
+/// RFC 9110 section 10.2.3: when to come back.
+fn ask_to_wait(response: &mut Response, refusal: &Refusal) {
+    if let Refusal::TooManyRequests { retry_after_seconds } = refusal {
+        response.headers_mut().insert(header::RETRY_AFTER, (*retry_after_seconds).into());
     }
 }
 

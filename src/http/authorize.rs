@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::answer::OAuthError;
 use super::extract::{Form, InPath};
 use super::pages::{escape, page};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::flow::Service;
 use crate::flow::authorize::{Consent, Cookie, Step, Stop, WhyNoCard, cookie_name};
 use crate::model::id::Handle;
@@ -73,6 +73,10 @@ fn shown(service: &Service, step: Result<Step, Error>) -> Response {
         Ok(Step::Ask(consent)) => ask(service, &consent),
         Ok(Step::NoCard { id, why }) => no_card(service, &id, why),
         Ok(Step::Stop(stop)) => stopped(stop),
+        Err(Error::Refusal(Refusal::TooManyRequests { .. })) => {
+            let (vi, en) = ("Bạn đã thử quá nhiều lần. Hãy thử lại sau.", "Too many attempts. Please try again later.");
+            problem(StatusCode::TOO_MANY_REQUESTS, vi, en)
+        }
         Err(error) => {
             tracing::error!(%error, "a page failed");
             let (vi, en) = ("Dịch vụ gặp lỗi. Hãy thử lại sau.", "The service failed. Please try again later.");

@@ -93,7 +93,9 @@ impl FromRequestParts<Service> for Caller {
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
         let bearer = authorization(&parts.headers).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
         let (_, token) = bearer.ok_or(Refusal::NoToken)?;
-        Ok(service.caller(token).await?)
+        let caller = service.caller(token).await?;
+        service.limit_client(&caller.name)?;
+        Ok(caller)
     }
 }
 

@@ -1,14 +1,18 @@
 //! The routes, on one screen, grouped by who calls. A handler extracts, calls one story and wraps its answer.
 
+mod address;
 mod answer;
 mod api;
 mod authorize;
 mod extract;
+mod negotiate;
 mod observe;
 mod openapi;
 mod pages;
 mod public;
 mod server;
+mod throttle;
+mod tls;
 mod wallet;
 
 use std::time::Duration;
@@ -16,15 +20,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::flow::Service;
+use crate::protocol::oid4vci::LOGO_PATH;
+pub use address::Peer;
 pub use observe::start_metrics;
 pub use openapi::document as openapi_document;
 pub use server::serve;
+pub use tls::Tls;
 
 /// The whole server as one router.
 pub fn router(service: Service) -> Router {
@@ -43,14 +51,16 @@ pub fn router(service: Service) -> Router {
         .route("/deferred", post(wallet::deferred))
         .route("/notification", post(wallet::notification))
         .method_not_allowed_fallback(answer::method_not_allowed)
-        .layer(axum::middleware::from_fn_with_state(service.clone(), wallet::fresh_nonces));
+        .layer(from_fn_with_state(service.clone(), wallet::fresh_nonces))
+        .layer(from_fn_with_state(service.clone(), throttle::requests));
 
     // Browsers of people who get their card.
     let browsers = Router::new()
         .route("/authorize", get(authorize::visit))
         .route("/sign-in/callback", get(authorize::signed_in))
         .route("/authorize/{id}", get(authorize::consent).post(authorize::decide))
-        .method_not_allowed_fallback(answer::method_not_allowed);
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::requests));
 
     // Programs of VNeID and of the units.
     let api = Router::new()
@@ -67,13 +77,16 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
         .route("/api/v1/records/confirm", post(api::confirm_records))
-        .method_not_allowed_fallback(answer::method_not_allowed);
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
 
     // Everybody: what is needed to find, understand and verify a card. Readable from any web page.
     let everybody = Router::new()
         .route("/.well-known/openid-credential-issuer", get(public::issuer_metadata))
         .route("/.well-known/oauth-authorization-server", get(public::server_metadata))
+        .route("/.well-known/jwt-vc-issuer", get(public::vc_issuer))
         .route("/.well-known/jwks.json", get(public::jwks))
+        .route(LOGO_PATH, get(public::logo))
         .route("/types/official-card/1", get(public::type_metadata))
         .route("/s", get(public::status_lists))
         .route("/s/{list}", get(public::status_list))
@@ -82,6 +95,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/bundle", get(public::bundle))
         .route("/api/v1/verify", post(api::verify))
         .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents))
         .layer(CorsLayer::permissive());
 
     // People and operators.
@@ -92,10 +106,11 @@ pub fn router(service: Service) -> Router {
         .route("/health", get(observe::health))
         .route("/ready", get(observe::ready))
         .route("/metrics", get(observe::metrics))
-        .method_not_allowed_fallback(answer::method_not_allowed);
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
 
     let app = wallet.merge(browsers).merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
-    let app = under_path(app, &service.config.public_url);
+    let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
         .layer(CatchPanicLayer::custom(answer::panicked))
@@ -105,12 +120,15 @@ pub fn router(service: Service) -> Router {
 
 /// Serves the app under the path of the public URL. Well-known documents stand between host and path (RFC 8414
 /// section 3.1, OpenID4VCI section 12.2.2).
-fn under_path(app: Router<Service>, public_url: &str) -> Router<Service> {
-    let after_scheme = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
+fn under_path(app: Router<Service>, service: &Service) -> Router<Service> {
+    let public_url = &service.config.public_url;
+    let after_scheme = public_url.split_once("://").map_or(public_url.as_str(), |(_, rest)| rest);
     let Some((_, path)) = after_scheme.split_once('/') else { return app };
     Router::new()
         .route(&format!("/.well-known/openid-credential-issuer/{path}"), get(public::issuer_metadata))
         .route(&format!("/.well-known/oauth-authorization-server/{path}"), get(public::server_metadata))
+        .route(&format!("/.well-known/jwt-vc-issuer/{path}"), get(public::vc_issuer))
+        .layer(from_fn_with_state(service.clone(), throttle::documents))
         .layer(CorsLayer::permissive())
         .nest(&format!("/{path}"), app)
         .fallback(answer::not_found)

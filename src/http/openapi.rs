@@ -3,7 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, InfoBuilder, License, Ref, RefOr, Response, ResponseBuilder, Server};
+use utoipa::openapi::{
+    ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+    Server, Type,
+};
 use utoipa::{Modify, OpenApi};
 
 use super::{api, public};
@@ -29,9 +32,13 @@ impl Modify for Refusals {
         for item in document.paths.paths.values_mut() {
             for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
                 let authenticated = operation.security.is_some();
-                let refusals: &[&str] = if authenticated { &["400", "401", "403", "413"] } else { &["400", "413"] };
+                let refusals: &[&str] =
+                    if authenticated { &["400", "401", "403", "413", "429"] } else { &["400", "413", "429"] };
                 for status in refusals {
-                    let response = problem_response();
+                    let mut response = problem_response();
+                    if *status == "429" {
+                        response.headers.insert("Retry-After".to_owned(), RefOr::T(retry_after()));
+                    }
                     operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| RefOr::T(response));
                 }
                 for (status, response) in &mut operation.responses.responses {
@@ -53,6 +60,11 @@ fn problem_response() -> Response {
         .build()
 }
 
+fn retry_after() -> Header {
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
+    HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds until the next request is answered")).build()
+}
+
 fn meaning(status: &str) -> &'static str {
     match status {
         "200" => "Done",
@@ -63,6 +75,7 @@ fn meaning(status: &str) -> &'static str {
         "404" => "There is no such thing, or none that the client may see",
         "409" => "The state does not allow it",
         "413" => "The body is too large",
+        "429" => "Too many requests of this address, client or person",
         "422" => "The idempotency key was used for another request",
         _ => "See the problem document",
     }

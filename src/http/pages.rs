@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::openapi;
+use crate::error::Refusal;
 use crate::flow::Service;
 
 const STYLE: &str = "
@@ -87,6 +88,19 @@ pub async fn docs(State(service): State<Service>) -> Response {
         body.push_str("</details>");
     }
     page("Tài liệu API", &body)
+}
+
+/// Says to a person in a browser that too much is asked, and when to come back.
+pub fn too_many_requests(refusal: &Refusal) -> Response {
+    let Refusal::TooManyRequests { retry_after_seconds } = refusal else {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    };
+    let body = format!(
+        "<p>Có quá nhiều yêu cầu từ mạng của bạn. Hãy thử lại sau {retry_after_seconds} giây.</p>\
+         <p lang=\"en\">Too many requests come from your network. Try again in {retry_after_seconds} seconds.</p>"
+    );
+    let headers = [(header::RETRY_AFTER, retry_after_seconds.to_string()), (header::CACHE_CONTROL, "no-store".into())];
+    (StatusCode::TOO_MANY_REQUESTS, headers, page("Quá nhiều yêu cầu", &body)).into_response()
 }
 
 fn section(body: &mut String, title: &str, schema: &Value, document: &Value) {

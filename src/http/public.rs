@@ -2,20 +2,62 @@
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::answer::Problem;
 use super::extract::InPath;
-use crate::flow::{Service, StatusFormat};
+use super::negotiate::{Choices, languages};
+use crate::flow::{MetadataForm, Service, StatusFormat};
+use crate::protocol::display::Language;
 
 const SHORT: &str = "public, max-age=300";
 
-/// Credential issuer metadata.
-pub async fn issuer_metadata(State(service): State<Service>) -> Response {
-    ([(header::CACHE_CONTROL, SHORT), (header::VARY, "Accept, Accept-Language")], Json(service.issuer_metadata()))
-        .into_response()
+/// The logo of the metadata: our own, a card with a star.
+const LOGO: &str = include_str!("logo.svg");
+const MONTH: &str = "public, max-age=2592000";
+
+/// Credential issuer metadata (OpenID4VCI 1.0 section 12.2.2), in the languages of `Accept-Language`. JSON, unless signed
+/// metadata is wanted more; also for those who would accept neither, who can read it or leave it (RFC 9110 section
+/// 12.4.1).
+pub async fn issuer_metadata(State(service): State<Service>, headers: HeaderMap) -> Result<Response, Problem> {
+    let accepted = Choices::of(&headers, &header::ACCEPT);
+    let [json, jwt] = [MetadataForm::Json, MetadataForm::Jwt]
+        .map(|form| accepted.weight(&[form.media_type(), "application/*", "*/*"]));
+    let form = if jwt > json { MetadataForm::Jwt } else { MetadataForm::Json };
+    let languages = languages(&headers);
+    let document = service.metadata_document(form, &languages)?;
+    let mut response = if is_held(&headers, &document.etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        document.bytes.clone().into_response()
+    };
+    let own = response.headers_mut();
+    own.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+    own.insert(header::CACHE_CONTROL, HeaderValue::from_static(SHORT));
+    own.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language"));
+    let tags = languages.into_iter().map(Language::tag).collect::<Vec<_>>().join(", ");
+    for (name, value) in [(header::CONTENT_LANGUAGE, &tags), (header::ETAG, &document.etag)] {
+        own.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+    }
+    Ok(response)
+}
+
+/// JWT VC issuer metadata (SD-JWT VC section 4): the keys of the SD-JWT VCs.
+pub async fn vc_issuer(State(service): State<Service>) -> Response {
+    ([(header::CACHE_CONTROL, SHORT)], Json(service.vc_issuer_metadata())).into_response()
+}
+
+/// The logo. A picture and nothing else, also for a browser that opens it as a document.
+pub async fn logo() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "image/svg+xml"),
+        (header::CACHE_CONTROL, MONTH),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, LOGO).into_response()
 }
 
 /// Authorization server metadata.
@@ -52,17 +94,17 @@ pub async fn status_list(
         // Section 8.4 of the draft: we keep no past lists.
         return Ok(StatusCode::NOT_IMPLEMENTED.into_response());
     }
+    let accepted = Choices::of(&headers, &header::ACCEPT);
     let [jwt, cwt] = [StatusFormat::Jwt, StatusFormat::Cwt]
-        .map(|format| weight(&headers, &header::ACCEPT, format.media_type(), &["application/*", "*/*"]));
+        .map(|format| accepted.weight(&[format.media_type(), "application/*", "*/*"]));
     let format = if cwt > jwt { StatusFormat::Cwt } else { StatusFormat::Jwt };
     let list = service.status_list(list, format).await?;
-    let gzip = list.gzip.as_ref().filter(|_| weight(&headers, &header::ACCEPT_ENCODING, "gzip", &["*"]) > 0.0);
+    let encodings = Choices::of(&headers, &header::ACCEPT_ENCODING);
+    let gzip = list.gzip.as_ref().filter(|_| encodings.weight(&["gzip", "*"]) > 0);
     // Other bytes, another tag (RFC 9110 section 8.8.3.3).
     let etag = if gzip.is_some() { format!("\"{}-gz\"", list.etag) } else { format!("\"{}\"", list.etag) };
-    let held = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_held = held.split(',').any(|held| ["*", &etag].contains(&held.trim().trim_start_matches("W/")));
     let mut response = match gzip {
-        _ if is_held => StatusCode::NOT_MODIFIED.into_response(),
+        _ if is_held(&headers, &etag) => StatusCode::NOT_MODIFIED.into_response(),
         Some(gzip) => ([(header::CONTENT_ENCODING, "gzip")], gzip.clone()).into_response(),
         None => list.bytes.clone().into_response(),
     };
@@ -78,21 +120,11 @@ pub async fn status_list(
     Ok(response)
 }
 
-/// How much a client wants something (RFC 9110 section 12.4.2), which may also be meant by one of these wildcards: 0 not
-/// at all, 1 most.
-fn weight(headers: &HeaderMap, name: &HeaderName, wanted: &str, wildcards: &[&str]) -> f32 {
-    let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let weight_of = |meant: &str| {
-        value.split(',').find_map(|choice| {
-            let mut parts = choice.split(';').map(str::trim);
-            if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(meant)) {
-                return None;
-            }
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).map(|weight| weight.parse().unwrap_or(0.0));
-            Some(weight.unwrap_or(1.0))
-        })
-    };
-    weight_of(wanted).or_else(|| wildcards.iter().find_map(|wildcard| weight_of(wildcard))).unwrap_or(0.0)
+/// Whether the client has the document of this tag already (`If-None-Match`, compared weakly: RFC 9110 section 13.1.2).
+fn is_held(headers: &HeaderMap, etag: &str) -> bool {
+    let held = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    held.split(',').any(|held| held.trim() == "*" || opaque(held) == opaque(etag))
 }
 
 /// The signed trust list.

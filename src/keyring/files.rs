@@ -125,7 +125,7 @@ fn add_missing(
     Ok(added)
 }
 
-fn making(error: rcgen::Error) -> Fault {
+pub(super) fn making(error: rcgen::Error) -> Fault {
     Fault::new("making a certificate", error)
 }
 

@@ -15,10 +15,12 @@
 //! | `secret` | – | the MAC of nonces and the codes of offers; shared by all processes of a deployment |
 //!
 //! `NAME.pem` is the certificate, `NAME.jwk` the private key (RFC 7517), `NAME.jwk.jwe` the same encrypted by a
-//! passphrase (PBES2, RFC 7517 appendix C). Files are created with mode 0600 and never overwritten.
+//! passphrase (PBES2, RFC 7517 appendix C). Files are created with mode 0600 and never overwritten. The listener's
+//! `tls.pem` and `tls.key` stand outside this PKI.
 
 mod decrypt;
 mod files;
+mod tls;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use crate::credential::{Algorithm, PublicKey, Signer};
 use crate::error::Fault;
 pub use decrypt::DecryptionKey;
 pub use files::{add, fresh_p256_jwk, init, write_new, write_private};
+pub use tls::tls;
 
 /// All keys that a server signs with.
 pub struct Keyring {

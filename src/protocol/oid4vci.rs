@@ -46,11 +46,11 @@ impl Configuration {
         Self::ALL.into_iter().find(|configuration| configuration.id() == id)
     }
 
-    fn metadata(self, vct: &str) -> Value {
+    fn metadata(self, issuer: &str, vct: &str) -> Value {
         let mut metadata = json!({
             "scope": self.id(),
             "proof_types_supported": {"jwt": {"proof_signing_alg_values_supported": ["ES256", "EdDSA"]}},
-            "credential_metadata": {"display": display(self), "claims": claims()},
+            "credential_metadata": {"display": display(self, issuer), "claims": claims()},
         });
         let own = match self {
             Self::SdJwt | Self::SdJwtEdDsa => json!({
@@ -78,6 +78,11 @@ impl Configuration {
     }
 }
 
+/// Where the logo is served, below the issuer's identifier.
+pub const LOGO_PATH: &str = "/logo.svg";
+/// What the logo shows, in Vietnamese and English.
+const LOGO_TEXTS: (&str, &str) = ("Tấm thẻ có ngôi sao", "A card with a star");
+
 /// A claim of the card: name, Vietnamese and English label, and whether every card has it.
 pub const CLAIMS: [(&str, &str, &str, bool); 13] = [
     ("full_name", "Họ và tên", "Full name", true),
@@ -95,11 +100,20 @@ pub const CLAIMS: [(&str, &str, &str, bool); 13] = [
     ("valid_until", "Có giá trị đến", "Valid until", true),
 ];
 
-fn display(configuration: Configuration) -> Value {
+/// The member `logo` of a `display`, with its text in the language of that display.
+fn logo(issuer: &str, alternative_text: &str) -> Value {
+    json!({"uri": format!("{issuer}{LOGO_PATH}"), "alt_text": alternative_text})
+}
+
+fn display(configuration: Configuration, issuer: &str) -> Value {
     let (vi, en) = configuration.names();
-    let look =
-        |name, locale| json!({"name": name, "locale": locale, "background_color": "#F6C544", "text_color": "#7A0C0C"});
-    json!([look(vi, "vi-VN"), look(en, "en")])
+    let look = |name, locale, alternative_text| {
+        json!({
+            "name": name, "locale": locale, "logo": logo(issuer, alternative_text),
+            "background_color": "#F6C544", "text_color": "#7A0C0C",
+        })
+    };
+    json!([look(vi, "vi-VN", LOGO_TEXTS.0), look(en, "en", LOGO_TEXTS.1)])
 }
 
 fn claims() -> Value {
@@ -145,7 +159,7 @@ pub fn type_metadata(vct: &str) -> Vec<u8> {
 pub fn issuer_metadata(issuer: &str, vct: &str, batch_size: usize) -> Value {
     let configurations: Map<String, Value> = Configuration::ALL
         .into_iter()
-        .map(|configuration| (configuration.id().to_owned(), configuration.metadata(vct)))
+        .map(|configuration| (configuration.id().to_owned(), configuration.metadata(issuer, vct)))
         .collect();
     json!({
         "credential_issuer": issuer,
@@ -155,8 +169,8 @@ pub fn issuer_metadata(issuer: &str, vct: &str, batch_size: usize) -> Value {
         "notification_endpoint": format!("{issuer}/notification"),
         "batch_credential_issuance": {"batch_size": batch_size},
         "display": [
-            {"name": "Bộ Nội vụ", "locale": "vi-VN"},
-            {"name": "Ministry of Home Affairs of Viet Nam", "locale": "en"},
+            {"name": "Bộ Nội vụ", "locale": "vi-VN", "logo": logo(issuer, LOGO_TEXTS.0)},
+            {"name": "Ministry of Home Affairs of Viet Nam", "locale": "en", "logo": logo(issuer, LOGO_TEXTS.1)},
         ],
         "credential_configurations_supported": configurations,
     })

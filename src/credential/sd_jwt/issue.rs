@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use super::{KEY_BINDING_TYPE, SPECIMEN, TYPE, digest};
 use crate::chance::Chance;
 use crate::clock::UnixSeconds;
-use crate::credential::{PublicKey, Signer, jws};
+use crate::credential::{PublicKey, Signer, cose, jws};
 use crate::error::Fault;
+use crate::model::value::hex;
 
 /// Bytes of a salt: 128 bits (RFC 9901 section 9.3).
 const SALT: usize = 16;
@@ -70,7 +71,12 @@ impl Template {
         specimen: bool,
     ) -> Self {
         Self {
-            header: jws::header(signer, TYPE, json!({"x5c": jws::x5c(signer)})),
+            // The kid is for verifiers that look the key up by JWT VC issuer metadata, the chain for all others.
+            header: jws::header(
+                signer,
+                TYPE,
+                json!({"kid": hex(&cose::key_id(signer.public_key())), "x5c": jws::x5c(signer)}),
+            ),
             constant: format!(
                 "\"vct\":{},\"vct#integrity\":{},\"iss\":{},{}\"_sd_alg\":\"sha-256\",",
                 json!(vct),
