@@ -11,6 +11,8 @@ use officials_card::credential::sd_jwt::{self, Presentation, VerifiedCard};
 use officials_card::credential::status_list::{Band, StatusListToken, StatusReference};
 use officials_card::credential::trust_list::{Purpose, TrustList};
 use officials_card::credential::x509::{Anchors, Use};
+use officials_card::credential::{mdoc, official_card};
+use officials_card::protocol::mdoc::NAMESPACE;
 use serde_json::Value;
 
 use crate::error::{Result, WalletError};
@@ -20,9 +22,9 @@ use crate::http::Http;
 /// The format of the QR card in the issuer's metadata.
 pub const QR_FORMAT: &str = "cwt";
 
-/// Whom the wallet trusts: a root certificate, and the trust list that it stands behind.
+/// Whom the wallet trusts: the root certificate and the IACA, and the trust list that the root stands behind.
 pub struct Trust {
-    /// The root as PEM.
+    /// The certificates as PEM.
     pub pem: String,
     anchors: Anchors,
 }
@@ -44,6 +46,18 @@ impl Trust {
             return Err(WalletError::Issued("it has no status"));
         }
         Ok(card)
+    }
+
+    /// Checks an mdoc as issued: certificates, signature, digests, type, dates. It has no device signature yet.
+    fn mdoc(&self, credential: &str, doctype: &str, now: UnixSeconds) -> Result<Checked> {
+        let bytes = URL_SAFE_NO_PAD.decode(credential).map_err(|_| WalletError::Issued("it is not base64url"))?;
+        let card = mdoc::verify(&bytes, &self.anchors, doctype, now)?;
+        Ok(Checked {
+            holder: card.device_key,
+            status: card.status.ok_or(WalletError::Issued("it has no status"))?,
+            expires_at: card.valid_until,
+            claims: official_card::claims(&card.elements, NAMESPACE).into_iter().collect(),
+        })
     }
 
     /// The issuer's trust list, once it is led back to the root.
@@ -122,6 +136,10 @@ impl Checked {
                 claims: read.claims.into_iter().collect(),
             });
         }
+        if card.format == mdoc::FORMAT {
+            let doctype = card.doctype.as_deref().ok_or(WalletError::Issued("its type is not known"))?;
+            return trust.mdoc(&card.credential, doctype, now);
+        }
         let list = list.ok_or(WalletError::Issued("there is no trust list to check it by"))?;
         let read = check_qr(&card.credential, list, &card.issuer, now)?;
         let (Some(holder), Some(status)) = (read.confirmation, read.status) else { return Err(lacking) };
@@ -139,5 +157,5 @@ impl Checked {
 
 /// Whether a configuration of the issuer's metadata is one that this wallet can check and show.
 pub fn is_understood(format: &str) -> bool {
-    format == sd_jwt::TYPE || format == QR_FORMAT
+    [sd_jwt::TYPE, QR_FORMAT, mdoc::FORMAT].contains(&format)
 }

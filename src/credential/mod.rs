@@ -7,6 +7,7 @@ pub mod cwt;
 pub mod json;
 pub mod jws;
 pub mod key;
+pub mod mdoc;
 pub mod nonce;
 pub mod official_card;
 pub mod proof;

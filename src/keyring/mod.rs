@@ -1,4 +1,5 @@
-//! Private keys and what they are certified for. The two-level PKI is one root and one certificate per purpose:
+//! Private keys and what they are certified for. The two-level PKI is one root and one certificate per purpose, and beside
+//! it the IACA of ISO/IEC 18013-5 with its document signer:
 //!
 //! | file | algorithm | signs |
 //! |---|---|---|
@@ -11,6 +12,8 @@
 //! | `list` | EdDSA | the trust list |
 //! | `metadata` | ES256 | the issuer's metadata |
 //! | `events` | ES256 | the change feed and webhooks |
+//! | `iaca` | ES256 | the document signer and `iaca.crl`; not needed by the server, keep it offline |
+//! | `document-signer` | ES256 | `official-card-mdoc`; lives 457 days, then `keys renew document-signer` |
 //! | `encryption` | ECDH-ES | nothing: wallets encrypt their requests to it |
 //! | `secret` | – | the MAC of nonces and the codes of offers; shared by all processes of a deployment |
 //!
@@ -18,6 +21,7 @@
 //! passphrase (PBES2, RFC 7517 appendix C). Files are created with mode 0600 and never overwritten.
 
 mod files;
+mod iaca;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +36,7 @@ use crate::credential::x509::{self, Anchors, Use};
 use crate::credential::{Algorithm, PublicKey, Signer};
 use crate::error::Fault;
 pub use files::{add, fresh_p256_jwk, init, write_new, write_private};
+pub use iaca::{Ceremony, read_certificates};
 
 /// All keys that a server signs with.
 pub struct Keyring {
@@ -51,6 +56,8 @@ pub struct Keyring {
     pub metadata: Arc<dyn Signer>,
     /// Signs the change feed and webhooks.
     pub events: Arc<dyn Signer>,
+    /// Signs `official-card-mdoc`.
+    pub document_signer: Arc<dyn Signer>,
     /// The private JWK that wallets encrypt their requests to.
     pub encryption: serde_json::Value,
     /// MAC secret of nonces and offers.
@@ -59,6 +66,12 @@ pub struct Keyring {
     pub anchors: Anchors,
     /// The same as PEM.
     pub anchor_pem: String,
+    /// The IACA certificate, which readers of mdocs pin.
+    pub iaca: Anchors,
+    /// The same as PEM.
+    pub iaca_pem: String,
+    /// The revocation list of the IACA, DER.
+    pub iaca_crl: Vec<u8>,
 }
 
 impl Keyring {
@@ -72,7 +85,15 @@ impl Keyring {
         };
         let anchor_pem = files::read_text(&folder.join("root.pem"))?;
         let secret = files::read_private(folder, "secret", passphrase)?;
+        let iaca_pem = files::read_text(&folder.join("iaca.pem"))?;
+        let iaca_crl = folder.join(iaca::REVOCATION_LIST);
+        let iaca_crl = std::fs::read(&iaca_crl)
+            .map_err(|error| Fault::new("reading a key file", format!("{}: {error}", iaca_crl.display())))?;
         Ok(Self {
+            document_signer: signer(iaca::DOCUMENT_SIGNER)?,
+            iaca: Anchors::from_pem(&iaca_pem).map_err(|error| Fault::new("reading iaca.pem", error))?,
+            iaca_pem,
+            iaca_crl,
             issuer_es256: signer("issuer-es256")?,
             issuer_eddsa: signer("issuer-eddsa")?,
             qr: signer("qr")?,
@@ -90,17 +111,19 @@ impl Keyring {
 }
 
 impl Keyring {
-    /// Every certified key, and what it was certified for.
-    pub fn certified(&self) -> [(&dyn Signer, Use); 8] {
+    /// Every certified key, what it was certified for, and the anchor above it.
+    pub fn certified(&self) -> [(&dyn Signer, Use, &Anchors); 9] {
+        let root = &self.anchors;
         [
-            (&*self.issuer_es256, Use::Cards),
-            (&*self.issuer_eddsa, Use::Cards),
-            (&*self.qr, Use::Cards),
-            (&*self.status_es256, Use::StatusLists),
-            (&*self.status_eddsa, Use::StatusLists),
-            (&*self.list, Use::TrustList),
-            (&*self.metadata, Use::Metadata),
-            (&*self.events, Use::Events),
+            (&*self.issuer_es256, Use::Cards, root),
+            (&*self.issuer_eddsa, Use::Cards, root),
+            (&*self.qr, Use::Cards, root),
+            (&*self.status_es256, Use::StatusLists, root),
+            (&*self.status_eddsa, Use::StatusLists, root),
+            (&*self.list, Use::TrustList, root),
+            (&*self.metadata, Use::Metadata, root),
+            (&*self.events, Use::Events, root),
+            (&*self.document_signer, Use::Mdocs, &self.iaca),
         ]
     }
 }
@@ -175,14 +198,16 @@ impl Signer for FileKey {
 mod tests {
     use super::*;
 
+    const URL: &str = "https://card.example";
+
     #[test]
     fn keys_come_back_encrypted_or_not_and_are_never_overwritten() {
         use std::os::unix::fs::PermissionsExt;
         for passphrase in [None, Some(Secret::new("đúng, đủ, sạch, sống"))] {
             let folder = std::env::temp_dir().join(format!("keyring-{}-{}", std::process::id(), passphrase.is_some()));
             let _ = std::fs::remove_dir_all(&folder);
-            init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).unwrap();
-            assert!(init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).is_err());
+            init(&folder, passphrase.as_ref(), URL, &crate::chance::Chance::system(), 1_760_000_000).unwrap();
+            assert!(init(&folder, passphrase.as_ref(), URL, &crate::chance::Chance::system(), 1_760_000_000).is_err());
             assert!(Keyring::open(&folder, passphrase.as_ref()).is_ok());
             // A folder of an earlier version gets what it lacks.
             for entry in std::fs::read_dir(&folder).unwrap() {
@@ -194,23 +219,26 @@ mod tests {
             }
             assert!(Keyring::open(&folder, passphrase.as_ref()).is_err());
             let chance = crate::chance::Chance::system();
-            assert_eq!(add(&folder, passphrase.as_ref(), &chance, 1_760_000_000).unwrap(), ["metadata", "encryption"]);
+            assert_eq!(
+                add(&folder, passphrase.as_ref(), URL, &chance, 1_760_000_000).unwrap(),
+                ["metadata", "encryption"]
+            );
             let keys = Keyring::open(&folder, passphrase.as_ref()).unwrap();
-            for (signer, purpose) in keys.certified() {
-                for other in [Use::Cards, Use::StatusLists, Use::TrustList, Use::Metadata, Use::Events] {
-                    let checked = keys.anchors.check(signer.certificates(), other, 1_760_000_001);
+            for (signer, purpose, anchors) in keys.certified() {
+                for other in [Use::Cards, Use::StatusLists, Use::TrustList, Use::Metadata, Use::Events, Use::Mdocs] {
+                    let checked = anchors.check(signer.certificates(), other, 1_760_000_001);
                     assert_eq!(checked.is_ok(), other == purpose, "a key signs only what it was certified for");
                 }
-                let leaf = keys.anchors.check(signer.certificates(), purpose, 1_760_000_001).unwrap();
+                let leaf = anchors.check(signer.certificates(), purpose, 1_760_000_001).unwrap();
                 assert_eq!(&leaf, signer.public_key());
                 // The hour of 1 760 000 000 began at 1 759 996 800: a card of that moment is dated so.
-                assert_eq!(keys.anchors.check(signer.certificates(), purpose, 1_759_996_800).as_ref(), Ok(&leaf));
+                assert_eq!(anchors.check(signer.certificates(), purpose, 1_759_996_800).as_ref(), Ok(&leaf));
                 leaf.verify(b"message", &signer.sign(b"message").unwrap()).unwrap();
             }
             for entry in std::fs::read_dir(&folder).unwrap() {
                 let entry = entry.unwrap();
                 assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
-                let text = std::fs::read_to_string(entry.path()).unwrap();
+                let text = String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
                 assert!(passphrase.is_none() || !text.contains("\"d\""), "{entry:?}");
             }
             if passphrase.is_some() {

@@ -8,6 +8,7 @@ mod api;
 mod crash;
 mod issue;
 mod kill;
+mod mdoc;
 mod population;
 mod races;
 mod records;
