@@ -55,6 +55,7 @@ impl Trust {
         Ok(Checked {
             holder: card.device_key,
             status: card.status.ok_or(WalletError::Issued("it has no status"))?,
+            status_anchors: card.status_anchor.map(|anchor| Anchors::new(vec![anchor])),
             expires_at: card.valid_until,
             claims: official_card::claims(&card.elements, NAMESPACE).into_iter().collect(),
         })
@@ -69,14 +70,16 @@ impl Trust {
     }
 
     /// The status of a card as its list tells it now (Token Status List section 8.3).
-    pub async fn status(&self, http: &Http, reference: &StatusReference, now: UnixSeconds) -> Result<u8> {
+    pub async fn status(&self, http: &Http, card: &Checked, now: UnixSeconds) -> Result<u8> {
         const TYPE: &str = "statuslist+jwt";
         const PLACE: &str = "status list";
+        let reference = &card.status;
         let token = http.get(PLACE, &reference.uri, "application/statuslist+jwt").await?;
         let token = String::from_utf8(token).map_err(|_| WalletError::Answer(PLACE, "is no text"))?;
         let jws = Jws::parse(&token, TYPE)?;
         let chain = jws.certificates().ok_or(WalletError::Answer(PLACE, "carries no certificates"))?;
-        let claims = jws.verify(&self.anchors.check(&chain, Use::StatusLists, now)?)?;
+        let anchors = card.status_anchors.as_ref().unwrap_or(&self.anchors);
+        let claims = jws.verify(&anchors.check(&chain, Use::StatusLists, now)?)?;
         let token = StatusListToken::from_jwt_claims(&Value::Object(claims), &reference.uri, now)?;
         Ok(token.list.inflate()?.get(reference.index)?)
     }
@@ -115,6 +118,8 @@ pub struct Checked {
     pub holder: PublicKey,
     /// Where its status stands.
     pub status: StatusReference,
+    /// Who stands behind the status list, where the card says so; otherwise those whom the wallet trusts.
+    pub status_anchors: Option<Anchors>,
     /// From when it is no longer good.
     pub expires_at: UnixSeconds,
     /// Its claims by name.
@@ -132,6 +137,7 @@ impl Checked {
             return Ok(Self {
                 holder: read.holder,
                 status: read.status.ok_or(WalletError::Issued("it has no status"))?,
+                status_anchors: None,
                 expires_at: expires_at.ok_or(lacking)?,
                 claims: read.claims.into_iter().collect(),
             });
@@ -151,7 +157,7 @@ impl Checked {
             ("record_type", identity.class),
         ];
         let claims = claims.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::from(text?))));
-        Ok(Self { holder, status, expires_at: read.expires_at, claims: claims.collect() })
+        Ok(Self { holder, status, status_anchors: None, expires_at: read.expires_at, claims: claims.collect() })
     }
 }
 

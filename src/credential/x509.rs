@@ -98,6 +98,18 @@ impl Anchors {
         if certificates.is_empty() { Err(ChainError::Malformed) } else { Ok(Self(certificates)) }
     }
 
+    /// The anchor that has signed a certificate: for our own files, whatever the time.
+    pub fn issuer_of(&self, certificate: &[u8]) -> Option<&[u8]> {
+        let certificate = parse(certificate).ok()?;
+        let has_signed = |anchor: &&Vec<u8>| {
+            parse(anchor).is_ok_and(|anchor| {
+                anchor.subject() == certificate.issuer()
+                    && key_of(&anchor).and_then(|key| check_signature(&certificate, &key)).is_ok()
+            })
+        };
+        self.0.iter().find(has_signed).map(Vec::as_slice)
+    }
+
     /// Checks that `chain` (leaf first) leads to one of these anchors at `now` and that its leaf was issued for this use,
     /// and gives the leaf's key.
     pub fn check(&self, chain: &[Vec<u8>], purpose: Use, now: UnixSeconds) -> Result<PublicKey, ChainError> {

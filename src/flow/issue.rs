@@ -44,7 +44,7 @@ impl Templates {
         Self {
             sd_jwt: template(&*keys.issuer_es256),
             sd_jwt_eddsa: template(&*keys.issuer_eddsa),
-            mdoc: mdoc::Template::new(doctype(config.specimen), NAMESPACE, DIGESTS),
+            mdoc: mdoc::Template::new(doctype(config.specimen), NAMESPACE, DIGESTS, &keys.status_anchor),
             vct,
             type_metadata,
         }

@@ -66,6 +66,8 @@ pub struct Keyring {
     pub anchors: Anchors,
     /// The same as PEM.
     pub anchor_pem: String,
+    /// The root that has certified the signers of the status lists, DER: mdocs name it.
+    pub status_anchor: Vec<u8>,
     /// The IACA certificate, which readers of mdocs pin.
     pub iaca: Anchors,
     /// The same as PEM.
@@ -89,7 +91,14 @@ impl Keyring {
         let iaca_crl = folder.join(iaca::REVOCATION_LIST);
         let iaca_crl = std::fs::read(&iaca_crl)
             .map_err(|error| Fault::new("reading a key file", format!("{}: {error}", iaca_crl.display())))?;
+        let anchors = Anchors::from_pem(&anchor_pem).map_err(|error| Fault::new("reading root.pem", error))?;
+        let status_es256 = signer("status-es256")?;
+        let status_anchor = status_es256.certificates().first().and_then(|signer| anchors.issuer_of(signer));
+        let status_anchor = status_anchor
+            .ok_or_else(|| Fault::new("reading a certificate", "root.pem has not signed status-es256.pem"))?
+            .to_vec();
         Ok(Self {
+            status_anchor,
             document_signer: signer(iaca::DOCUMENT_SIGNER)?,
             iaca: Anchors::from_pem(&iaca_pem).map_err(|error| Fault::new("reading iaca.pem", error))?,
             iaca_pem,
@@ -97,14 +106,14 @@ impl Keyring {
             issuer_es256: signer("issuer-es256")?,
             issuer_eddsa: signer("issuer-eddsa")?,
             qr: signer("qr")?,
-            status_es256: signer("status-es256")?,
+            status_es256,
             status_eddsa: signer("status-eddsa")?,
             list: signer("list")?,
             metadata: signer("metadata")?,
             events: signer("events")?,
             encryption: files::read_private(folder, "encryption", passphrase)?,
             secret: Zeroizing::new(*files::member(&secret, "k")?),
-            anchors: Anchors::from_pem(&anchor_pem).map_err(|error| Fault::new("reading root.pem", error))?,
+            anchors,
             anchor_pem,
         })
     }

@@ -25,6 +25,8 @@ pub struct Template {
     namespace: String,
     /// How many digests every mdoc carries, so that their number tells nothing.
     digests: usize,
+    /// DER.
+    status_anchor: Vec<u8>,
 }
 
 /// An element that its holder may show: its identifier, and its value as CBOR.
@@ -61,8 +63,15 @@ impl Element {
 
 impl Template {
     /// For mdocs of the type `doctype` with their elements in `namespace` and `digests` digests each: more than elements.
-    pub fn new(doctype: &str, namespace: &str, digests: usize) -> Self {
-        Self { doctype: doctype.to_owned(), namespace: namespace.to_owned(), digests }
+    /// `status_anchor` (DER) has certified the signer of the status lists: a reader expects the IACA to have done it, unless
+    /// the mdoc names another.
+    pub fn new(doctype: &str, namespace: &str, digests: usize, status_anchor: &[u8]) -> Self {
+        Self {
+            doctype: doctype.to_owned(),
+            namespace: namespace.to_owned(),
+            digests,
+            status_anchor: status_anchor.to_vec(),
+        }
     }
 
     /// Issues one: the CBOR of `IssuerSigned`.
@@ -111,7 +120,7 @@ impl Template {
         write_encoded(&mut payload, &mso);
         let message = Sign1::sign_bare(payload, signer)?.with_certificates(signer.certificates());
 
-        let mut out = Vec::with_capacity(items.len() + 2048);
+        let mut out = Vec::with_capacity(items.len() + 3072);
         cbor::head(&mut out, 5, 2);
         cbor::write_text(&mut out, "issuerAuth");
         message.write_untagged(&mut out);
@@ -122,7 +131,8 @@ impl Template {
         Ok(out)
     }
 
-    /// The mobile security object (section 9.1.2.4); `status` as the Token Status List and the second edition have it.
+    /// The mobile security object (section 9.1.2.4); `status` as the Token Status List and section 12.3.6 of the second
+    /// edition have it.
     fn mso(&self, digests: Value, signed: &SignedClaims<'_>) -> Result<Value, Fault> {
         let start = date_time(signed.issued_at)?;
         Ok(map([
@@ -137,7 +147,14 @@ impl Template {
             ),
             (
                 "status",
-                map([("status_list", map([("idx", signed.status_index.into()), ("uri", signed.status_uri.into())]))]),
+                map([(
+                    "status_list",
+                    map([
+                        ("idx", signed.status_index.into()),
+                        ("uri", signed.status_uri.into()),
+                        ("certificate", self.status_anchor.clone().into()),
+                    ]),
+                )]),
             ),
         ]))
     }

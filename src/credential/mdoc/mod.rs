@@ -84,7 +84,7 @@ mod tests {
             status_index: 7,
         };
         let chance = Chance::seeded([seed; 32]);
-        let template = Template::new(DOCTYPE, NAMESPACE, DIGESTS);
+        let template = Template::new(DOCTYPE, NAMESPACE, DIGESTS, b"root");
         template.issue(&*keys().document_signer, &chance, &claims, elements).unwrap()
     }
 
@@ -138,6 +138,7 @@ mod tests {
         let card = outcome(&issue(1)).unwrap();
         assert_eq!(card.device_key, *TestKey::new(9).public_key());
         assert_eq!(card.status, Some(StatusReference { index: 7, uri: "https://issuer.example/s/1".into() }));
+        assert_eq!(card.status_anchor.as_deref(), Some(&b"root"[..]));
         assert_eq!((card.signed_at, card.valid_from, card.valid_until), (NOW - 100, NOW - 100, NOW + 100));
         let said: Vec<_> = card
             .elements
@@ -233,7 +234,7 @@ mod tests {
             status_uri: "https://issuer.example/s/1",
             status_index: 7,
         };
-        let template = Template::new(DOCTYPE, NAMESPACE, DIGESTS);
+        let template = Template::new(DOCTYPE, NAMESPACE, DIGESTS, b"root");
         let other = template.issue(&*keys().issuer_es256, &Chance::seeded([1; 32]), &claims, &elements()).unwrap();
         assert_eq!(verify(&other, &keys().anchors, DOCTYPE, NOW), Err(MdocError::Chain(ChainError::WrongUse)));
 
@@ -322,6 +323,13 @@ mod tests {
             Err(MdocError::Malformed("status")),
             "a status that is not understood"
         );
+        let list = |certificate: Option<Value>| {
+            let mut list = vec![("idx".into(), 7.into()), ("uri".into(), "https://issuer.example/s/1".into())];
+            set(&mut list, "certificate", certificate);
+            mso("status", Some(Value::Map(vec![("status_list".into(), Value::Map(list))])))
+        };
+        assert_eq!(list(None).unwrap().status_anchor, None);
+        assert_eq!(list(Some("root".into())), Err(MdocError::Malformed("status")));
         let private = {
             let mut key = TestKey::new(9).public_key().to_cose();
             if let Value::Map(pairs) = &mut key {
@@ -364,7 +372,7 @@ mod tests {
             status_uri: "https://issuer.example/s/1",
             status_index: u64::from(u32::MAX),
         };
-        let template = Template::new(DOCTYPE, NAMESPACE, DIGESTS);
+        let template = Template::new(DOCTYPE, NAMESPACE, DIGESTS, b"root");
         let chance = Chance::seeded([1; 32]);
         let card = template.issue(&*keys().document_signer, &chance, &claims, &[]).unwrap();
         assert_eq!(outcome(&card).unwrap().device_key, holder);

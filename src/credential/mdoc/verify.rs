@@ -82,6 +82,7 @@ struct SecurityObject {
     valid_from: UnixSeconds,
     valid_until: UnixSeconds,
     status: Option<StatusReference>,
+    status_anchor: Option<Vec<u8>>,
 }
 
 /// An mdoc that an issuer under one of the anchors has signed, in its time.
@@ -93,6 +94,9 @@ pub struct VerifiedMdoc {
     pub device_key: PublicKey,
     /// Where its status stands.
     pub status: Option<StatusReference>,
+    /// The certificate (DER) that has certified the signer of the status list, by the issuer's word; the anchor of the mdoc
+    /// itself when absent (second edition, section 12.3.6.2).
+    pub status_anchor: Option<Vec<u8>>,
     /// When it was signed.
     pub signed_at: UnixSeconds,
     /// From when it is good.
@@ -190,6 +194,7 @@ impl IssuerSigned {
             elements: self.items.into_iter().map(|item| item.element).collect(),
             device_key: mso.device_key,
             status: mso.status,
+            status_anchor: mso.status_anchor,
             signed_at: mso.signed_at,
             valid_from: mso.valid_from,
             valid_until: mso.valid_until,
@@ -251,6 +256,10 @@ impl SecurityObject {
         if signed_at > valid_from || valid_from >= valid_until {
             return Err(MdocError::Malformed("validityInfo"));
         }
+        let (status, status_anchor) = match cbor::get_text(&members, "status").map(status).transpose()? {
+            Some((reference, anchor)) => (Some(reference), anchor),
+            None => (None, None),
+        };
         Ok(Self {
             doctype: doctype.ok_or(MdocError::Malformed("docType"))?,
             value_digests: value_digests.ok_or(MdocError::Malformed("valueDigests"))?,
@@ -258,18 +267,24 @@ impl SecurityObject {
             signed_at,
             valid_from,
             valid_until,
-            status: cbor::get_text(&members, "status").map(status).transpose()?,
+            status,
+            status_anchor,
         })
     }
 }
 
 /// A status of a kind that is not known here must not pass for none.
-fn status(status: &Value) -> Result<StatusReference, MdocError> {
+fn status(status: &Value) -> Result<(StatusReference, Option<Vec<u8>>), MdocError> {
     let list = status.as_map().and_then(|status| cbor::get_text(status, "status_list")).and_then(Value::as_map);
-    let index = list.and_then(|list| cbor::get_text(list, "idx")).and_then(cbor::integer);
-    let uri = list.and_then(|list| cbor::get_text(list, "uri")).and_then(Value::as_text);
-    match (index.map(u32::try_from), uri) {
-        (Some(Ok(index)), Some(uri)) => Ok(StatusReference { index, uri: uri.to_owned() }),
+    let list = list.ok_or(MdocError::Malformed("status"))?;
+    let index = cbor::get_text(list, "idx").and_then(cbor::integer).and_then(|index| index.try_into().ok());
+    let uri = cbor::get_text(list, "uri").and_then(Value::as_text);
+    let anchor = match cbor::get_text(list, "certificate") {
+        Some(certificate) => Some(certificate.as_bytes().ok_or(MdocError::Malformed("status"))?.clone()),
+        None => None,
+    };
+    match (index, uri) {
+        (Some(index), Some(uri)) => Ok((StatusReference { index, uri: uri.to_owned() }, anchor)),
         _ => Err(MdocError::Malformed("status")),
     }
 }
