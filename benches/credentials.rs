@@ -146,7 +146,7 @@ impl Desk {
         let folder = Scratch::new("bench-credentials");
         let chance = Chance::system();
         let keys = folder.path().join("keys");
-        keyring::init(&keys, None, &chance, NOW - 86400).expect("keys can be made");
+        keyring::init(&keys, None, "http://127.0.0.1", &chance, NOW - 86400).expect("keys can be made");
         // A wallet's Ed25519 key is a key like any other.
         let jwk = std::fs::read_to_string(keys.join("list.jwk")).expect("keys init wrote it");
         let jwk = serde_json::from_str(&jwk).expect("keys init wrote JSON");

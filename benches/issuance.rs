@@ -135,7 +135,7 @@ impl Office {
         std::fs::create_dir_all(folder)?;
         let chance = Chance::system();
         let keys = folder.join("keys");
-        keyring::init(&keys, None, &chance, Clock::system().now() - 3600)?;
+        keyring::init(&keys, None, "http://127.0.0.1", &chance, Clock::system().now() - 3600)?;
         let listen = free_address()?.to_string();
         let config = Config {
             public_url: format!("http://{listen}"),

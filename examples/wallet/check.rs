@@ -11,6 +11,8 @@ use officials_card::credential::sd_jwt::{self, Presentation, VerifiedCard};
 use officials_card::credential::status_list::{Band, StatusListToken, StatusReference};
 use officials_card::credential::trust_list::{Purpose, TrustList};
 use officials_card::credential::x509::{Anchors, Use};
+use officials_card::credential::{mdoc, official_card};
+use officials_card::protocol::mdoc::NAMESPACE;
 use serde_json::Value;
 
 use crate::error::{Result, WalletError};
@@ -20,9 +22,9 @@ use crate::http::Http;
 /// The format of the QR card in the issuer's metadata.
 pub const QR_FORMAT: &str = "cwt";
 
-/// Whom the wallet trusts: a root certificate, and the trust list that it stands behind.
+/// Whom the wallet trusts: the root certificate and the IACA, and the trust list that the root stands behind.
 pub struct Trust {
-    /// The root as PEM.
+    /// The certificates as PEM.
     pub pem: String,
     anchors: Anchors,
 }
@@ -46,6 +48,19 @@ impl Trust {
         Ok(card)
     }
 
+    /// Checks an mdoc as issued: certificates, signature, digests, type, dates. It has no device signature yet.
+    fn mdoc(&self, credential: &str, doctype: &str, now: UnixSeconds) -> Result<Checked> {
+        let bytes = URL_SAFE_NO_PAD.decode(credential).map_err(|_| WalletError::Issued("it is not base64url"))?;
+        let card = mdoc::verify(&bytes, &self.anchors, doctype, now)?;
+        Ok(Checked {
+            holder: card.device_key,
+            status: card.status.ok_or(WalletError::Issued("it has no status"))?,
+            status_anchors: card.status_anchor.map(|anchor| Anchors::new(vec![anchor])),
+            expires_at: card.valid_until,
+            claims: official_card::claims(&card.elements, NAMESPACE).into_iter().collect(),
+        })
+    }
+
     /// The issuer's trust list, once it is led back to the root.
     pub async fn list(&self, http: &Http, issuer: &str, now: UnixSeconds) -> Result<TrustList> {
         const PLACE: &str = "trust list";
@@ -55,14 +70,16 @@ impl Trust {
     }
 
     /// The status of a card as its list tells it now (Token Status List section 8.3).
-    pub async fn status(&self, http: &Http, reference: &StatusReference, now: UnixSeconds) -> Result<u8> {
+    pub async fn status(&self, http: &Http, card: &Checked, now: UnixSeconds) -> Result<u8> {
         const TYPE: &str = "statuslist+jwt";
         const PLACE: &str = "status list";
+        let reference = &card.status;
         let token = http.get(PLACE, &reference.uri, "application/statuslist+jwt").await?;
         let token = String::from_utf8(token).map_err(|_| WalletError::Answer(PLACE, "is no text"))?;
         let jws = Jws::parse(&token, TYPE)?;
         let chain = jws.certificates().ok_or(WalletError::Answer(PLACE, "carries no certificates"))?;
-        let claims = jws.verify(&self.anchors.check(&chain, Use::StatusLists, now)?)?;
+        let anchors = card.status_anchors.as_ref().unwrap_or(&self.anchors);
+        let claims = jws.verify(&anchors.check(&chain, Use::StatusLists, now)?)?;
         let token = StatusListToken::from_jwt_claims(&Value::Object(claims), &reference.uri, now)?;
         Ok(token.list.inflate()?.get(reference.index)?)
     }
@@ -101,6 +118,8 @@ pub struct Checked {
     pub holder: PublicKey,
     /// Where its status stands.
     pub status: StatusReference,
+    /// Who stands behind the status list, where the card says so; otherwise those whom the wallet trusts.
+    pub status_anchors: Option<Anchors>,
     /// From when it is no longer good.
     pub expires_at: UnixSeconds,
     /// Its claims by name.
@@ -118,9 +137,14 @@ impl Checked {
             return Ok(Self {
                 holder: read.holder,
                 status: read.status.ok_or(WalletError::Issued("it has no status"))?,
+                status_anchors: None,
                 expires_at: expires_at.ok_or(lacking)?,
                 claims: read.claims.into_iter().collect(),
             });
+        }
+        if card.format == mdoc::FORMAT {
+            let doctype = card.doctype.as_deref().ok_or(WalletError::Issued("its type is not known"))?;
+            return trust.mdoc(&card.credential, doctype, now);
         }
         let list = list.ok_or(WalletError::Issued("there is no trust list to check it by"))?;
         let read = check_qr(&card.credential, list, &card.issuer, now)?;
@@ -133,11 +157,11 @@ impl Checked {
             ("record_type", identity.class),
         ];
         let claims = claims.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::from(text?))));
-        Ok(Self { holder, status, expires_at: read.expires_at, claims: claims.collect() })
+        Ok(Self { holder, status, status_anchors: None, expires_at: read.expires_at, claims: claims.collect() })
     }
 }
 
 /// Whether a configuration of the issuer's metadata is one that this wallet can check and show.
 pub fn is_understood(format: &str) -> bool {
-    format == sd_jwt::TYPE || format == QR_FORMAT
+    [sd_jwt::TYPE, QR_FORMAT, mdoc::FORMAT].contains(&format)
 }

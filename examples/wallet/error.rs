@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use officials_card::credential::cose::CoseError;
 use officials_card::credential::cwt::CwtError;
 use officials_card::credential::jws::JwsError;
+use officials_card::credential::mdoc::MdocError;
 use officials_card::credential::sd_jwt::CardError;
 use officials_card::credential::status_list::StatusListError;
 use officials_card::credential::symbol::SymbolError;
@@ -57,6 +58,9 @@ pub enum WalletError {
     /// A QR card does not read.
     #[error("the QR card is not accepted: {0}")]
     Cwt(#[from] CwtError),
+    /// An mdoc does not verify.
+    #[error("the card is not accepted: {0}")]
+    Mdoc(#[from] MdocError),
     /// A signed message does not read.
     #[error("the signed message is not accepted: {0}")]
     Cose(#[from] CoseError),

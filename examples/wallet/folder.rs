@@ -26,7 +26,7 @@ use crate::error::{Result, WalletError};
 pub struct KeptCard {
     /// The credential configuration that it was issued for.
     pub configuration: String,
-    /// Its format: `dc+sd-jwt` or `cwt`.
+    /// Its format: `dc+sd-jwt`, `cwt` or `mso_mdoc`.
     pub format: String,
     /// The credential as the issuer sent it.
     pub credential: String,
@@ -36,7 +36,10 @@ pub struct KeptCard {
     pub issuer: String,
     /// The type that the issuer's metadata named; only for SD-JWT.
     pub vct: Option<String>,
-    /// The root that the issuer was led back to when the card came, as PEM.
+    /// The document type that the issuer's metadata named; only for an mdoc.
+    #[serde(default)]
+    pub doctype: Option<String>,
+    /// The certificates that the issuer was led back to when the card came, as PEM.
     pub trust_anchor_pem: String,
     /// When it came.
     pub received_at: UnixSeconds,

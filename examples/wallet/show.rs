@@ -54,7 +54,7 @@ impl Show {
         if with_claims {
             self.show_claims(&checked);
         }
-        let status = match trust.status(http, &checked.status, now).await {
+        let status = match trust.status(http, &checked, now).await {
             Ok(0) => "còn hiệu lực · in force".to_owned(),
             Ok(1) => "đã bị thu hồi · withdrawn".to_owned(),
             Ok(2) => "đang bị khóa · locked".to_owned(),

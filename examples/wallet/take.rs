@@ -45,9 +45,10 @@ pub struct Take {
     /// Encrypt the request, and ask for an encrypted answer; done anyway when the issuer requires it.
     #[arg(long)]
     encrypt: bool,
-    /// The root certificate (PEM) that issuers must lead back to; fetched from the issuer, with a warning, when absent.
-    #[arg(long, value_name = "FILE")]
-    trust_anchor: Option<PathBuf>,
+    /// The certificates (PEM) that issuers must lead back to: the root and, for an mdoc, the IACA; fetched from the
+    /// issuer, with a warning, when absent.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    trust_anchor: Vec<PathBuf>,
 }
 
 impl Take {
@@ -92,18 +93,23 @@ impl Take {
         }
     }
 
-    /// The root: from a file that came over a channel that the holder trusts, or else on first use.
+    /// The anchors: from files that came over a channel that the holder trusts, or else on first use.
     async fn trust(&self, http: &Http, issuer: &Issuer<'_>) -> Result<Trust> {
-        let pem = if let Some(path) = &self.trust_anchor {
-            read(path)?
-        } else {
+        let mut pem = String::new();
+        for path in &self.trust_anchor {
+            pem.push_str(&read(path)?);
+        }
+        if self.trust_anchor.is_empty() {
             eprintln!(
                 "Cảnh báo: chứng thư gốc được lấy từ chính nơi cấp; hãy dùng --trust-anchor.\n\
                  Warning: the root certificate comes from the issuer itself; use --trust-anchor."
             );
-            let pem = http.get("trust anchor", &format!("{}/trust-anchor.pem", issuer.id), "*/*").await?;
-            String::from_utf8(pem).map_err(|_| WalletError::Answer("trust anchor", "is no PEM text"))?
-        };
+            for name in ["trust-anchor.pem", "iaca.pem"] {
+                let fetched = http.get("trust anchor", &format!("{}/{name}", issuer.id), "*/*").await?;
+                pem +=
+                    &String::from_utf8(fetched).map_err(|_| WalletError::Answer("trust anchor", "is no PEM text"))?;
+            }
+        }
         Trust::new(pem)
     }
 
@@ -121,6 +127,7 @@ struct Configuration {
     id: String,
     format: String,
     vct: Option<String>,
+    doctype: Option<String>,
 }
 
 impl Configuration {
@@ -128,7 +135,7 @@ impl Configuration {
         let text = |name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
         let format = text("format").filter(|format| is_understood(format));
         let format = format.ok_or(WalletError::Offer("is for a format that this wallet does not understand"))?;
-        Ok(Self { id: id.to_owned(), format, vct: text("vct") })
+        Ok(Self { id: id.to_owned(), format, vct: text("vct"), doctype: text("doctype") })
     }
 }
 
@@ -151,6 +158,7 @@ fn received(
             key: String::new(),
             issuer: issuer.id.clone(),
             vct: configuration.vct.clone(),
+            doctype: configuration.doctype.clone(),
             trust_anchor_pem: trust.pem.clone(),
             received_at: clock.now(),
             times_shown: 0,

@@ -65,7 +65,7 @@ impl Demo {
         let dir = fresh_folder(self.dir)?;
         let clock = Clock::system();
         let chance = Chance::system();
-        keyring::init(&dir.join("keys"), None, &chance, clock.now())?;
+        keyring::init(&dir.join("keys"), None, &format!("http://{address}"), &chance, clock.now())?;
 
         let population_key = URL_SAFE_NO_PAD.encode(chance.bytes::<16>());
         let (_simulator, population_url) = start_simulator(&dir, &population_key).await?;
@@ -82,6 +82,7 @@ impl Demo {
             "backend_token": token,
             "person": person.expose(),
             "trust_anchor_pem_file": anchor,
+            "iaca_pem_file": dir.join("keys/iaca.pem"),
             "config": dir.join("officials-card.toml"),
             "dir": dir,
             "pages": {"start": format!("{url}/"), "docs": format!("{url}/docs")},
@@ -251,7 +252,7 @@ Thẻ cán bộ, công chức, viên chức: dịch vụ chạy thử tại {url
 Officials card: the demo is serving at {url} (API: {url}/docs)
 
 1. Quét mã trên bằng ví, hoặc nhận thẻ vào ví mẫu / scan the code with a wallet, or take the card into the reference wallet:
-   {wallet} --dir {dir}/wallet take '{link}' --tx-code {tx_code} --trust-anchor {dir}/keys/root.pem
+   {wallet} --dir {dir}/wallet take '{link}' --tx-code {tx_code} --trust-anchor {dir}/keys/root.pem {dir}/keys/iaca.pem
 2. Đưa mã QR sống ra và kiểm tra / show the live QR code and verify it:
    {wallet} --dir {dir}/wallet qr --png {dir}/live.png
    {own} bundle --url {url} --anchor {dir}/keys/root.pem --out {dir}/bundle.json

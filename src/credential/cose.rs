@@ -64,6 +64,16 @@ impl Sign1 {
         if let Some(media_type) = media_type {
             protected.push((label::TYPE.into(), media_type.into()));
         }
+        Self::sign_under(protected, payload, signer)
+    }
+
+    /// Signs `payload` with nothing but the algorithm in the protected header: ISO/IEC 18013-5 section 9.1.2.4 wants no
+    /// other member there.
+    pub fn sign_bare(payload: Vec<u8>, signer: &dyn Signer) -> Result<Self, Fault> {
+        Self::sign_under(vec![(label::ALGORITHM.into(), signer.algorithm().cose_id().into())], payload, signer)
+    }
+
+    fn sign_under(protected: Map, payload: Vec<u8>, signer: &dyn Signer) -> Result<Self, Fault> {
         let protected = Value::Map(protected);
         let protected_bytes = cbor::encode(&protected);
         let signature = signer.sign(&signature_structure(&protected_bytes, &payload))?.to_vec();
@@ -86,7 +96,12 @@ impl Sign1 {
 
     /// Reads a message of at most `limit` bytes: untagged, under tag 18, or under tags 61 and 18.
     pub fn parse(bytes: &[u8], limit: usize) -> Result<Self, CoseError> {
-        let parts = match cbor::decode(bytes, limit)? {
+        Self::from_value(cbor::decode(bytes, limit)?)
+    }
+
+    /// The same from an item that was read as a part of another.
+    pub fn from_value(value: Value) -> Result<Self, CoseError> {
+        let parts = match value {
             Value::Tag(TAG_CWT, inner) => match *inner {
                 Value::Tag(TAG_SIGN1, inner) => *inner,
                 _ => return Err(CoseError::NotSign1),
@@ -109,18 +124,23 @@ impl Sign1 {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(192 + self.protected_bytes.len() + self.payload.len() + self.signature.len());
         cbor::head(&mut out, 6, TAG_SIGN1);
-        cbor::head(&mut out, 4, 4);
-        cbor::write_bytes(&mut out, &self.protected_bytes);
+        self.write_untagged(&mut out);
+        out
+    }
+
+    /// Appends the message without a tag, as a part of another item.
+    pub fn write_untagged(&self, out: &mut Vec<u8>) {
+        cbor::head(out, 4, 4);
+        cbor::write_bytes(out, &self.protected_bytes);
         let mut unprotected: Vec<_> = self.unprotected.iter().map(|(key, value)| (cbor::encode(key), value)).collect();
         unprotected.sort_unstable_by(|one, two| one.0.cmp(&two.0));
-        cbor::head(&mut out, 5, unprotected.len() as u64);
+        cbor::head(out, 5, unprotected.len() as u64);
         for (key, value) in unprotected {
             out.extend_from_slice(&key);
-            cbor::write(&mut out, value);
+            cbor::write(out, value);
         }
-        cbor::write_bytes(&mut out, &self.payload);
-        cbor::write_bytes(&mut out, &self.signature);
-        out
+        cbor::write_bytes(out, &self.payload);
+        cbor::write_bytes(out, &self.signature);
     }
 
     /// What was signed.

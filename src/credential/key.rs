@@ -220,6 +220,19 @@ impl PublicKey {
         })
     }
 
+    /// The same with both coordinates of a P-256 key: many readers of mdocs know no compressed points.
+    pub fn to_cose_uncompressed(&self) -> Cbor {
+        let mut key = self.to_cose();
+        if let (Self::P256(point), Cbor::Map(pairs)) = (self, &mut key) {
+            for (label, value) in pairs {
+                if *label == Cbor::from(-3) {
+                    *value = Cbor::from(point.y().to_vec());
+                }
+            }
+        }
+        key
+    }
+
     /// JWK thumbprint with SHA-256 (RFC 7638).
     pub fn thumbprint(&self) -> [u8; 32] {
         let mut jwk = String::with_capacity(128);
@@ -355,6 +368,8 @@ mod tests {
         });
         let key = PublicKey::from_jwk(&jwk).unwrap();
         assert_eq!(PublicKey::from_cose(&key.to_cose()).unwrap(), key);
+        assert_eq!(PublicKey::from_cose(&key.to_cose_uncompressed()).unwrap(), key);
+        assert!(key.to_cose_uncompressed().as_map().unwrap().iter().all(|(_, value)| value.as_bool().is_none()));
         assert_eq!(key.to_jwk(), jwk);
     }
 

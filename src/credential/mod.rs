@@ -12,6 +12,7 @@ pub mod json;
 pub mod jwe;
 pub mod jws;
 pub mod key;
+pub mod mdoc;
 pub mod nonce;
 pub mod official_card;
 pub mod proof;

@@ -36,8 +36,21 @@ pub enum ChainError {
     BadSignature,
 }
 
+/// The extended key usage of document signers, as dotted text: ISO/IEC 18013-5 Annex B wants an object identifier of the
+/// document type's owner. The Ministry has no arc yet, so this one is the UUID 5745c607-82dd-4e9c-8a26-66d1e146530d
+/// under 2.25 (ITU-T X.667), which anybody may make: our choice, nothing official, to be replaced by one under the
+/// Ministry's own arc, not least because some readers of certificates cannot hold an arc of 128 bits.
+pub const DOCUMENT_SIGNING_OID: &str = "2.25.116005120628725839794736311592479511309";
+
+/// [`DOCUMENT_SIGNING_OID`] as the content of its DER encoding.
+pub const DOCUMENT_SIGNING_OID_BYTES: [u8; 20] = [
+    0x69, 0x81, 0xae, 0xc5, 0xe3, 0x81, 0xf0, 0xad, 0xea, 0xba, 0xb9, 0x8a, 0x93, 0x99, 0xda, 0x9e, 0x8a, 0x99, 0xa6,
+    0x0d,
+];
+
 /// What a certificate was issued for. It stands in the certificate as a URI among its alternative names, until the
-/// Ministry has an arc of object identifiers for extended key usages.
+/// Ministry has an arc of object identifiers for extended key usages; only document signers, whose profile wants one,
+/// have an extended key usage already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// Signs cards.
@@ -50,6 +63,8 @@ pub enum Use {
     Metadata,
     /// Signs the change feed and webhooks.
     Events,
+    /// Signs cards as mdocs, by the profile of ISO/IEC 18013-5 Annex B.
+    Mdocs,
 }
 
 impl Use {
@@ -61,6 +76,8 @@ impl Use {
             Self::TrustList => "urn:vn:officials-card:use:trust-list",
             Self::Metadata => "urn:vn:officials-card:use:metadata",
             Self::Events => "urn:vn:officials-card:use:events",
+            // RFC 3061. Not among the alternative names: see `is_document_signer`.
+            Self::Mdocs => "urn:oid:2.25.116005120628725839794736311592479511309",
         }
     }
 }
@@ -79,6 +96,18 @@ impl Anchors {
     pub fn from_pem(text: &str) -> Result<Self, ChainError> {
         let certificates = pem_certificates(text)?;
         if certificates.is_empty() { Err(ChainError::Malformed) } else { Ok(Self(certificates)) }
+    }
+
+    /// The anchor that has signed a certificate: for our own files, whatever the time.
+    pub fn issuer_of(&self, certificate: &[u8]) -> Option<&[u8]> {
+        let certificate = parse(certificate).ok()?;
+        let has_signed = |anchor: &&Vec<u8>| {
+            parse(anchor).is_ok_and(|anchor| {
+                anchor.subject() == certificate.issuer()
+                    && key_of(&anchor).and_then(|key| check_signature(&certificate, &key)).is_ok()
+            })
+        };
+        self.0.iter().find(has_signed).map(Vec::as_slice)
     }
 
     /// Checks that `chain` (leaf first) leads to one of these anchors at `now` and that its leaf was issued for this use,
@@ -168,12 +197,40 @@ fn check_period(certificate: &X509Certificate<'_>, now: UnixSeconds) -> Result<(
 }
 
 fn is_issued_for(certificate: &X509Certificate<'_>, purpose: Use) -> bool {
+    if purpose == Use::Mdocs {
+        return is_document_signer(certificate);
+    }
     certificate.extensions().iter().any(|extension| match extension.parsed_extension() {
         ParsedExtension::SubjectAlternativeName(names) => {
             names.general_names.iter().any(|name| matches!(name, GeneralName::URI(uri) if *uri == purpose.uri()))
         }
         _ => false,
     })
+}
+
+/// ISO/IEC 18013-5 Annex B.1.4: a critical key usage of nothing but signatures, and a critical extended key usage of
+/// nothing but signing documents of our type.
+fn is_document_signer(certificate: &X509Certificate<'_>) -> bool {
+    let (mut usage, mut extended) = (false, false);
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            // RFC 5280 section 4.2.1.3: the first bit is digitalSignature.
+            ParsedExtension::KeyUsage(found) => usage = extension.critical && found.flags == 1,
+            ParsedExtension::ExtendedKeyUsage(found) => {
+                let only = !(found.any
+                    || found.server_auth
+                    || found.client_auth
+                    || found.code_signing
+                    || found.email_protection
+                    || found.time_stamping
+                    || found.ocsp_signing);
+                let ours = matches!(found.other.as_slice(), [oid] if oid.as_bytes() == DOCUMENT_SIGNING_OID_BYTES);
+                extended = extension.critical && only && ours;
+            }
+            _ => {}
+        }
+    }
+    usage && extended
 }
 
 /// Checks that a leaf (`None`) may sign, or that an issuer may issue with so many issuers below it.
@@ -248,4 +305,19 @@ fn integer(der: &[u8]) -> Option<([u8; 32], &[u8])> {
     let mut fixed = [0; 32];
     fixed.get_mut(32_usize.checked_sub(digits.len())?..)?.copy_from_slice(digits);
     Some((fixed, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_identifier_is_one_and_the_same_in_all_its_forms() {
+        // X.690 section 8.19: base 128, the first two arcs in one.
+        let number = |digits: &[u8]| digits.iter().fold(0_u128, |number, digit| number << 7 | u128::from(digit & 0x7f));
+        let [first, arc @ ..] = DOCUMENT_SIGNING_OID_BYTES;
+        assert_eq!(DOCUMENT_SIGNING_OID, format!("2.{}.{}", first - 2 * 40, number(&arc)));
+        assert_eq!(Use::Mdocs.uri(), format!("urn:oid:{DOCUMENT_SIGNING_OID}"));
+        assert_eq!(number(&arc), 0x5745_c607_82dd_4e9c_8a26_66d1_e146_530d, "the UUID that the comment names");
+    }
 }

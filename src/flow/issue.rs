@@ -11,16 +11,18 @@ use super::{RequestBody, Service, hash, is_random_name};
 use crate::clock::{DAY_SECONDS, HOUR_SECONDS, UnixSeconds};
 use crate::config::Config;
 use crate::credential::cwt::{self, Identity, QrClaims};
+use crate::credential::mdoc;
 use crate::credential::official_card::{self, DIGESTS};
 use crate::credential::proof::{Expected, Proved};
 use crate::credential::sd_jwt::{Disclosable, SignedClaims, Template};
 use crate::credential::status_list::StatusReference;
-use crate::credential::x509::Anchors;
+use crate::credential::x509::{self, Anchors};
 use crate::credential::{PublicKey, Signer};
 use crate::error::{Fault, Refusal, Result};
 use crate::keyring::Keyring;
 use crate::model::card::CardFacts;
 use crate::protocol::credential_request;
+use crate::protocol::mdoc::{NAMESPACE, doctype};
 use crate::protocol::oid4vci::{
     self, Configuration, CredentialRequest, Notification, Proofs, ResponseEncryption, Selector,
 };
@@ -32,6 +34,7 @@ pub(super) struct Templates {
     pub(super) type_metadata: Vec<u8>,
     sd_jwt: Template,
     sd_jwt_eddsa: Template,
+    mdoc: mdoc::Template,
 }
 
 impl Templates {
@@ -42,14 +45,20 @@ impl Templates {
             format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&type_metadata)));
         let template =
             |signer: &dyn Signer| Template::new(signer, &vct, &integrity, &config.public_url, DIGESTS, config.specimen);
-        Self { sd_jwt: template(&*keys.issuer_es256), sd_jwt_eddsa: template(&*keys.issuer_eddsa), vct, type_metadata }
+        Self {
+            sd_jwt: template(&*keys.issuer_es256),
+            sd_jwt_eddsa: template(&*keys.issuer_eddsa),
+            mdoc: mdoc::Template::new(doctype(config.specimen), NAMESPACE, DIGESTS, &keys.status_anchor),
+            vct,
+            type_metadata,
+        }
     }
 }
 
 /// The credentials of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuedCredentials {
-    /// Compact SD-JWT VCs, or CWTs in base64url.
+    /// Compact SD-JWT VCs, or CWTs or mdocs in base64url.
     pub credentials: Vec<String>,
     /// For the wallet's notification.
     pub notification_id: String,
@@ -91,8 +100,9 @@ pub(super) struct Asked {
 impl Service {
     /// Credential issuer metadata.
     pub fn issuer_metadata(&self) -> Value {
+        let (doctype, batch_size) = (doctype(self.config.specimen), self.config.limits.batch_size);
         let mut metadata =
-            oid4vci::issuer_metadata(&self.config.public_url, &self.templates.vct, self.config.limits.batch_size);
+            oid4vci::issuer_metadata(&self.config.public_url, &self.templates.vct, doctype, batch_size);
         for configuration in Configuration::ALL {
             let required = self.attesters.policy(configuration).metadata();
             metadata["credential_configurations_supported"][configuration.id()]["proof_types_supported"] =
@@ -156,6 +166,7 @@ impl Service {
     pub(super) async fn answer_with(&self, found: FoundCard, asked: Asked) -> Result<IssuedCredentials> {
         let now = self.clock.now();
         let (issued_at, expires_at) = self.dates(&found, self.config.limits.credential_validity_days);
+        let expires_at = self.within_signer(asked.configuration, expires_at)?;
         let places = self.draw_positions(asked.keys.len()).await?;
         let rows: Vec<_> = asked
             .keys
@@ -261,6 +272,24 @@ impl Service {
         (start, end.min(found.card.valid_until))
     }
 
+    /// The end of a credential, not after that of its signer. Only the signer of mdocs lives so short that it matters: their
+    /// readers refuse a card whose signer's certificate is over (ISO/IEC 18013-5 section 9.3.3).
+    fn within_signer(&self, configuration: Configuration, expires_at: UnixSeconds) -> Result<UnixSeconds, Fault> {
+        if configuration != Configuration::Mdoc {
+            return Ok(expires_at);
+        }
+        let doing = "issuing an mdoc";
+        let certificate = self.keys.document_signer.certificates().first().map(Vec::as_slice).unwrap_or_default();
+        let (_, end) = x509::validity(certificate).map_err(|error| Fault::new(doing, error))?;
+        if end <= self.clock.now() {
+            return Err(Fault::new(
+                doing,
+                "the document signer has expired: `officials-card keys renew document-signer`",
+            ));
+        }
+        Ok(expires_at.min(end))
+    }
+
     /// Signs what was stored.
     fn sign(
         &self,
@@ -273,7 +302,11 @@ impl Service {
             Configuration::SdJwt | Configuration::SdJwtEdDsa => {
                 official_card::disclosables(&found.facts, found.card.valid_until)
             }
-            Configuration::Qr => Vec::new(),
+            Configuration::Qr | Configuration::Mdoc => Vec::new(),
+        };
+        let elements = match configuration {
+            Configuration::Mdoc => official_card::elements(&found.facts, found.card.valid_until),
+            _ => Vec::new(),
         };
         let sign_one = |(key, row): (&PublicKey, &NewCredential)| match configuration {
             Configuration::SdJwt => {
@@ -283,6 +316,7 @@ impl Service {
                 self.sign_sd_jwt(&self.templates.sd_jwt_eddsa, &*self.keys.issuer_eddsa, key, row, &disclosables)
             }
             Configuration::Qr => Ok(URL_SAFE_NO_PAD.encode(self.sign_qr(found, Some(key), row)?)),
+            Configuration::Mdoc => self.sign_mdoc(key, row, &elements),
         };
         keys.iter().zip(rows).map(sign_one).collect()
     }
@@ -303,6 +337,18 @@ impl Service {
             status_index: row.index,
         };
         template.issue(signer, &self.chance, &signed, claims)
+    }
+
+    fn sign_mdoc(&self, holder: &PublicKey, row: &NewCredential, elements: &[mdoc::Element]) -> Result<String, Fault> {
+        let signed = SignedClaims {
+            issued_at: row.issued_at,
+            expires_at: row.expires_at,
+            holder,
+            status_uri: &self.status_uri(row.list),
+            status_index: row.index,
+        };
+        let issued = self.templates.mdoc.issue(&*self.keys.document_signer, &self.chance, &signed, elements)?;
+        Ok(URL_SAFE_NO_PAD.encode(issued))
     }
 
     /// The CWT of the QR code: with the holder's key for a wallet, without for a printed badge.

@@ -126,6 +126,16 @@ impl Service {
         &self.keys.anchor_pem
     }
 
+    /// The IACA certificate as PEM: what readers of mdocs pin.
+    pub fn iaca_pem(&self) -> &str {
+        &self.keys.iaca_pem
+    }
+
+    /// The revocation list of the IACA, DER.
+    pub fn iaca_crl(&self) -> &[u8] {
+        &self.keys.iaca_crl
+    }
+
     /// A random name of 128 bits in base64url.
     fn random_name(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.chance.bytes::<16>())

@@ -14,7 +14,7 @@ use crate::clock::UnixSeconds;
 use crate::credential::jws;
 use crate::credential::status_list::{Bits, StatusList, StatusListToken};
 use crate::credential::trust_list::{self, Purpose, TrustList, TrustedKey};
-use crate::credential::x509::Use;
+use crate::credential::x509::{Anchors, Use};
 use crate::credential::{Signer, x509};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::value::hex;
@@ -99,8 +99,9 @@ impl Service {
     pub async fn readiness(&self) -> Vec<(&'static str, bool)> {
         let now = self.clock.now();
         let keys = &self.keys;
-        let certified =
-            |(signer, purpose): (&dyn Signer, Use)| keys.anchors.check(signer.certificates(), purpose, now).is_ok();
+        let certified = |(signer, purpose, anchors): (&dyn Signer, Use, &Anchors)| {
+            anchors.check(signer.certificates(), purpose, now).is_ok()
+        };
         let keys = keys.certified().into_iter().all(certified);
         let trust_list = self.trust_list().await.is_ok_and(|list| now < list.expires_at);
         let lists = match self.store.status_lists().await {

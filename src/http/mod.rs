@@ -92,6 +92,8 @@ pub fn router(service: Service) -> Router {
         .route("/s/{list}", get(public::status_list))
         .route("/trust-list", get(public::trust_list))
         .route("/trust-anchor.pem", get(public::trust_anchor))
+        .route("/iaca.pem", get(public::iaca))
+        .route("/iaca.crl", get(public::iaca_crl))
         .route("/api/v1/bundle", get(public::bundle))
         .route("/api/v1/verify", post(api::verify))
         .method_not_allowed_fallback(answer::method_not_allowed)

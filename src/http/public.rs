@@ -143,6 +143,17 @@ pub async fn trust_anchor(State(service): State<Service>) -> Response {
     ([(header::CONTENT_TYPE, "application/x-pem-file")], service.anchor_pem().to_owned()).into_response()
 }
 
+/// The IACA certificate, for readers of mdocs. Pin it once, over a channel that you trust.
+pub async fn iaca(State(service): State<Service>) -> Response {
+    ([(header::CONTENT_TYPE, "application/x-pem-file")], service.iaca_pem().to_owned()).into_response()
+}
+
+/// The revocation list of the IACA (RFC 2585 section 4.2), which its certificates name.
+pub async fn iaca_crl(State(service): State<Service>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/pkix-crl"), (header::CACHE_CONTROL, SHORT)];
+    (headers, service.iaca_crl().to_vec()).into_response()
+}
+
 /// `GET /api/v1/bundle`: all that a checkpoint needs to verify without network, signed in its parts.
 #[utoipa::path(get, path = "/api/v1/bundle", tag = "Verification", responses((status = 200, body = crate::flow::Bundle)))]
 pub async fn bundle(State(service): State<Service>) -> Result<Response, Problem> {

@@ -17,6 +17,7 @@ use rcgen::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::iaca::Ceremony;
 use crate::chance::Chance;
 use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::config::Secret;
@@ -25,9 +26,9 @@ use crate::error::Fault;
 
 /// PBKDF2 rounds for the passphrase of a key file (the OWASP figure for HMAC-SHA-512).
 const PBKDF2_ROUNDS: usize = 210_000;
-const ROOT_YEARS: i64 = 15;
+pub(super) const ROOT_YEARS: i64 = 15;
 const LEAF_YEARS: i64 = 6;
-const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
+pub(super) const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
 
 /// The certified keys: name, whether P-256 (otherwise Ed25519), use, subject.
 const LEAVES: [(&str, bool, Use, &str); 8] = [
@@ -41,9 +42,15 @@ const LEAVES: [(&str, bool, Use, &str); 8] = [
     ("events", true, Use::Events, "Officials card change feed"),
 ];
 
-/// Makes a new PKI in `folder`, which must not hold one already. Certificates start the day before `now`: the dates of
-/// cards are rounded down, clocks differ, and a card may not be dated before its key.
-pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: UnixSeconds) -> Result<(), Fault> {
+/// Makes a new PKI in `folder`, which must not hold one already, for the issuer `public_url`. Certificates start the day
+/// before `now`: the dates of cards are rounded down, clocks differ, and a card may not be dated before its key.
+pub fn init(
+    folder: &Path,
+    passphrase: Option<&Secret>,
+    public_url: &str,
+    chance: &Chance,
+    now: UnixSeconds,
+) -> Result<(), Fault> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -57,25 +64,39 @@ pub fn init(folder: &Path, passphrase: Option<&Secret>, chance: &Chance, now: Un
     root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let root_certificate = root.self_signed(&root_key).map_err(making)?;
-    add_missing(folder, passphrase, &Issuer::from_params(&root, &root_key), chance, now)?;
+    add_certified(folder, passphrase, &Issuer::from_params(&root, &root_key), now)?;
+    add_uncertified(folder, passphrase, chance)?;
+    Ceremony { folder, passphrase, public_url, chance, now }.add_missing()?;
     write_private(folder, "root", &private_jwk(&root_key)?, passphrase)?;
     // Last: its presence says that the folder is complete.
     write_new(&folder.join("root.pem"), root_certificate.pem().as_bytes())
 }
 
-/// Adds the keys that a folder made by an earlier version does not have yet, under its root, and gives their names. The
-/// root's private key has to be there.
+/// Adds the keys that a folder made by an earlier version does not have yet, and gives their names. A certificate that is
+/// missing under the root needs the root's private key; so does one under the IACA, unless there is no IACA yet: then both
+/// are made.
 pub fn add(
     folder: &Path,
     passphrase: Option<&Secret>,
+    public_url: &str,
     chance: &Chance,
     now: UnixSeconds,
 ) -> Result<Vec<&'static str>, Fault> {
-    let pkcs8 = pkcs8_of(&read_private(folder, "root", passphrase)?)?;
-    let root_key = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8.as_slice().into(), &PKCS_ECDSA_P256_SHA256);
-    let root_pem = read_text(&folder.join("root.pem"))?;
-    let root = Issuer::from_ca_cert_pem(&root_pem, root_key.map_err(making)?).map_err(making)?;
-    add_missing(folder, passphrase, &root, chance, now)
+    let mut added = Vec::new();
+    if LEAVES.iter().any(|(name, ..)| !is_there(folder, name)) {
+        let root_key = signing_key(&read_private(folder, "root", passphrase)?)?;
+        let root_pem = read_text(&folder.join("root.pem"))?;
+        let root = Issuer::from_ca_cert_pem(&root_pem, root_key).map_err(making)?;
+        added = add_certified(folder, passphrase, &root, now)?;
+    }
+    added.extend(add_uncertified(folder, passphrase, chance)?);
+    added.extend(Ceremony { folder, passphrase, public_url, chance, now }.add_missing()?);
+    Ok(added)
+}
+
+/// A private P-256 JWK as a key that certifies.
+pub fn signing_key(jwk: &Value) -> Result<KeyPair, Fault> {
+    KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8_of(jwk)?.as_slice().into(), &PKCS_ECDSA_P256_SHA256).map_err(making)
 }
 
 /// A private P-256 JWK as PKCS #8 (RFC 5958).
@@ -88,18 +109,19 @@ fn pkcs8_of(jwk: &Value) -> Result<Zeroizing<Vec<u8>>, Fault> {
     Ok(Zeroizing::new(der.as_ref().to_vec()))
 }
 
-fn add_missing(
+fn is_there(folder: &Path, name: &str) -> bool {
+    ["pem", "jwk", "jwk.jwe"].iter().any(|end| folder.join(format!("{name}.{end}")).exists())
+}
+
+fn add_certified(
     folder: &Path,
     passphrase: Option<&Secret>,
     root: &Issuer<'_, impl SigningKey>,
-    chance: &Chance,
     now: UnixSeconds,
 ) -> Result<Vec<&'static str>, Fault> {
-    let is_there =
-        |name: &str| ["pem", "jwk", "jwk.jwe"].iter().any(|end| folder.join(format!("{name}.{end}")).exists());
     let mut added = Vec::new();
     for (name, is_p256, purpose, subject) in LEAVES {
-        if is_there(name) {
+        if is_there(folder, name) {
             continue;
         }
         let key =
@@ -113,11 +135,16 @@ fn add_missing(
         write_new(&folder.join(format!("{name}.pem")), certificate.pem().as_bytes())?;
         added.push(name);
     }
-    if !is_there("encryption") {
+    Ok(added)
+}
+
+fn add_uncertified(folder: &Path, passphrase: Option<&Secret>, chance: &Chance) -> Result<Vec<&'static str>, Fault> {
+    let mut added = Vec::new();
+    if !is_there(folder, "encryption") {
         write_private(folder, "encryption", &fresh_p256_jwk()?, passphrase)?;
         added.push("encryption");
     }
-    if !is_there("secret") {
+    if !is_there(folder, "secret") {
         let secret = Zeroizing::new(chance.bytes::<32>());
         write_private(folder, "secret", &json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(*secret)}), passphrase)?;
         added.push("secret");
@@ -148,7 +175,7 @@ pub fn fresh_p256_jwk() -> Result<Value, Fault> {
 }
 
 /// The private JWK of a fresh key pair.
-fn private_jwk(pair: &KeyPair) -> Result<Value, Fault> {
+pub(super) fn private_jwk(pair: &KeyPair) -> Result<Value, Fault> {
     let der = Zeroizing::new(pair.serialize_der());
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let public = pair.public_key_raw();
@@ -224,7 +251,8 @@ pub fn member(jwk: &Value, name: &'static str) -> Result<Zeroizing<[u8; 32]>, Fa
 
 pub fn read_text(path: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(path).map_err(|error| {
-        let hint = "is --config right, or is `officials-card keys init` still to be run?";
+        let hint =
+            "is --config right, or is `officials-card keys init` (after an upgrade: `keys add`) still to be run?";
         Fault::new("reading a key file", format!("{}: {error}; {hint}", path.display()))
     })
 }

@@ -1,4 +1,5 @@
-//! Private keys and what they are certified for. The two-level PKI is one root and one certificate per purpose:
+//! Private keys and what they are certified for. The two-level PKI is one root and one certificate per purpose, and beside
+//! it the IACA of ISO/IEC 18013-5 with its document signer:
 //!
 //! | file | algorithm | signs |
 //! |---|---|---|
@@ -11,6 +12,8 @@
 //! | `list` | EdDSA | the trust list |
 //! | `metadata` | ES256 | the issuer's metadata |
 //! | `events` | ES256 | the change feed and webhooks |
+//! | `iaca` | ES256 | the document signer and `iaca.crl`; not needed by the server, keep it offline |
+//! | `document-signer` | ES256 | `official-card-mdoc`; lives 457 days, then `keys renew document-signer` |
 //! | `encryption` | ECDH-ES | nothing: wallets encrypt their requests to it |
 //! | `secret` | – | the MAC of nonces and the codes of offers; shared by all processes of a deployment |
 //!
@@ -20,6 +23,7 @@
 
 mod decrypt;
 mod files;
+mod iaca;
 mod tls;
 
 use std::path::Path;
@@ -36,6 +40,7 @@ use crate::credential::{Algorithm, PublicKey, Signer};
 use crate::error::Fault;
 pub use decrypt::DecryptionKey;
 pub use files::{add, fresh_p256_jwk, init, write_new, write_private};
+pub use iaca::{Ceremony, read_certificates};
 pub use tls::tls;
 
 /// All keys that a server signs with.
@@ -58,12 +63,22 @@ pub struct Keyring {
     pub events: Arc<dyn Signer>,
     /// Wallets encrypt their requests to it.
     pub encryption: DecryptionKey,
+    /// Signs `official-card-mdoc`.
+    pub document_signer: Arc<dyn Signer>,
     /// MAC secret of nonces and offers.
     pub secret: Zeroizing<[u8; 32]>,
     /// The root certificate, which verifiers pin.
     pub anchors: Anchors,
     /// The same as PEM.
     pub anchor_pem: String,
+    /// The root that has certified the signers of the status lists, DER: mdocs name it.
+    pub status_anchor: Vec<u8>,
+    /// The IACA certificate, which readers of mdocs pin.
+    pub iaca: Anchors,
+    /// The same as PEM.
+    pub iaca_pem: String,
+    /// The revocation list of the IACA, DER.
+    pub iaca_crl: Vec<u8>,
 }
 
 impl Keyring {
@@ -77,35 +92,52 @@ impl Keyring {
         };
         let anchor_pem = files::read_text(&folder.join("root.pem"))?;
         let secret = files::read_private(folder, "secret", passphrase)?;
+        let iaca_pem = files::read_text(&folder.join("iaca.pem"))?;
+        let iaca_crl = folder.join(iaca::REVOCATION_LIST);
+        let iaca_crl = std::fs::read(&iaca_crl)
+            .map_err(|error| Fault::new("reading a key file", format!("{}: {error}", iaca_crl.display())))?;
+        let anchors = Anchors::from_pem(&anchor_pem).map_err(|error| Fault::new("reading root.pem", error))?;
+        let status_es256 = signer("status-es256")?;
+        let status_anchor = status_es256.certificates().first().and_then(|signer| anchors.issuer_of(signer));
+        let status_anchor = status_anchor
+            .ok_or_else(|| Fault::new("reading a certificate", "root.pem has not signed status-es256.pem"))?
+            .to_vec();
         Ok(Self {
+            status_anchor,
+            document_signer: signer(iaca::DOCUMENT_SIGNER)?,
+            iaca: Anchors::from_pem(&iaca_pem).map_err(|error| Fault::new("reading iaca.pem", error))?,
+            iaca_pem,
+            iaca_crl,
             issuer_es256: signer("issuer-es256")?,
             issuer_eddsa: signer("issuer-eddsa")?,
             qr: signer("qr")?,
-            status_es256: signer("status-es256")?,
+            status_es256,
             status_eddsa: signer("status-eddsa")?,
             list: signer("list")?,
             metadata: signer("metadata")?,
             events: signer("events")?,
             encryption: DecryptionKey::new(&files::read_private(folder, "encryption", passphrase)?)?,
             secret: Zeroizing::new(*files::member(&secret, "k")?),
-            anchors: Anchors::from_pem(&anchor_pem).map_err(|error| Fault::new("reading root.pem", error))?,
+            anchors,
             anchor_pem,
         })
     }
 }
 
 impl Keyring {
-    /// Every certified key, and what it was certified for.
-    pub fn certified(&self) -> [(&dyn Signer, Use); 8] {
+    /// Every certified key, what it was certified for, and the anchor above it.
+    pub fn certified(&self) -> [(&dyn Signer, Use, &Anchors); 9] {
+        let root = &self.anchors;
         [
-            (&*self.issuer_es256, Use::Cards),
-            (&*self.issuer_eddsa, Use::Cards),
-            (&*self.qr, Use::Cards),
-            (&*self.status_es256, Use::StatusLists),
-            (&*self.status_eddsa, Use::StatusLists),
-            (&*self.list, Use::TrustList),
-            (&*self.metadata, Use::Metadata),
-            (&*self.events, Use::Events),
+            (&*self.issuer_es256, Use::Cards, root),
+            (&*self.issuer_eddsa, Use::Cards, root),
+            (&*self.qr, Use::Cards, root),
+            (&*self.status_es256, Use::StatusLists, root),
+            (&*self.status_eddsa, Use::StatusLists, root),
+            (&*self.list, Use::TrustList, root),
+            (&*self.metadata, Use::Metadata, root),
+            (&*self.events, Use::Events, root),
+            (&*self.document_signer, Use::Mdocs, &self.iaca),
         ]
     }
 }
@@ -180,14 +212,16 @@ impl Signer for FileKey {
 mod tests {
     use super::*;
 
+    const URL: &str = "https://card.example";
+
     #[test]
     fn keys_come_back_encrypted_or_not_and_are_never_overwritten() {
         use std::os::unix::fs::PermissionsExt;
         for passphrase in [None, Some(Secret::new("đúng, đủ, sạch, sống"))] {
             let folder = std::env::temp_dir().join(format!("keyring-{}-{}", std::process::id(), passphrase.is_some()));
             let _ = std::fs::remove_dir_all(&folder);
-            init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).unwrap();
-            assert!(init(&folder, passphrase.as_ref(), &crate::chance::Chance::system(), 1_760_000_000).is_err());
+            init(&folder, passphrase.as_ref(), URL, &crate::chance::Chance::system(), 1_760_000_000).unwrap();
+            assert!(init(&folder, passphrase.as_ref(), URL, &crate::chance::Chance::system(), 1_760_000_000).is_err());
             assert!(Keyring::open(&folder, passphrase.as_ref()).is_ok());
             // A folder of an earlier version gets what it lacks.
             for entry in std::fs::read_dir(&folder).unwrap() {
@@ -199,23 +233,26 @@ mod tests {
             }
             assert!(Keyring::open(&folder, passphrase.as_ref()).is_err());
             let chance = crate::chance::Chance::system();
-            assert_eq!(add(&folder, passphrase.as_ref(), &chance, 1_760_000_000).unwrap(), ["metadata", "encryption"]);
+            assert_eq!(
+                add(&folder, passphrase.as_ref(), URL, &chance, 1_760_000_000).unwrap(),
+                ["metadata", "encryption"]
+            );
             let keys = Keyring::open(&folder, passphrase.as_ref()).unwrap();
-            for (signer, purpose) in keys.certified() {
-                for other in [Use::Cards, Use::StatusLists, Use::TrustList, Use::Metadata, Use::Events] {
-                    let checked = keys.anchors.check(signer.certificates(), other, 1_760_000_001);
+            for (signer, purpose, anchors) in keys.certified() {
+                for other in [Use::Cards, Use::StatusLists, Use::TrustList, Use::Metadata, Use::Events, Use::Mdocs] {
+                    let checked = anchors.check(signer.certificates(), other, 1_760_000_001);
                     assert_eq!(checked.is_ok(), other == purpose, "a key signs only what it was certified for");
                 }
-                let leaf = keys.anchors.check(signer.certificates(), purpose, 1_760_000_001).unwrap();
+                let leaf = anchors.check(signer.certificates(), purpose, 1_760_000_001).unwrap();
                 assert_eq!(&leaf, signer.public_key());
                 // The hour of 1 760 000 000 began at 1 759 996 800: a card of that moment is dated so.
-                assert_eq!(keys.anchors.check(signer.certificates(), purpose, 1_759_996_800).as_ref(), Ok(&leaf));
+                assert_eq!(anchors.check(signer.certificates(), purpose, 1_759_996_800).as_ref(), Ok(&leaf));
                 leaf.verify(b"message", &signer.sign(b"message").unwrap()).unwrap();
             }
             for entry in std::fs::read_dir(&folder).unwrap() {
                 let entry = entry.unwrap();
                 assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
-                let text = std::fs::read_to_string(entry.path()).unwrap();
+                let text = String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
                 assert!(passphrase.is_none() || !text.contains("\"d\""), "{entry:?}");
             }
             if passphrase.is_some() {

@@ -3,6 +3,7 @@
 pub mod authorize;
 pub mod credential_request;
 pub mod display;
+pub mod mdoc;
 pub mod oauth;
 pub mod oid4vci;
 pub mod population;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 pub use super::credential_request::{CredentialRequest, Proofs, ResponseEncryption, Selector};
-use super::oauth;
+use super::{mdoc, oauth};
 use crate::error::Refusal;
 
 /// The credential configurations that this issuer supports.
@@ -18,11 +18,13 @@ pub enum Configuration {
     SdJwtEdDsa,
     /// The CWT for the QR code of the QR dossier, signed with `EdDSA` and bound to the holder's key.
     Qr,
+    /// mdoc signed with ES256.
+    Mdoc,
 }
 
 impl Configuration {
     /// All of them, in the order of the metadata.
-    pub const ALL: [Self; 3] = [Self::SdJwt, Self::SdJwtEdDsa, Self::Qr];
+    pub const ALL: [Self; 4] = [Self::SdJwt, Self::SdJwtEdDsa, Self::Qr, Self::Mdoc];
 
     /// Its identifier.
     pub fn id(self) -> &'static str {
@@ -30,13 +32,14 @@ impl Configuration {
             Self::SdJwt => "official-card-sdjwt",
             Self::SdJwtEdDsa => "official-card-sdjwt-eddsa",
             Self::Qr => "official-card-qr",
+            Self::Mdoc => "official-card-mdoc",
         }
     }
 
     /// What people know it by, in Vietnamese and in English.
     pub fn names(self) -> (&'static str, &'static str) {
         match self {
-            Self::SdJwt | Self::SdJwtEdDsa => ("Thẻ cán bộ, công chức, viên chức", "Officials card"),
+            Self::SdJwt | Self::SdJwtEdDsa | Self::Mdoc => ("Thẻ cán bộ, công chức, viên chức", "Officials card"),
             Self::Qr => ("Mã QR thẻ cán bộ, công chức, viên chức", "Officials card QR code"),
         }
     }
@@ -46,11 +49,14 @@ impl Configuration {
         Self::ALL.into_iter().find(|configuration| configuration.id() == id)
     }
 
-    fn metadata(self, issuer: &str, vct: &str) -> Value {
+    fn metadata(self, issuer: &str, vct: &str, doctype: &str) -> Value {
         let mut metadata = json!({
             "scope": self.id(),
             "proof_types_supported": {"jwt": {"proof_signing_alg_values_supported": ["ES256", "EdDSA"]}},
-            "credential_metadata": {"display": display(self, issuer), "claims": claims()},
+            "credential_metadata": {
+                "display": display(self, issuer),
+                "claims": if self == Self::Mdoc { mdoc::claims() } else { claims() },
+            },
         });
         let own = match self {
             Self::SdJwt | Self::SdJwtEdDsa => json!({
@@ -63,6 +69,12 @@ impl Configuration {
                 "format": "cwt",
                 "cryptographic_binding_methods_supported": ["cose_key"],
                 "credential_signing_alg_values_supported": [-8],
+            }),
+            Self::Mdoc => json!({
+                "format": "mso_mdoc",
+                "doctype": doctype,
+                "cryptographic_binding_methods_supported": ["cose_key"],
+                "credential_signing_alg_values_supported": [-7],
             }),
         };
         if let (Value::Object(metadata), Value::Object(own)) = (&mut metadata, own) {
@@ -156,10 +168,10 @@ pub fn type_metadata(vct: &str) -> Vec<u8> {
 }
 
 /// Credential issuer metadata (section 12.2) of the issuer with this identifier.
-pub fn issuer_metadata(issuer: &str, vct: &str, batch_size: usize) -> Value {
+pub fn issuer_metadata(issuer: &str, vct: &str, doctype: &str, batch_size: usize) -> Value {
     let configurations: Map<String, Value> = Configuration::ALL
         .into_iter()
-        .map(|configuration| (configuration.id().to_owned(), configuration.metadata(issuer, vct)))
+        .map(|configuration| (configuration.id().to_owned(), configuration.metadata(issuer, vct, doctype)))
         .collect();
     json!({
         "credential_issuer": issuer,

@@ -59,6 +59,26 @@ class Sign1:
         return cbor2.dumps(cbor2.CBORTag(18, parts))
 
 
+class Mdoc:
+    """The IssuerSigned of ISO/IEC 18013-5 section 9.1, by nothing but a CBOR reader."""
+
+    def __init__(self, credential: str):
+        self.data = from_b64url(credential)
+        self.parts = cbor2.loads(self.data)
+        protected, self.unprotected, payload, _ = self.parts["issuerAuth"]
+        self.protected = cbor2.loads(protected)
+        self.mso = cbor2.loads(encoded(cbor2.loads(payload)))
+        self.namespaces = {
+            name: [cbor2.loads(encoded(item)) for item in items] for name, items in self.parts["nameSpaces"].items()
+        }
+
+
+def encoded(item: cbor2.CBORTag) -> bytes:
+    """The bytes under tag 24."""
+    assert item.tag == 24
+    return item.value
+
+
 class Issuer:
     """Where the server is, and what its clients may do."""
 
@@ -69,6 +89,8 @@ class Issuer:
         self.person = demo["person"]
         self.trust_anchor_file = demo["trust_anchor_pem_file"]
         self.root = x509.load_pem_x509_certificate(Path(self.trust_anchor_file).read_bytes())
+        self.iaca_file = demo["iaca_pem_file"]
+        self.iaca = x509.load_pem_x509_certificate(Path(self.iaca_file).read_bytes())
         self.backend = {"Authorization": f"Bearer {demo['backend_token']}"}
 
     def settings(self) -> str:

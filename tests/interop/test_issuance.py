@@ -7,10 +7,11 @@ import time
 import pytest
 import requests
 
-from issuer import Sign1, from_b64url
+from issuer import Mdoc, Sign1, from_b64url
 from plain_wallet import Holder, PlainWallet, present
 
 SD_JWT, SD_JWT_EDDSA, QR = "official-card-sdjwt", "official-card-sdjwt-eddsa", "official-card-qr"
+MDOC = "official-card-mdoc"
 KINDS = ("ES256", "EdDSA")
 
 
@@ -43,6 +44,10 @@ def unlinkable_part(configuration: str, credential: str) -> tuple[dict, int, set
     if configuration == QR:
         claims = Sign1(from_b64url(credential)).payload
         return claims[8][1], claims[65535]["status_list"]["idx"], set()
+    if configuration == MDOC:
+        mso = Mdoc(credential).mso
+        digests = {digest for namespace in mso["valueDigests"].values() for digest in namespace.values()}
+        return mso["deviceKeyInfo"]["deviceKey"], mso["status"]["status_list"]["idx"], digests
     claims = json.loads(from_b64url(credential.split(".")[1]))
     return claims["cnf"]["jwk"], claims["status"]["status_list"]["idx"], set(claims["_sd"])
 
@@ -53,7 +58,7 @@ def bound_x(key: dict) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("configuration", [SD_JWT, SD_JWT_EDDSA, QR])
+@pytest.mark.parametrize("configuration", [SD_JWT, SD_JWT_EDDSA, QR, MDOC])
 def test_a_batch_is_bound_to_its_keys_and_cannot_be_linked(issuer, configuration, kind):
     made = issuer.make_offer(configuration)
     wallet = PlainWallet(made["credential_offer"])

@@ -96,7 +96,8 @@ def test_the_aggregation_names_the_list(issuer, card):
 
 def test_the_reference_wallet_sees_its_card_withdrawn(issuer, wallet):
     made = issuer.make_offer()
-    wallet("take", made["credential_offer"], "--tx-code", made["tx_code"], "--trust-anchor", issuer.trust_anchor_file)
+    anchors = ("--trust-anchor", issuer.trust_anchor_file, issuer.iaca_file)
+    wallet("take", made["credential_offer"], "--tx-code", made["tx_code"], *anchors)
     for step, reason, word in [
         (None, None, "in force"),
         ("lock", "lost", "locked"),
@@ -104,4 +105,4 @@ def test_the_reference_wallet_sees_its_card_withdrawn(issuer, wallet):
     ]:
         if step:
             issuer.call(f"cards/{made['card']}/{step}", {"reason": reason})
-        assert wallet("show").count(f"· {word}") == 3, "one card of each configuration"
+        assert wallet("show").count(f"· {word}") == 4, "one card of each configuration"

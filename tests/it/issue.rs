@@ -66,7 +66,7 @@ story! {
         assert_eq!(fetched.header("cache-control"), "no-store");
         let text = String::from_utf8(fetched.bytes.to_vec()).unwrap();
         assert!(!text.contains(PERSON) && !text.contains("Nguyễn"));
-        assert_eq!(fetched.expect(200)["credential_configuration_ids"].as_array().unwrap().len(), 3);
+        assert_eq!(fetched.expect(200)["credential_configuration_ids"].as_array().unwrap().len(), 4);
         wallet.token(&offer).await;
         assert_eq!(town.get(path).await.problem(410), "gone");
 

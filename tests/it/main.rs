@@ -11,6 +11,7 @@ mod crash;
 mod issue;
 mod kill;
 mod metadata;
+mod mdoc;
 mod population;
 mod proofs;
 mod races;

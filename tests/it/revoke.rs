@@ -15,7 +15,7 @@ const PERSON: &str = "001199000018";
 const SD_JWT: &str = "official-card-sdjwt";
 
 /// What the published list, fetched as JWT and as CWT, says of an entry now.
-async fn published(town: &Town, reference: &StatusReference) -> u8 {
+pub async fn published(town: &Town, reference: &StatusReference) -> u8 {
     let path = reference.uri.strip_prefix(URL).unwrap();
     let anchors = Anchors::from_pem(town.service.anchor_pem()).unwrap();
     let now = town.clock.now();

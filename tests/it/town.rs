@@ -239,7 +239,7 @@ fn keys_folder() -> &'static std::path::Path {
     FOLDER.get_or_init(|| {
         let folder = std::env::temp_dir().join(format!("town_keys_{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        keyring::init(&folder, None, &Chance::system(), NOW).unwrap();
+        keyring::init(&folder, None, URL, &Chance::system(), NOW).unwrap();
         folder
     })
 }
