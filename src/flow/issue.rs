@@ -101,8 +101,7 @@ impl Service {
     /// Credential issuer metadata.
     pub fn issuer_metadata(&self) -> Value {
         let (doctype, batch_size) = (doctype(self.config.specimen), self.config.limits.batch_size);
-        let mut metadata =
-            oid4vci::issuer_metadata(&self.config.public_url, &self.templates.vct, doctype, batch_size);
+        let mut metadata = oid4vci::issuer_metadata(&self.config.public_url, &self.templates.vct, doctype, batch_size);
         for configuration in Configuration::ALL {
             let required = self.attesters.policy(configuration).metadata();
             metadata["credential_configurations_supported"][configuration.id()]["proof_types_supported"] =

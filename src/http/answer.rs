@@ -119,13 +119,17 @@ impl IntoResponse for ResourceError {
         let mut response = OAuthError(self.0).into_response();
         if let Some(error) = error {
             *response.status_mut() = StatusCode::UNAUTHORIZED;
-            let error = if error.is_empty() { String::new() } else { format!("error=\"{error}\", ") };
-            let dpop = format!("DPoP {error}algs=\"ES256 EdDSA\"");
-            if let Ok(dpop) = dpop.parse() {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, dpop);
+            let named = if error.is_empty() { String::new() } else { format!(" error=\"{error}\"") };
+            let separated = if error.is_empty() { "" } else { "," };
+            let mut challenges = vec![format!("DPoP{named}{separated} algs=\"ES256 EdDSA\"")];
+            if !error.contains("dpop") {
+                challenges.push(format!("Bearer{named}"));
             }
-            if error.is_empty() {
-                response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().remove(header::WWW_AUTHENTICATE);
+            for challenge in challenges {
+                if let Ok(challenge) = challenge.parse() {
+                    response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+                }
             }
         }
         response

@@ -129,7 +129,8 @@ story! {
         let proof = wallet.proof(&wallet.nonce().await);
         let request = Wallet::request(SD_JWT, &[proof]);
         let replaced = wallet.post("/credential", lost["access_token"].as_str().unwrap(), &request).await;
-        assert_eq!(replaced.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+        let challenges: Vec<_> = replaced.headers.get_all("www-authenticate").iter().collect();
+        assert_eq!(challenges, ["DPoP error=\"invalid_token\", algs=\"ES256 EdDSA\"", "Bearer error=\"invalid_token\""]);
         assert_eq!(replaced.error(401), "invalid_token");
         wallet.post("/credential", &token, &request).await.expect(200);
         town.clock.advance(3);

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use officials_card::chance::Chance;
 use officials_card::clock::Clock;
-use officials_card::config::{Client, Config, Limits, RateLimits, Secret};
+use officials_card::config::{Client, Config, Limits, RateLimits, Secret, Wallet as WalletProduct};
 use officials_card::credential::{Signer, jws};
 use officials_card::flow::Service;
 use officials_card::keyring::{self, FileKey, Keyring};
@@ -23,6 +23,8 @@ use tower::ServiceExt;
 
 /// Where the town's identifiers stand.
 pub const URL: &str = "http://127.0.0.1:8080";
+/// Where the browser of a registered wallet product ends.
+pub const REDIRECT_URI: &str = "https://wallet.example/callback";
 /// Sunday, 22 November 2026, 05:27:48 UTC.
 pub const NOW: i64 = 1_795_325_268;
 
@@ -158,6 +160,12 @@ impl Town {
             units,
             jwks: Some(json!({"keys": [client_key().public_key().to_jwk()]})),
         };
+        let wallet = |client_id: &str| WalletProduct {
+            client_id: client_id.into(),
+            name: format!("Ví {client_id}"),
+            redirect_uris: vec![REDIRECT_URI.into(), format!("{REDIRECT_URI}?dummy1=lorem&dummy2=ipsum")],
+            jwks: Some(json!({"keys": [client_key().public_key().to_jwk()]})),
+        };
         let config = Config {
             public_url: URL.into(),
             database_url: Secret::new(database_url),
@@ -169,6 +177,7 @@ impl Town {
                 client("hanoi", &officials_card::protocol::oauth::SCOPES, Some(vec!["H26".into()])),
                 client("reader", &["cards:read"], None),
             ],
+            wallets: vec![wallet("vneid"), wallet("wallet-b")],
             ..Config::default()
         };
         let store = Store::open(database_url).await.unwrap();
@@ -176,7 +185,7 @@ impl Town {
         seed[..4].copy_from_slice(&number.to_be_bytes());
         let keys = Keyring::open(keys_folder(), None).unwrap();
         let service = Service::new(config, clock, Chance::seeded(seed), store, keys);
-        service.check_clients().unwrap();
+        service.check_settings().unwrap();
         service
     }
 
