@@ -113,7 +113,7 @@ pub enum Stop {
 
 impl Service {
     /// The pushed authorization request endpoint (RFC 9126). Returns the response.
-    pub async fn push(&self, request: PushedRequest, dpop: &DpopHeader) -> Result<Value> {
+    pub async fn push(&self, mut request: PushedRequest, dpop: &DpopHeader) -> Result<Value> {
         if self.sign_in.is_none() {
             return Err(Refusal::UnauthorizedClient("there is no sign-in: cards are only given on offers").into());
         }
@@ -135,6 +135,15 @@ impl Service {
             && (!is_random_name(offer) || self.store.offered_record(offer, now).await?.is_none())
         {
             return Err(wrong("issuer_state is of no open offer").into());
+        }
+        let asked = request.configurations.len();
+        request.configurations.retain(|one| self.configurations.contains(one));
+        match request.configurations.len() {
+            0 => return Err(Refusal::InvalidScope.into()),
+            left if left < asked && request.by_details => {
+                return Err(Refusal::InvalidAuthorizationDetails("a configuration is not offered").into());
+            }
+            _ => {}
         }
         let expires_in = self.config.limits.request_uri_ttl_seconds;
         let (name, id) = self.random_token();
