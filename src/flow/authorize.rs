@@ -117,9 +117,10 @@ impl Service {
         if self.sign_in.is_none() {
             return Err(Refusal::UnauthorizedClient("there is no sign-in: cards are only given on offers").into());
         }
-        let key = self.dpop_key(dpop, "/par", None).await?.map(|key| URL_SAFE_NO_PAD.encode(key));
+        let proof = self.dpop_proof(dpop, "/par", None)?;
         let client = self.wallet_client(&request.client).await?;
         let client = client.ok_or(Refusal::InvalidClient("the wallet must authenticate itself"))?;
+        let key = self.use_proof(proof).await?.map(|key| URL_SAFE_NO_PAD.encode(key));
         let wrong = Refusal::InvalidTokenRequest;
         if request.client_id.as_ref().is_some_and(|client_id| *client_id != client.wallet.client_id) {
             return Err(wrong("client_id is not the client that authenticated itself").into());

@@ -160,7 +160,7 @@ impl Service {
             }
             Selector::Configuration(_) => Err(Refusal::CredentialRequestDenied("this configuration was not granted")),
             Selector::Identifier(asked) => granted
-                .find(|one| grant.by_details && self.identifier(&grant.id, *one) == *asked)
+                .find(|one| grant.by_details && Self::identifier(&grant.id, *one) == *asked)
                 .ok_or(Refusal::UnknownCredentialIdentifier),
         }
     }
