@@ -7,7 +7,11 @@
 mod api;
 mod attestations;
 mod attester;
+mod authorize;
 mod crash;
+mod fapi;
+mod haip;
+mod holder;
 mod issue;
 mod kill;
 mod mdoc;
