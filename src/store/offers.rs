@@ -112,12 +112,12 @@ impl Store {
         self.write(redemption).await
     }
 
-    /// The record and card of an offer that is open, for who signs in after it.
+    /// The record of an offer that has not expired and can be taken by signing in, and whose it is.
     pub async fn offered_record(&self, id: &str, now: UnixSeconds) -> Result<Option<(Handle, PersonalNumber)>, Fault> {
         let doing = failed("reading an offer");
         let row = sqlx::query(
-            "SELECT cards.record_id, cards.person FROM offers JOIN cards ON cards.handle = offers.card \
-             WHERE offers.id = $1 AND offers.expires_at > $2",
+            "SELECT cards.record_id, cards.person, offers.grant_types FROM offers \
+             JOIN cards ON cards.handle = offers.card WHERE offers.id = $1 AND offers.expires_at > $2",
         )
         .bind(id)
         .bind(now)
@@ -125,6 +125,10 @@ impl Store {
         .await
         .map_err(&doing)?;
         let Some(row) = row else { return Ok(None) };
+        let grant_types: String = row.try_get("grant_types").map_err(&doing)?;
+        if !grant_types.split(' ').any(|grant| grant == Offer::AUTHORIZATION_CODE) {
+            return Ok(None);
+        }
         let person: String = row.try_get("person").map_err(&doing)?;
         Ok(PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()?)
     }
