@@ -8,8 +8,7 @@ use officials_card::credential::Signer;
 use serde_json::{Value, json};
 
 use crate::holder::{
-    CodeWallet, Draft, Landing, NEIGHBOUR, Office, PERSON, SD_JWT, Tokens, VERIFIER, entropy, fresh_key,
-    request_uri,
+    CodeWallet, Draft, Landing, NEIGHBOUR, Office, PERSON, SD_JWT, Tokens, VERIFIER, entropy, fresh_key, request_uri,
 };
 use crate::story;
 use crate::town::URL;
@@ -171,11 +170,8 @@ story! {
 
 /// The browser comes with a state in the URL. Where it lands.
 async fn with_outer_state(office: &Office, wallet: &CodeWallet<'_>, par: Draft<'_>) -> Landing {
-    let url = format!(
-        "/authorize?client_id={}&request_uri={}&state=outer",
-        wallet.client_id,
-        request_uri(par.send().await)
-    );
+    let url =
+        format!("/authorize?client_id={}&request_uri={}&state=outer", wallet.client_id, request_uri(par.send().await));
     let browser = office.browser();
     let to_vneid = browser.get(&url).await;
     let back = office.vneid.signs_in(to_vneid.header("location"), PERSON, 2).await;
@@ -265,7 +261,10 @@ story! {
 }
 
 /// A code that is bound by `bind` is redeemed with its key.
-async fn bound_code_is_good(town: crate::town::Town, bind: impl for<'a> Fn(Draft<'a>, &'a CodeWallet<'a>) -> Draft<'a>) {
+async fn bound_code_is_good(
+    town: crate::town::Town,
+    bind: impl for<'a> Fn(Draft<'a>, &'a CodeWallet<'a>) -> Draft<'a>,
+) {
     let office = Office::open(town).await;
     let wallet = office.wallet();
     let code = wallet.lands(&request_uri(bind(wallet.par(), &wallet).send().await), PERSON).await.code();
@@ -384,7 +383,8 @@ refused_at_par!(
 refused_at_par!(ensure_response_type_code_idtoken_fails, "unsupported_response_type", |par| {
     par.with("response_type", "code id_token")
 });
-refused_at_par!(ensure_response_type_token_fails, "unsupported_response_type", |par| par.with("response_type", "token"));
+refused_at_par!(ensure_response_type_token_fails, "unsupported_response_type", |par| par
+    .with("response_type", "token"));
 
 story! {
     async fn ensure_unsigned_authorization_request_without_using_par_fails(town) {

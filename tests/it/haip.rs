@@ -13,9 +13,7 @@ use officials_card::credential::{PublicKey, Signer, jws};
 use serde_json::{Value, json};
 
 use crate::attester::key_claims;
-use crate::holder::{
-    CodeWallet, Draft, Office, PERSON, SD_JWT, Tokens, entropy, fresh_key, request_uri, spoiled,
-};
+use crate::holder::{CodeWallet, Draft, Office, PERSON, SD_JWT, Tokens, entropy, fresh_key, request_uri, spoiled};
 use crate::proofs::Envelope;
 use crate::revoke::published;
 use crate::story;
@@ -112,9 +110,17 @@ fn check_issuer_metadata(issuer: &Value) {
     }
     assert!(issuer["batch_credential_issuance"]["batch_size"].as_u64().unwrap() >= 2);
     let known = [
-        "credential_issuer", "authorization_servers", "credential_endpoint", "nonce_endpoint",
-        "deferred_credential_endpoint", "notification_endpoint", "credential_request_encryption",
-        "credential_response_encryption", "batch_credential_issuance", "display", "credential_configurations_supported",
+        "credential_issuer",
+        "authorization_servers",
+        "credential_endpoint",
+        "nonce_endpoint",
+        "deferred_credential_endpoint",
+        "notification_endpoint",
+        "credential_request_encryption",
+        "credential_response_encryption",
+        "batch_credential_issuance",
+        "display",
+        "credential_configurations_supported",
     ];
     for name in issuer.as_object().unwrap().keys() {
         assert!(known.contains(&name.as_str()), "{name}");

@@ -10,6 +10,8 @@ use axum::http::{Method, Request, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use officials_card::config::{Attester as TrustedAttester, Certifies, Config};
+use officials_card::credential::sd_jwt::Presentation;
+use officials_card::credential::status_list::StatusReference;
 use officials_card::credential::{Signer, client_attestation, dpop, jws};
 use officials_card::keyring::{FileKey, fresh_p256_jwk};
 use serde_json::{Value, json};
@@ -38,7 +40,7 @@ pub fn fresh_key() -> FileKey {
 }
 
 /// A name that was not used before.
-fn fresh_name() -> String {
+pub fn fresh_name() -> String {
     static NAMES: AtomicU32 = AtomicU32::new(0);
     format!("name-{}", NAMES.fetch_add(1, Ordering::Relaxed))
 }
@@ -184,6 +186,7 @@ impl CodeWallet<'_> {
             town: &self.office.town,
             method: Method::POST,
             path: path.to_owned(),
+            challenges: "/challenge".to_owned(),
             body: Body::Form(fields),
             token: None,
             attestation: Some(Paper::by(&self.office.provider)),
@@ -208,6 +211,12 @@ impl CodeWallet<'_> {
                 ("code_challenge_method", "S256"),
             ],
         )
+    }
+
+    /// The pushed request of a server below a path, with claims of the proof of possession changed.
+    pub fn par_under(&self, path: &str, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Draft<'_> {
+        let par = self.par().pop(move |_, claims| edit(claims));
+        Draft { path: format!("{path}{}", par.path), challenges: format!("{path}/challenge"), ..par }
     }
 
     /// A `request_uri`.
@@ -283,8 +292,7 @@ impl CodeWallet<'_> {
 
     /// A proof of a key.
     pub fn proof(&self, key: &FileKey, nonce: &str) -> String {
-        let payload =
-            json!({"iss": self.client_id, "aud": URL, "iat": self.office.town.clock.now(), "nonce": nonce});
+        let payload = json!({"iss": self.client_id, "aud": URL, "iat": self.office.town.clock.now(), "nonce": nonce});
         proof_by(key, payload)
     }
 
@@ -366,6 +374,7 @@ pub struct Draft<'a> {
     town: &'a Town,
     method: Method,
     path: String,
+    challenges: String,
     body: Body,
     token: Option<(String, String)>,
     attestation: Option<Paper<'a>>,
@@ -405,6 +414,11 @@ impl<'a> Draft<'a> {
         let Body::Json(body) = &self.body else { panic!("only JSON is sealed") };
         self.body = Body::Jwt(envelope.seal(body, "A128GCM", false));
         self
+    }
+
+    /// The time of its server.
+    pub fn now(&self) -> i64 {
+        self.town.clock.now()
     }
 
     /// Goes to another process.
@@ -582,7 +596,7 @@ impl<'a> Draft<'a> {
         if let Some(challenge) = known {
             return challenge;
         }
-        let request = Request::post("/challenge").body(axum::body::Body::empty()).unwrap();
+        let request = Request::post(&self.challenges).body(axum::body::Body::empty()).unwrap();
         let answer = self.town.send(request).await;
         assert_eq!(answer.header("cache-control"), "no-store");
         let challenge = answer.expect(200)["attestation_challenge"].as_str().unwrap().to_owned();
@@ -770,6 +784,12 @@ impl Landing {
         assert_eq!(names, ["error", "iss"]);
         &self.0["error"]
     }
+}
+
+/// Where the status of an issued SD-JWT VC stands.
+pub fn status_of(answer: &Value) -> StatusReference {
+    let text = answer["credentials"][0]["credential"].as_str().unwrap();
+    Presentation::parse(text).unwrap().claimed_status().unwrap()
 }
 
 /// Shannon's entropy of a text in bits, as the conformance suite measures tokens.
