@@ -527,6 +527,31 @@ story! {
 }
 
 story! {
+    async fn many_who_refresh_at_once_get_copies_of_one_new_card(town) {
+        let office = Office::open(town).await;
+        let other = office.town.second_process().await;
+        let mut wallets = Vec::new();
+        for _ in 0..8 {
+            let wallet = office.wallet();
+            let tokens = wallet.tokens(PERSON).await;
+            wallets.push((wallet, tokens));
+        }
+        office.town.imports(PERSON, "H26", "002", "active").await;
+        office.town.matches_and_confirms("H26").await;
+        let issued = join_all(wallets.iter().enumerate().map(|(at, (wallet, tokens))| {
+            let town = if at % 2 == 0 { &office.town } else { &other };
+            async move { wallet.credential(&tokens.access, SD_JWT).await.at(town).send().await.expect(200) }
+        })).await;
+        let person = officials_card::model::id::PersonalNumber::parse(PERSON).unwrap();
+        let selector = officials_card::model::card::Selector::Person(person);
+        assert_eq!(office.town.service.store().cards(&selector, 10).await.unwrap().len(), 2, "the old and the new");
+        for issued in issued {
+            assert_eq!(published(&office.town, &status_of(&issued)).await, 0);
+        }
+    }
+}
+
+story! {
     async fn refreshing_while_withdrawing_ends_withdrawn(town) {
         let office = Office::open(town).await;
         let other = office.town.second_process().await;
