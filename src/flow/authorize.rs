@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
+use super::enroll::day_in_vietnam;
 use super::wallet::DpopHeader;
 use super::{Service, hash, is_random_name};
 use crate::credential::nonce;
@@ -16,6 +17,8 @@ use crate::error::{Error, Refusal, Result};
 use crate::model::card::{Selector, StateName};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::{NotVerified, VerifiedRecord};
+use crate::model::record::Record;
+use crate::model::unit::UnitDirectory;
 use crate::protocol::authorize::{Outcome, PushedRequest, REQUEST_URI, redirection};
 use crate::protocol::oid4vci::Configuration;
 use crate::protocol::sign_in::Callback;
@@ -345,11 +348,7 @@ impl Service {
                 why = WhyNoCard::NotInForce;
                 continue;
             }
-            let agency = ["using_unit_name", "managing_unit_name", "using_unit_code"]
-                .into_iter()
-                .find_map(|field| stored.record.text(field))
-                .unwrap_or_default()
-                .to_owned();
+            let agency = self.agency(&stored.record).await?;
             let is_under_review = match VerifiedRecord::new(stored.record, &stored.standing) {
                 Ok(_) => false,
                 Err(_) if card.is_some() => false,
@@ -362,6 +361,14 @@ impl Service {
             choices.push(Choice { record: stored.handle, agency, is_under_review });
         }
         Ok(if choices.is_empty() { Err(why) } else { Ok(choices) })
+    }
+
+    /// The employing agency as the card names it: by the directory, else by the record.
+    async fn agency(&self, record: &Record) -> Result<String> {
+        let code = record.text("using_unit_code").unwrap_or_default();
+        let units = self.store.units_named(day_in_vietnam(self.clock.now()), &[code]).await?;
+        let own_name = || record.text("using_unit_name").unwrap_or(code).to_owned();
+        Ok(units.unit_name(code).map_or_else(own_name, Into::into))
     }
 
     /// An open request and the hash of its browser's cookie, when this is that browser.

@@ -7,7 +7,13 @@
 mod api;
 mod attestations;
 mod attester;
+mod authorize;
 mod crash;
+mod deferred;
+mod fapi;
+mod grants;
+mod haip;
+mod holder;
 mod issue;
 mod kill;
 mod mdoc;

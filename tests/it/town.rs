@@ -133,15 +133,14 @@ impl Town {
             Ground::Postgres => fresh_postgres(&name).await,
         };
         let clock = Clock::fixed(NOW);
-        let service = Self::process(&database_url, limits, clock.clone(), number).await;
+        let service = Self::process(Self::settings(&database_url, limits), clock.clone(), number).await;
         Self { router: officials_card::http::router(service.clone()), service, clock, database_url, folder }
     }
 
-    /// Another process of the same deployment: it shares nothing but the database and the keys.
+    /// Another process of the same deployment: it shares nothing but the settings, the database and the keys.
     pub async fn second_process(&self) -> Self {
         let number = TOWNS.fetch_add(1, Ordering::Relaxed);
-        let limits = self.service.config.limits.clone();
-        let service = Self::process(&self.database_url, limits, self.clock.clone(), number).await;
+        let service = Self::process(self.service.config.clone(), self.clock.clone(), number).await;
         let folder = std::env::temp_dir().join(format!("town_{}_{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self {
@@ -153,7 +152,7 @@ impl Town {
         }
     }
 
-    async fn process(database_url: &str, limits: Limits, clock: Clock, number: u32) -> Service {
+    fn settings(database_url: &str, limits: Limits) -> Config {
         let client = |name: &str, scopes: &[&str], units: Option<Vec<String>>| Client {
             name: name.into(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
@@ -166,7 +165,7 @@ impl Town {
             redirect_uris: vec![REDIRECT_URI.into(), format!("{REDIRECT_URI}?dummy1=lorem&dummy2=ipsum")],
             jwks: Some(json!({"keys": [client_key().public_key().to_jwk()]})),
         };
-        let config = Config {
+        Config {
             public_url: URL.into(),
             database_url: Secret::new(database_url),
             limits,
@@ -179,14 +178,22 @@ impl Town {
             ],
             wallets: vec![wallet("vneid"), wallet("wallet-b")],
             ..Config::default()
-        };
-        let store = Store::open(database_url).await.unwrap();
-        let mut seed = [7; 32];
-        seed[..4].copy_from_slice(&number.to_be_bytes());
+        }
+    }
+
+    async fn process(config: Config, clock: Clock, number: u32) -> Service {
+        let store = Store::open(config.database_url.expose()).await.unwrap();
         let keys = Keyring::open(keys_folder(), None).unwrap();
-        let service = Service::new(config, clock, Chance::seeded(seed), store, keys);
+        let service = Service::new(config, clock, Self::chance(number), store, keys);
         service.check_settings().unwrap();
         service
+    }
+
+    /// Every process draws lots of its own.
+    fn chance(number: u32) -> Chance {
+        let mut seed = [7; 32];
+        seed[..4].copy_from_slice(&number.to_be_bytes());
+        Chance::seeded(seed)
     }
 
     /// Sends a request.
@@ -465,14 +472,16 @@ impl Town {
         let mut config = self.service.config.clone();
         change(&mut config);
         let keys = Keyring::open(keys_folder(), None).unwrap();
-        let chance = Chance::seeded([1; 32]);
+        let chance = Self::chance(TOWNS.fetch_add(1, Ordering::Relaxed));
         let service = Service::new(config, self.clock.clone(), chance, self.service.store().clone(), keys);
+        let folder = self.folder.join("tenant");
+        std::fs::create_dir_all(&folder).unwrap();
         Self {
             router: officials_card::http::router(service.clone()),
             service,
             clock: self.clock.clone(),
             database_url: self.database_url.clone(),
-            folder: self.folder.join("tenant"),
+            folder,
         }
     }
 }
