@@ -38,6 +38,10 @@ pub struct Config {
     pub retired_keys: Vec<String>,
     /// Programs that may call `/api/v1`, and wallet products that authenticate themselves.
     pub clients: Vec<Client>,
+    /// Who is told of every change of a card.
+    pub webhooks: Vec<Webhook>,
+    /// Where offers go that are asked to be pushed.
+    pub offer_push: Option<OfferPush>,
 }
 
 /// How the log is written.
@@ -56,6 +60,10 @@ pub enum LogFormat {
 pub struct Limits {
     /// How long an offer can be redeemed.
     pub offer_ttl_seconds: i64,
+    /// How long an offer made in bulk can be redeemed: people take their time.
+    pub bulk_offer_ttl_seconds: i64,
+    /// Largest body of a bulk call.
+    pub bulk_body_bytes: usize,
     /// How long a wallet's access token lives; beyond 300 it would have to be sender-constrained.
     pub wallet_token_ttl_seconds: i64,
     /// How long an API token lives.
@@ -104,6 +112,34 @@ pub struct Client {
     pub jwks: Option<Value>,
 }
 
+/// A subscriber that the change feed is sent to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Names its place in the feed: 1 to 64 of `a-z 0-9 -`. Another name begins anew.
+    pub name: String,
+    /// Where it is told: https, or http on loopback. Its query may hold a secret, so it is never shown.
+    pub url: Secret,
+    /// The kinds of events that it is told, for example `card.withdrawn`; `None` is all.
+    #[serde(default)]
+    pub kinds: Option<Vec<String>>,
+    /// Unit codes whose cards it is told of, with all below; `None` is the whole nation.
+    #[serde(default)]
+    pub units: Option<Vec<String>>,
+}
+
+/// The backend that offers are pushed to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferPush {
+    /// Where: https, or http on loopback.
+    pub url: Secret,
+    /// Whether the transaction code goes with the link. It is there to prove that who redeems the offer is who was told
+    /// the code on another channel; this setting gives that up.
+    #[serde(default)]
+    pub with_tx_code: bool,
+}
+
 /// A text that must not be printed.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
@@ -142,6 +178,8 @@ impl Default for Config {
             specimen: false,
             retired_keys: Vec::new(),
             clients: Vec::new(),
+            webhooks: Vec::new(),
+            offer_push: None,
         }
     }
 }
@@ -150,6 +188,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             offer_ttl_seconds: 600,
+            bulk_offer_ttl_seconds: 86_400,
+            bulk_body_bytes: 8 << 20,
             wallet_token_ttl_seconds: 300,
             api_token_ttl_seconds: 300,
             tx_code_attempts: 5,
@@ -227,6 +267,7 @@ impl Config {
         let limits = &self.limits;
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),
+            ("bulk_offer_ttl_seconds", limits.bulk_offer_ttl_seconds, 30),
             ("wallet_token_ttl_seconds", limits.wallet_token_ttl_seconds, 30),
             ("api_token_ttl_seconds", limits.api_token_ttl_seconds, 30),
             ("tx_code_attempts", limits.tx_code_attempts, 1),
@@ -249,6 +290,13 @@ impl Config {
         }
         if !(2..=100).contains(&limits.batch_size) {
             return wrong("batch_size must be 2 to 100");
+        }
+        for (at, webhook) in self.webhooks.iter().enumerate() {
+            let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            let is_name = (1..=64).contains(&webhook.name.len()) && webhook.name.bytes().all(fits);
+            if !is_name || self.webhooks[..at].iter().any(|other| other.name == webhook.name) {
+                return wrong("the name of a webhook must be 1 to 64 of a-z, 0-9 and -, and its own");
+            }
         }
         let size = limits.status_list_size;
         if !(1024..=1 << 22).contains(&size) || !size.is_multiple_of(8) || limits.status_open_lists == 0 {

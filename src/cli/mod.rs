@@ -1,6 +1,7 @@
 //! The same stories from a terminal. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
 mod cards;
+mod deliver;
 mod demo;
 mod keys;
 mod records;
@@ -113,6 +114,7 @@ async fn service(config: Config) -> Result<Service> {
     let store = Store::open(config.database_url.expose()).await?;
     let service = Service::new(config, Clock::system(), Chance::system(), store, keys);
     service.check_clients()?;
+    service.check_delivery()?;
     Ok(service)
 }
 

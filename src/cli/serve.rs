@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::{service, start_log};
+use super::{deliver, service, start_log};
 use crate::config::{Config, Secret};
 use crate::error::{Fault, Result};
 use crate::flow::Service;
@@ -34,10 +34,12 @@ pub async fn run(config: Config) -> Result<()> {
 pub async fn serve(service: Service, listener: TcpListener) -> Result<()> {
     http::start_metrics()?;
     service.refresh_published().await?;
+    let mut delivering = deliver::start(&service)?;
     let background = tokio::spawn(background(service.clone()));
     let grace = Duration::from_secs(service.config.limits.request_seconds);
     http::serve(listener, http::router(service), told_to_stop(), grace).await;
     background.abort();
+    delivering.shutdown().await;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! The stories. Each file is one: it knows the order read → decide → store → sign, and nothing of HTTP or SQL.
 
 mod access;
+mod delivery;
 pub mod enroll;
+mod feed;
 pub mod import;
 mod issue;
 pub mod lists;
@@ -28,6 +30,8 @@ use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
+pub use delivery::{DeliveryState, Handover, Round};
+pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
 pub use issue::IssuedCredentials;
 pub use offer::{MadeOffer, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
@@ -52,6 +56,7 @@ pub struct Parts {
     templates: issue::Templates,
     positions: positions::Positions,
     published: publish::Published,
+    places: feed::Places,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
 
@@ -70,6 +75,7 @@ impl Service {
             templates: issue::Templates::new(&config, &keys),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
+            places: feed::Places::default(),
             labels: Mutex::default(),
             config,
             clock,

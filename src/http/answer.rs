@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use axum::Json;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -34,6 +34,7 @@ fn wire(refusal: &Refusal) -> Wire {
         R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+        R::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         R::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_much"),
         R::InvalidTokenRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
         R::InvalidClient(_) => (StatusCode::UNAUTHORIZED, "invalid_client"),
@@ -86,18 +87,28 @@ impl<E: Into<Error>> From<E> for OAuthError {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let refusal = match self.0 {
-            Error::Refusal(refusal) => refusal,
+impl Problem {
+    /// The document, for an answer that holds several.
+    pub fn document(&self) -> ProblemDocument {
+        match &self.0 {
+            Error::Refusal(refusal) => {
+                let Wire { status, code } = wire(refusal);
+                document(status, code, refusal.to_string())
+            }
             Error::Fault(fault) => {
                 tracing::error!(%fault, "a request failed");
-                return problem(StatusCode::INTERNAL_SERVER_ERROR, "fault", "the service failed; try again".into());
+                document(StatusCode::INTERNAL_SERVER_ERROR, "fault", "the service failed; try again".into())
             }
-        };
-        let Wire { status, code } = wire(&refusal);
-        let mut response = problem(status, code, refusal.to_string());
-        challenge(&mut response, &refusal);
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = answer(&self.document());
+        if let Error::Refusal(refusal) = &self.0 {
+            challenge(&mut response, refusal);
+        }
         response
     }
 }
@@ -126,8 +137,16 @@ impl IntoResponse for OAuthError {
     }
 }
 
-/// RFC 6750 section 3: how to authenticate; no error code for a request without credentials.
+/// When to come again where too many are served at the same time.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// RFC 6750 section 3: how to authenticate; no error code for a request without credentials. RFC 9110 section 10.2.3: when
+/// to come again.
 fn challenge(response: &mut Response, refusal: &Refusal) {
+    if let Refusal::Busy(_) = refusal {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        return;
+    }
     let value = match refusal {
         Refusal::NoToken => "Bearer".to_owned(),
         Refusal::InvalidToken => "Bearer error=\"invalid_token\"".to_owned(),
@@ -140,12 +159,20 @@ fn challenge(response: &mut Response, refusal: &Refusal) {
 }
 
 fn problem(status: StatusCode, code: &str, detail: String) -> Response {
-    let document = ProblemDocument {
+    answer(&document(status, code, detail))
+}
+
+fn document(status: StatusCode, code: &str, detail: String) -> ProblemDocument {
+    ProblemDocument {
         kind: format!("urn:officials-card:problem:{}", code.replace('_', "-")),
         title: status.canonical_reason().unwrap_or("Problem"),
         status: status.as_u16(),
         detail,
-    };
+    }
+}
+
+fn answer(document: &ProblemDocument) -> Response {
+    let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, json!(document).to_string()).into_response()

@@ -2,6 +2,8 @@
 
 mod answer;
 mod api;
+mod bulk;
+mod delivery;
 mod extract;
 mod observe;
 mod openapi;
@@ -21,6 +23,7 @@ use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::flow::Service;
+pub use bulk::{Bounds as BulkBounds, answers as bulk_answers};
 pub use observe::start_metrics;
 pub use openapi::document as openapi_document;
 pub use server::serve;
@@ -42,6 +45,11 @@ pub fn router(service: Service) -> Router {
     // Programs of VNeID and of the units.
     let api = Router::new()
         .route("/api/v1/offers", post(api::make_offer))
+        .route("/api/v1/offers:bulk", post(bulk::make_offers))
+        .route("/api/v1/offers/{id}/qr.svg", get(delivery::offer_qr_svg))
+        .route("/api/v1/offers/{id}/qr.png", get(delivery::offer_qr_png))
+        .route("/api/v1/events", get(delivery::events))
+        .route("/api/v1/webhooks", get(delivery::webhooks))
         .route("/api/v1/cards/search", post(api::search_cards))
         .route("/api/v1/cards/lock", post(api::lock_cards))
         .route("/api/v1/cards/unlock", post(api::unlock_cards))

@@ -81,7 +81,7 @@ pub async fn status_list(
 
 /// How much a client wants something (RFC 9110 section 12.4.2), which may also be meant by one of these wildcards: 0 not
 /// at all, 1 most.
-fn weight(headers: &HeaderMap, name: &HeaderName, wanted: &str, wildcards: &[&str]) -> f32 {
+pub(super) fn weight(headers: &HeaderMap, name: &HeaderName, wanted: &str, wildcards: &[&str]) -> f32 {
     let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let weight_of = |meant: &str| {
         value.split(',').find_map(|choice| {

@@ -1,3 +1,4 @@
 //! Every outgoing call.
 
+pub mod delivery;
 pub mod population;

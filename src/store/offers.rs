@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, FoundCard, NewCard};
-use super::{Change, Line, Store, Transaction, failed};
+use super::{Change, Line, Store, Transaction, deliveries, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{Reason, State, StateName};
@@ -30,6 +30,8 @@ pub struct NewOffer {
     pub expires_at: UnixSeconds,
     /// The card to make, if there is none in force that says the same.
     pub card: NewCard,
+    /// Whether it is pushed to the backend.
+    pub push: bool,
 }
 
 /// An offer as kept.
@@ -161,6 +163,9 @@ impl Change for MakeOffer {
         .execute(&mut **transaction)
         .await
         .map_err(failed("making an offer"))?;
+        if new.push {
+            deliveries::push(transaction, &new.id, new.expires_at, new.card.created_at).await?;
+        }
         let (at, actor) = (new.card.created_at, new.client.clone());
         let line =
             Line { at, actor, action: "offer.made", subject: card.to_string(), detail: new.configurations.clone() };
@@ -226,7 +231,7 @@ async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewOffer) -> Res
     // What refuses comes before what writes.
     not_ended(transaction, &new.card).await?;
     if let Some(over) = over {
-        cards::expire(transaction, &over).await?;
+        cards::expire(transaction, &over, now).await?;
     }
     if !cards::insert(transaction, &new.card).await? {
         // Another request made it between our reading and our writing.

@@ -6,6 +6,8 @@
 
 mod api;
 mod crash;
+mod delivery;
+mod feed;
 mod issue;
 mod kill;
 mod population;
