@@ -255,6 +255,33 @@ story! {
 }
 
 story! {
+    async fn a_number_is_not_given_before_the_smaller_ones_are_there(town) {
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let store = town.service.store();
+        let pool = AnyPool::connect(&town.database_url).await.unwrap();
+        // Another process has taken number 1 and has not written its event yet.
+        let mut other = pool.begin().await.unwrap();
+        sqlx::query("UPDATE event_counter SET last = last + 1").execute(&mut *other).await.unwrap();
+        let committing = async {
+            for _ in 0..300 {
+                assert_eq!(store.newest_event().await.unwrap(), 0);
+                assert!(store.events(0, None, 10, &EventFilter::default()).await.unwrap().events.is_empty());
+            }
+        sqlx::query(
+            "INSERT INTO events (seq, at, kind, card, unit) VALUES (1, 0, 'card.created', 'AAAAAAAAAAAAAAAA', 'H27')",
+        )
+        .execute(&mut *other)
+        .await
+        .unwrap();
+            other.commit().await.unwrap();
+        };
+        tokio::join!(officer.offer(PERSON), committing);
+        assert_eq!(told(&page(&officer, "after=0").await), [(1, "card.created"), (2, "card.created")]);
+    }
+}
+
+story! {
     async fn the_feed_is_never_changed(town) {
         town.hires(PERSON, "H26").await;
         town.officer("vneid").await.offer(PERSON).await;
