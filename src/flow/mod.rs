@@ -4,7 +4,9 @@ mod access;
 mod attesters;
 pub mod authorize;
 mod deferred;
+mod delivery;
 pub mod enroll;
+mod feed;
 pub mod import;
 mod issue;
 mod limits;
@@ -39,6 +41,8 @@ use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
+pub use delivery::{DeliveryState, Handover, Round};
+pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
 pub use issue::{Answer, Issued, IssuedCredentials};
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
@@ -74,6 +78,7 @@ pub struct Parts {
     published: publish::Published,
     documents: metadata::Documents,
     limiters: limits::Limiters,
+    places: feed::Places,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
 
@@ -100,6 +105,7 @@ impl Service {
             published: publish::Published::default(),
             documents: metadata::Documents::default(),
             limiters: limits::Limiters::new(&config.rate_limits, &clock),
+            places: feed::Places::default(),
             labels: Mutex::default(),
             config,
             clock,
@@ -109,10 +115,11 @@ impl Service {
         }))
     }
 
-    /// Checks what cannot be seen without the parts: clients, attesters, the sign-in.
+    /// Checks what cannot be seen without the parts: clients, attesters, the sign-in, receivers.
     pub fn check_settings(&self) -> Result<(), Fault> {
         self.check_clients()?;
         self.check_attesters()?;
+        self.check_delivery()?;
         sign_in(&self.config, &self.clock).map(|_| ())
     }
 
