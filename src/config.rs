@@ -47,6 +47,8 @@ pub struct Config {
     pub retired_keys: Vec<String>,
     /// Programs that may call `/api/v1`.
     pub clients: Vec<Client>,
+    /// Credential configurations that are offered, by their identifiers; all when empty.
+    pub configurations: Vec<String>,
     /// Wallet products that may have cards issued to their users.
     pub wallets: Vec<Wallet>,
     /// What a card whose facts changed shows in its status list until the wallet has the new one: 1 (INVALID), or 3
@@ -320,6 +322,7 @@ impl Default for Config {
             specimen: false,
             retired_keys: Vec::new(),
             clients: Vec::new(),
+            configurations: Vec::new(),
             wallets: Vec::new(),
             refresh_status: 1,
             anonymous_wallets: true,

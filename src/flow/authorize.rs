@@ -113,13 +113,14 @@ pub enum Stop {
 
 impl Service {
     /// The pushed authorization request endpoint (RFC 9126). Returns the response.
-    pub async fn push(&self, request: PushedRequest, dpop: &DpopHeader) -> Result<Value> {
+    pub async fn push(&self, mut request: PushedRequest, dpop: &DpopHeader) -> Result<Value> {
         if self.sign_in.is_none() {
             return Err(Refusal::UnauthorizedClient("there is no sign-in: cards are only given on offers").into());
         }
-        let key = self.dpop_key(dpop, "/par", None).await?.map(|key| URL_SAFE_NO_PAD.encode(key));
+        let proof = self.dpop_proof(dpop, "/par", None)?;
         let client = self.wallet_client(&request.client).await?;
         let client = client.ok_or(Refusal::InvalidClient("the wallet must authenticate itself"))?;
+        let key = self.use_proof(proof).await?.map(|key| URL_SAFE_NO_PAD.encode(key));
         let wrong = Refusal::InvalidTokenRequest;
         if request.client_id.as_ref().is_some_and(|client_id| *client_id != client.wallet.client_id) {
             return Err(wrong("client_id is not the client that authenticated itself").into());
@@ -135,6 +136,15 @@ impl Service {
             && (!is_random_name(offer) || self.store.offered_record(offer, now).await?.is_none())
         {
             return Err(wrong("issuer_state is of no open offer").into());
+        }
+        let asked = request.configurations.len();
+        request.configurations.retain(|one| self.configurations.contains(one));
+        match request.configurations.len() {
+            0 => return Err(Refusal::InvalidScope.into()),
+            left if left < asked && request.by_details => {
+                return Err(Refusal::InvalidAuthorizationDetails("a configuration is not offered").into());
+            }
+            _ => {}
         }
         let expires_in = self.config.limits.request_uri_ttl_seconds;
         let (name, id) = self.random_token();

@@ -36,6 +36,7 @@ use crate::credential::wallet_token::WalletTokens;
 use crate::error::Fault;
 use crate::keyring::Keyring;
 use crate::model::code_list::CodeBook;
+use crate::protocol::oid4vci::Configuration;
 use crate::remote::sign_in::VneidSignIn;
 use crate::store::Store;
 
@@ -72,6 +73,8 @@ pub struct Parts {
     challenges: Nonces,
     wallet_tokens: WalletTokens,
     sign_in: Option<VneidSignIn>,
+    /// What is offered, in the order of [`Configuration::ALL`].
+    configurations: Vec<Configuration>,
     templates: issue::Templates,
     attesters: attesters::Attesters,
     positions: positions::Positions,
@@ -99,6 +102,10 @@ impl Service {
             wallet_tokens: WalletTokens::new(&keys.secret),
             // Settings that cannot be used: `check_settings` tells.
             sign_in: sign_in(&config, &clock).ok().flatten(),
+            configurations: Configuration::ALL
+                .into_iter()
+                .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
+                .collect(),
             templates: issue::Templates::new(&config, &keys),
             attesters: attesters::Attesters::new(&config),
             positions: positions::Positions::default(),
@@ -120,6 +127,10 @@ impl Service {
         self.check_clients()?;
         self.check_attesters()?;
         self.check_delivery()?;
+        if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
+            let what = format!("configurations: there is no credential configuration {id}");
+            return Err(Fault::new("checking the configuration", what));
+        }
         sign_in(&self.config, &self.clock).map(|_| ())
     }
 

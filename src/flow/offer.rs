@@ -118,7 +118,10 @@ impl Service {
             return Err(Refusal::malformed("configurations", "names a configuration twice").into());
         }
         let configurations = match request.configurations.as_slice() {
-            [] => &Configuration::ALL[..],
+            [] => &self.configurations[..],
+            some if some.iter().any(|one| !self.configurations.contains(one)) => {
+                return Err(Refusal::malformed("configurations", "names a configuration that is not offered").into());
+            }
             some => some,
         };
         let configurations: Vec<_> = configurations.iter().map(|configuration| configuration.id()).collect();
@@ -195,7 +198,7 @@ impl Service {
         if self.sign_in.is_none() {
             return Err(Refusal::NotFound("open offer: there is no sign-in"));
         }
-        let configurations = Configuration::ALL.into_iter().map(Configuration::id);
+        let configurations = self.configurations.iter().map(|configuration| configuration.id());
         Ok(oid4vci::offer(&self.config.public_url, configurations, &OfferedGrants::default()))
     }
 
@@ -206,7 +209,7 @@ impl Service {
             attestation: self.attesters.attest_wallets(),
             anonymous: self.config.anonymous_wallets,
         };
-        oauth::server_metadata(&self.config.public_url, supported)
+        oauth::server_metadata(&self.config.public_url, supported, &self.configurations)
     }
 
     /// Where a wallet fetches an offer.

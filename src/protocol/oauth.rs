@@ -274,13 +274,13 @@ pub struct Supported {
 }
 
 /// Authorization server metadata (RFC 8414) of a server whose identifier is `issuer`.
-pub fn server_metadata(issuer: &str, supported: Supported) -> Value {
+pub fn server_metadata(issuer: &str, supported: Supported, offered: &[Configuration]) -> Value {
     let mut grants = vec![PRE_AUTHORIZED, REFRESH_TOKEN, "client_credentials"];
     let mut methods = vec!["private_key_jwt"];
     if supported.anonymous {
         methods.push("none");
     }
-    let scopes = SCOPES.into_iter().chain(Configuration::ALL.into_iter().map(Configuration::id));
+    let scopes = SCOPES.into_iter().chain(offered.iter().map(|configuration| configuration.id()));
     let algorithms = ["ES256", "EdDSA"];
     let mut metadata = json!({
         "issuer": issuer,

@@ -5,8 +5,11 @@ use sqlx::{AssertSqlSafe, Row};
 use super::cards::{self, FoundCard, NewCard};
 use super::{Change, Line, Store, Transaction, failed, offers};
 use crate::clock::UnixSeconds;
-use crate::error::{Fault, Result};
+use crate::error::{Fault, Refusal, Result};
 use crate::model::id::{Handle, PersonalNumber};
+
+/// Requests of one grant that may wait at the same time.
+const MAX_WAITING: i64 = 20;
 
 /// A grant that begins.
 #[derive(Clone, Debug)]
@@ -319,6 +322,15 @@ impl Change for Deferral {
             .map_err(&doing)?;
         if used.is_some() {
             return Ok(false);
+        }
+        let waiting: i64 = sqlx::query("SELECT COUNT(*) FROM deferrals WHERE grant_id = $1 AND delivered_at IS NULL")
+            .bind(&self.grant)
+            .fetch_one(&mut **transaction)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(&doing)?;
+        if waiting >= MAX_WAITING {
+            return Err(Refusal::CredentialRequestDenied("too many requests of this wallet wait already").into());
         }
         let kept = sqlx::query(
             "INSERT INTO deferrals (id, grant_id, configuration, holders, nonce, request_hash, created_at, expires_at) \

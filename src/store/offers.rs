@@ -128,7 +128,7 @@ impl Store {
         .map_err(&doing)?;
         let Some(row) = row else { return Ok(None) };
         let person: String = row.try_get("person").map_err(&doing)?;
-        Ok(PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()?)
+        PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()
     }
 }
 
