@@ -555,7 +555,7 @@ story! {
         with_grants["idempotency_key"] = json!("two");
         let lines = format!("{with_grants}\n{}\n", line(PERSON, "three"));
         let answered = answers(&bulk(&officer, &lines).await);
-        assert_eq!(answered[0]["problem"]["detail"], "body: has a member that is not known");
+        assert_eq!(answered[0]["problem"]["detail"], "body.grants: has a member that is not known");
         assert_eq!(members(&answered[1]["offer"]).len(), 6);
     }
 }
