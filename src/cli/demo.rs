@@ -194,7 +194,7 @@ person_per_hour = 0
 # The VNeID backend: its private key is vneid-backend.jwk.
 [[clients]]
 name = "vneid-backend"
-scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm"]
+scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read"]
 jwks = {{ keys = [{{ kty = "EC", crv = "P-256", x = "{x}", y = "{y}" }}] }}
 "#,
         config = dir.join("officials-card.toml").display(),

@@ -4,7 +4,9 @@ mod access;
 mod attesters;
 pub mod authorize;
 mod deferred;
+mod delivery;
 pub mod enroll;
+mod feed;
 pub mod import;
 mod issue;
 mod limits;
@@ -40,6 +42,8 @@ use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
+pub use delivery::{DeliveryState, Handover, Round};
+pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
 pub use issue::{Answer, Issued, IssuedCredentials};
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
@@ -77,6 +81,7 @@ pub struct Parts {
     published: publish::Published,
     documents: metadata::Documents,
     limiters: limits::Limiters,
+    places: feed::Places,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
 
@@ -107,6 +112,7 @@ impl Service {
             published: publish::Published::default(),
             documents: metadata::Documents::default(),
             limiters: limits::Limiters::new(&config.rate_limits, &clock),
+            places: feed::Places::default(),
             labels: Mutex::default(),
             config,
             clock,
@@ -116,10 +122,11 @@ impl Service {
         }))
     }
 
-    /// Checks what cannot be seen without the parts: clients, attesters, the sign-in.
+    /// Checks what cannot be seen without the parts: clients, attesters, the sign-in, receivers.
     pub fn check_settings(&self) -> Result<(), Fault> {
         self.check_clients()?;
         self.check_attesters()?;
+        self.check_delivery()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));

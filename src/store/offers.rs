@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, FoundCard, NewCard};
 use super::grants::{self, Holder, NewGrant};
-use super::{Change, Line, Store, Transaction, failed};
+use super::{Change, Line, Store, Transaction, deliveries, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Error, Fault, Refusal, Result};
 use crate::model::card::{Reason, State, StateName};
@@ -33,6 +33,8 @@ pub struct NewOffer {
     pub grant_types: String,
     /// The card to make, if there is none in force that says the same.
     pub card: NewCard,
+    /// Whether it is pushed to the backend.
+    pub push: bool,
 }
 
 /// An offer as kept.
@@ -163,6 +165,9 @@ impl Change for MakeOffer {
         .execute(&mut **transaction)
         .await
         .map_err(failed("making an offer"))?;
+        if new.push {
+            deliveries::push(transaction, &new.id, new.expires_at, new.card.created_at).await?;
+        }
         let (at, actor) = (new.card.created_at, new.client.clone());
         let line =
             Line { at, actor, action: "offer.made", subject: card.to_string(), detail: new.configurations.clone() };
@@ -234,7 +239,7 @@ pub(super) async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewCa
     // What refuses comes before what writes.
     not_ended(transaction, new).await?;
     if let Some(over) = over {
-        cards::expire(transaction, &over).await?;
+        cards::expire(transaction, &over, now).await?;
     }
     if !cards::insert(transaction, new).await? {
         // Another request made it between our reading and our writing.

@@ -20,7 +20,7 @@ const OLDER_CARD: &str = "cards.record_id = records.id AND cards.state IN ('acti
     AND cards.record_version < records.version";
 
 /// A verified version that a card in force is older than.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ahead {
     /// The record.
     pub record: Handle,

@@ -485,3 +485,52 @@ impl Town {
         }
     }
 }
+
+impl Town {
+    /// A unit hires many people at once.
+    pub async fn hires_all(&self, people: &[String], unit: &str) {
+        use std::fmt::Write as _;
+
+        use officials_card::flow::import::{Format, ImportRequest, import};
+        let portrait = base64::engine::general_purpose::STANDARD.encode(PORTRAIT);
+        let mut rows =
+            "agency_personnel_number,record_type,full_name,gender,date_of_birth,personal_id_number,portrait_photo,\
+             managing_unit_code,using_unit_code,position_title,employment_status,employment_status_date\n"
+                .to_owned();
+        for person in people {
+            assert!(person.starts_with("0011"), "a woman born in the last century");
+            let year = 1900 + person[4..6].parse::<i32>().unwrap();
+            writeln!(
+                rows,
+                "N{person},01,Nguyễn Thị Thử Nghiệm,2,{year}0315,{person},{portrait},{unit},{unit},001,active,20200101"
+            )
+            .unwrap();
+        }
+        let file = self.file(&format!("{unit}.csv"), rows);
+        let rejects = file.with_extension("rejects.csv");
+        let request = ImportRequest { rejects, file, format: Format::Csv, dry_run: false, actor: "test".into() };
+        let summary = import(self.service.store(), &self.clock, &self.service.chance, request, |_| {}).await.unwrap();
+        assert_eq!(summary.rejected, 0);
+        self.matches_and_confirms(unit).await;
+    }
+
+    /// The address of another database of the same kind, empty.
+    pub async fn fresh_database(&self, name: &str) -> String {
+        if self.database_url.starts_with("sqlite") {
+            return format!("sqlite://{}?mode=rwc", self.folder.join(format!("{name}.db")).display());
+        }
+        let number = TOWNS.fetch_add(1, Ordering::Relaxed);
+        fresh_postgres(&format!("{name}_{}_{number}", std::process::id())).await
+    }
+
+    /// The payload of a JWS of the key for events, led back to the root.
+    #[track_caller]
+    pub fn signed(&self, jws: &str, typ: &str) -> Value {
+        use officials_card::credential::jws::Jws;
+        use officials_card::credential::x509::{Anchors, Use};
+        let jws = Jws::parse(jws, typ).unwrap();
+        let anchors = Anchors::from_pem(self.service.anchor_pem()).unwrap();
+        let key = anchors.check(&jws.certificates().unwrap(), Use::Events, self.clock.now()).unwrap();
+        Value::Object(jws.verify(&key).unwrap())
+    }
+}
