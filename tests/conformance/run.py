@@ -71,7 +71,7 @@ class Driver:
     seconds: int
 
     def run_module(self, module: dict) -> ModuleResult:
-        """Creates the module's test, serves it until it ends, and keeps its log."""
+        """Creates the module's test, serves it until it ends, and keeps its log; raises SuiteError and OSError."""
         variants = module.get("variant")
         name = module["testModule"]
         title = name
@@ -80,10 +80,7 @@ class Driver:
             title += ".encrypted"
         started = time.monotonic()
         cannot_pass = name in self.run.cannot_pass
-        try:
-            test_id = self.suite.create_test(self.plan["id"], name, variants)
-        except SuiteError as error:
-            return ModuleResult(title, "NOT CREATED", 0, cannot_pass, [str(error)])
+        test_id = self.suite.create_test(self.plan["id"], name, variants)
         notes = []
         try:
             self._serve(test_id, self._offers(name, variants or {}))
@@ -154,7 +151,11 @@ def run_plan(suite: Suite, run: Run, options: argparse.Namespace) -> Report:
     print(f"\n{run.name}: {suite.url}/plan-detail.html?plan={plan['id']}", flush=True)
     driver = Driver(suite, run, plan, configuration, report, options.offer_command, options.seconds)
     for module in chosen(plan["modules"], options.modules):
-        report.add(driver.run_module(module))
+        try:
+            result = driver.run_module(module)
+        except (SuiteError, OSError) as error:
+            result = ModuleResult(module["testModule"], "NOT RUN", 0, notes=[str(error)])
+        report.add(result)
     return report
 
 
@@ -188,7 +189,11 @@ def main() -> int:
         print(f"plans.toml has no {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
     suite = Suite(options.suite.rstrip("/"))
-    reports = [run_plan(suite, run, options) for run in runs if not options.runs or run.name in options.runs]
+    try:
+        reports = [run_plan(suite, run, options) for run in runs if not options.runs or run.name in options.runs]
+    except (SuiteError, OSError) as error:
+        print(f"no plan could be made: {error}", file=sys.stderr)
+        return 2
     print()
     for report in reports:
         print(f"{report.title}: {report.counts()}")
