@@ -6,6 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::deferred::GrantedCard;
+use super::token::identifier;
 use super::wallet::WalletCall;
 use super::{RequestBody, Service, hash, is_random_name};
 use crate::clock::{DAY_SECONDS, HOUR_SECONDS, UnixSeconds};
@@ -132,7 +133,7 @@ impl Service {
         let now = self.clock.now();
         let opened = self.open_request(body)?;
         let request = CredentialRequest::parse(&opened.json)?;
-        let configuration = self.selected(&grant, &request.selector)?;
+        let configuration = selected(&grant, &request.selector)?;
         let encryption = request.response_encryption()?;
         self.check_response_encryption(encryption.as_ref(), opened.was_encrypted)?;
         let proofs = request.proofs(self.config.limits.batch_size)?;
@@ -147,18 +148,6 @@ impl Service {
             GrantedCard::UnderReview => self.defer(&grant, configuration, &keys, nonce, request_hash).await?,
         };
         Ok(Issued { answer, encryption })
-    }
-
-    /// What is asked for, if it was granted.
-    fn selected(&self, grant: &Grant, selector: &Selector) -> Result<Configuration, Refusal> {
-        let mut granted = grant.configurations.split(' ').filter_map(Configuration::parse);
-        match selector {
-            Selector::Configuration(asked) if granted.any(|one| one == *asked) => Ok(*asked),
-            Selector::Configuration(_) => Err(Refusal::CredentialRequestDenied("this configuration was not granted")),
-            Selector::Identifier(asked) => granted
-                .find(|one| grant.by_details && self.identifier(&grant.id, *one) == *asked)
-                .ok_or(Refusal::UnknownCredentialIdentifier),
-        }
     }
 
     /// Writes the issuance down and signs it.
@@ -381,5 +370,17 @@ impl Service {
             class: Some(facts.record_type.suffix().to_owned()),
             specimen: self.config.specimen,
         }
+    }
+}
+
+/// What is asked for, if it was granted.
+fn selected(grant: &Grant, selector: &Selector) -> Result<Configuration, Refusal> {
+    let mut granted = grant.configurations.split(' ').filter_map(Configuration::parse);
+    match selector {
+        Selector::Configuration(asked) if granted.any(|one| one == *asked) => Ok(*asked),
+        Selector::Configuration(_) => Err(Refusal::CredentialRequestDenied("this configuration was not granted")),
+        Selector::Identifier(asked) => granted
+            .find(|one| grant.by_details && identifier(&grant.id, *one) == *asked)
+            .ok_or(Refusal::UnknownCredentialIdentifier),
     }
 }

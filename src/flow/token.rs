@@ -187,8 +187,7 @@ impl Service {
             None => None,
         };
         let configurations = given.configurations.split(' ').filter_map(Configuration::parse);
-        let identified =
-            |configuration: Configuration| (configuration.id(), self.identifier(given.grant, configuration));
+        let identified = |configuration: Configuration| (configuration.id(), identifier(given.grant, configuration));
         let response = TokenResponse {
             token: &token,
             is_bound: given.key.is_some(),
@@ -199,11 +198,11 @@ impl Service {
         };
         Ok(response.to_json())
     }
+}
 
-    /// The credential identifier of a configuration: the same in every answer about one grant, another in every grant.
-    pub(super) fn identifier(&self, grant: &str, configuration: Configuration) -> String {
-        format!("{}.{}", configuration.id(), &hash(&[b"credential identifier", grant.as_bytes()])[..16])
-    }
+/// The credential identifier of a configuration: the same in every answer about one grant, another in every grant.
+pub(super) fn identifier(grant: &str, configuration: Configuration) -> String {
+    format!("{}.{}", configuration.id(), &hash(&[b"credential identifier", grant.as_bytes()])[..16])
 }
 
 const NOT_AUTHENTICATED: Refusal = Refusal::InvalidClient("the wallet must authenticate itself");

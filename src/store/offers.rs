@@ -130,7 +130,7 @@ impl Store {
             return Ok(None);
         }
         let person: String = row.try_get("person").map_err(&doing)?;
-        Ok(PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()?)
+        PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()
     }
 }
 
