@@ -105,11 +105,28 @@ story! {
             .collect();
         let answers = join_all(drafts.iter().map(Draft::send)).await;
         let (issued, over): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
-        over.into_iter().for_each(|answer| assert_eq!(answer.error(400), "invalid_transaction_id"));
+        for answer in over {
+            assert_eq!(answer.error(400), "invalid_transaction_id");
+        }
         let issued: Vec<_> = issued.into_iter().map(|answer| answer.json()).collect();
         assert!(!issued.is_empty());
         assert!(issued.iter().all(|one| one["notification_id"] == issued[0]["notification_id"]), "one issuance");
         assert!(issued.iter().all(|one| status_of(one) == status_of(&issued[0])), "one copy");
+    }
+}
+
+story! {
+    async fn a_lost_answer_is_had_again_by_the_first_request(town) {
+        let office = office(town).await;
+        let wallet = office.wallet();
+        let tokens = wallet.tokens(PERSON).await;
+        let request = wallet.credential(&tokens.access, SD_JWT).await;
+        let later = request.send().await.expect(202);
+        office.town.matches_and_confirms("H26").await;
+        let lost = collect(&wallet, &tokens.access, &later["transaction_id"]).send().await.expect(200);
+        let again = request.send().await.expect(200);
+        assert_eq!(again["notification_id"], lost["notification_id"]);
+        assert_eq!(status_of(&again), status_of(&lost), "the same copy, signed again");
     }
 }
 
