@@ -1,15 +1,19 @@
 -- What a wallet was allowed: by redeeming an offer, or by the person's consent after signing in at VNeID. Its access and
 -- refresh tokens carry its id under a MAC and stand nowhere; revoking the grant ends them all. A grant is for a record:
--- it serves the card that is in force for it, so that a card whose facts changed comes anew without the person. `card`
--- is the first card; while it is null the record is under review. `instance_key` is the attested key that refreshing is
+-- it serves the card that is in force for it, so that a card whose facts changed comes anew without the person. While
+-- `card` is null the record is under review. `instance_key` is the attested key that refreshing is
 -- bound to, `dpop_key` takes its place for a wallet that does not authenticate itself.
+-- It is of one person: a record that comes to be another's serves it no more. `card` is the newest card that it served,
+-- and only what replaced that card because its facts changed is served next. `token_key` is the DPoP key that it began with.
 CREATE TABLE grants (
     id TEXT PRIMARY KEY,
     record_id TEXT NOT NULL,
+    person TEXT NOT NULL,
     card TEXT,
     client TEXT,
     instance_key TEXT,
     dpop_key TEXT,
+    token_key TEXT,
     configurations TEXT NOT NULL,
     by_details BIGINT NOT NULL,
     offer TEXT,

@@ -80,6 +80,8 @@ pub struct Consent {
 pub struct Choice {
     /// The record.
     pub record: Handle,
+    /// The person, as the record names them.
+    pub name: String,
     /// The agency.
     pub agency: String,
     /// Whether it is still under review, so that the card comes later.
@@ -136,7 +138,7 @@ impl Service {
         }
         let now = self.clock.now();
         if let Some(offer) = &request.issuer_state
-            && (!is_random_name(offer) || self.store.offered_record(offer, now).await?.is_none())
+            && !self.is_open_to_sign_in(offer).await?
         {
             return Err(wrong("issuer_state is of no open offer").into());
         }
@@ -170,6 +172,14 @@ impl Service {
         Ok(json!({"request_uri": format!("{REQUEST_URI}{name}"), "expires_in": expires_in}))
     }
 
+    async fn is_open_to_sign_in(&self, offer: &str) -> Result<bool> {
+        if !is_random_name(offer) {
+            return Ok(false);
+        }
+        let offered = self.store.offered_record(offer).await?;
+        Ok(offered.is_some_and(|offered| self.clock.now() < offered.expires_at))
+    }
+
     /// The authorization endpoint: a browser comes with a pushed request and is sent to VNeID. It may come again until the
     /// person has decided.
     pub async fn visit(&self, client_id: &str, request_uri: &str) -> Result<Step> {
@@ -178,21 +188,27 @@ impl Service {
         let (id, now) = (hash(&[name.as_bytes()]), self.clock.now());
         let max_age = self.config.limits.sign_in_ttl_seconds;
         let (value, browser) = self.random_token();
-        let is_open =
-            self.store.visit_request(id.clone(), client_id.to_owned(), browser.clone(), now + max_age, now).await?;
+        let is_open = self.store.visit_request(id.clone(), client_id.to_owned(), browser.clone(), max_age, now).await?;
         if !is_open {
             return Ok(Step::Stop(Stop::UnknownRequest));
         }
         let (nonce, verifier) = self.sign_in_secrets(&id, &browser);
         match sign_in.start(&self.sign_in_state(&id), &nonce, &verifier).await {
-            Ok(to) => Ok(Step::Go { to, cookie: Some(Cookie { name: cookie_name(&id), value, max_age }) }),
+            Ok(to) => Ok(Step::Go { to, cookie: Some(Cookie { name: self.cookie_name(&id), value, max_age }) }),
             Err(error) => Ok(stop(&error)),
         }
     }
 
+    /// The name of the cookie that binds a request to a browser; over https one that no other host can plant (RFC 6265bis
+    /// section 4.1.3.2).
+    pub fn cookie_name(&self, id: &str) -> String {
+        let prefix = if self.config.public_url.starts_with("https://") { "__Host-" } else { "" };
+        format!("{prefix}authorization-{}", id.get(..16).unwrap_or_default())
+    }
+
     /// The name of the cookie of the request that VNeID's answer is about, if `state` is ours.
     pub fn cookie_of_callback(&self, callback: &Callback) -> Option<String> {
-        callback.state.as_deref().and_then(|state| self.request_of_state(state)).map(cookie_name)
+        callback.state.as_deref().and_then(|state| self.request_of_state(state)).map(|id| self.cookie_name(id))
     }
 
     /// VNeID sends the browser back.
@@ -256,7 +272,7 @@ impl Service {
         }
     }
 
-    /// The person's decision: `Some` record is a yes, for this record when there are several; `None` is a no.
+    /// The person's decision: a yes names the record that the page showed; `None` is a no.
     pub async fn decide(&self, id: &str, cookie: Option<&str>, approved: Option<Option<Handle>>) -> Result<Step> {
         let (authorization, browser) = match self.of_browser(id, cookie).await? {
             Ok(found) => found,
@@ -268,12 +284,8 @@ impl Service {
             Ok(choices) => choices,
             Err(why) => return Ok(Step::NoCard { id: id.to_owned(), why }),
         };
-        let chosen = match (record, choices.as_slice()) {
-            (None, [one]) => Some(one),
-            (Some(record), several) => several.iter().find(|choice| choice.record == record),
-            (None, _) => None,
-        };
-        // A choice that is gone, or none: ask again.
+        let chosen = choices.iter().find(|choice| Some(&choice.record) == record.as_ref());
+        // A choice that is gone, or none, or of a page that somebody else had opened: ask again.
         let Some(chosen) = chosen else { return self.consent(id, cookie).await };
         let card = if chosen.is_under_review {
             None
@@ -331,16 +343,17 @@ impl Service {
         person: &PersonalNumber,
     ) -> Result<Result<Vec<Choice>, WhyNoCard>> {
         let offered = match &authorization.request.offer {
-            Some(offer) => self.store.offered_record(offer, self.clock.now()).await?,
+            // That it was open counted when the request was pushed; whom it is for counts still.
+            Some(offer) => match self.store.offered_record(offer).await? {
+                Some(offered) if offered.person == *person => Some(offered),
+                _ => return Ok(Err(WhyNoCard::OtherPerson)),
+            },
             None => None,
         };
-        if offered.as_ref().is_some_and(|(_, meant)| meant != person) {
-            return Ok(Err(WhyNoCard::OtherPerson));
-        }
         let in_force = self.cards_in_force(person).await?;
         let (mut choices, mut why) = (Vec::new(), WhyNoCard::NoRecord);
         for stored in self.store.records_of(person).await? {
-            if offered.as_ref().is_some_and(|(record, _)| *record != stored.handle) {
+            if offered.as_ref().is_some_and(|offered| offered.record != stored.handle) {
                 continue;
             }
             let card = in_force.iter().find(|(record, _)| *record == stored.handle).map(|(_, card)| card);
@@ -349,6 +362,7 @@ impl Service {
                 continue;
             }
             let agency = self.agency(&stored.record).await?;
+            let name = stored.record.full_name().to_owned();
             let is_under_review = match VerifiedRecord::new(stored.record, &stored.standing) {
                 Ok(_) => false,
                 Err(_) if card.is_some() => false,
@@ -358,7 +372,7 @@ impl Service {
                     continue;
                 }
             };
-            choices.push(Choice { record: stored.handle, agency, is_under_review });
+            choices.push(Choice { record: stored.handle, name, agency, is_under_review });
         }
         Ok(if choices.is_empty() { Err(why) } else { Ok(choices) })
     }
@@ -415,11 +429,6 @@ impl Service {
         };
         (derived("sign-in nonce"), derived("sign-in verifier"))
     }
-}
-
-/// The name of the cookie that binds a request to a browser.
-pub fn cookie_name(id: &str) -> String {
-    format!("authorization-{}", id.get(..16).unwrap_or_default())
 }
 
 fn stop(error: &SignInError) -> Step {

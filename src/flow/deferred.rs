@@ -32,31 +32,40 @@ impl Service {
     /// The card of a grant. One whose record was verified anew meanwhile says so first.
     pub(super) async fn card_of_grant(&self, grant: &Grant) -> Result<GrantedCard> {
         let denied = |why| Err(Refusal::CredentialRequestDenied(why).into());
-        match &grant.found {
-            Some(found) if found.card.state_at(self.clock.now()).name() != StateName::Active => {
-                denied("the card is not in force")
+        let (gone, unfit) = ("the card is not in force", "the record is no longer one that a card can be made from");
+        if let Some(found) = &grant.found {
+            // Withdrawn is final: what is not the card of this grant any more takes a new offer or a new sign-in.
+            let is_ours = match &grant.card {
+                Some(card) => self.store.follows(card, &found.card.handle).await?,
+                None => true,
+            };
+            if !is_ours || found.card.state_at(self.clock.now()).name() != StateName::Active {
+                return denied(gone);
             }
-            Some(found) if !grant.is_verified || found.card.record_version == grant.record_version => {
-                Ok(GrantedCard::InForce(Box::new(found.clone())))
+            if found.card.record_version == grant.record_version {
+                return Ok(GrantedCard::InForce(Box::new(found.clone())));
             }
-            // Withdrawn is final: a new card takes a new offer or a new sign-in.
-            None if grant.had_card => denied("the card is not in force"),
-            None if !grant.is_verified => match self.why_not_verified(grant).await? {
-                Some(NotVerified::Unmatched | NotVerified::Unconfirmed) => Ok(GrantedCard::UnderReview),
-                _ => denied("the record is no longer one that a card can be made from"),
-            },
-            _ => {
-                let Some(person) = &grant.person else { return denied("the record is no longer of a person") };
-                match self.newest_card(person, &grant.record).await {
-                    Ok(card) => {
-                        let found = self.store.card(&card).await?;
-                        let found = found.ok_or_else(|| Fault::new("reading a card", "it is not there"))?;
-                        Ok(GrantedCard::InForce(Box::new(found)))
-                    }
-                    Err(Error::Refusal(_)) => denied("the record is no longer one that a card can be made from"),
-                    Err(fault) => Err(fault),
+        } else if grant.card.is_some() {
+            return denied(gone);
+        }
+        if !grant.is_verified {
+            return match (self.why_not_verified(grant).await?, &grant.found) {
+                // While a newer version is under review, the older one stands.
+                (Some(NotVerified::Unmatched | NotVerified::Unconfirmed), Some(found)) => {
+                    Ok(GrantedCard::InForce(Box::new(found.clone())))
                 }
+                (Some(NotVerified::Unmatched | NotVerified::Unconfirmed), None) => Ok(GrantedCard::UnderReview),
+                _ => denied(unfit),
+            };
+        }
+        match self.newest_card(&grant.person, &grant.record).await {
+            Ok(card) => {
+                let found = self.store.card(&card).await?;
+                let found = found.ok_or_else(|| Fault::new("reading a card", "it is not there"))?;
+                Ok(GrantedCard::InForce(Box::new(found)))
             }
+            Err(Error::Refusal(_)) => denied(unfit),
+            Err(fault) => Err(fault),
         }
     }
 
@@ -68,8 +77,8 @@ impl Service {
     }
 
     async fn why_not_verified(&self, grant: &Grant) -> Result<Option<NotVerified>> {
-        let Some(person) = &grant.person else { return Ok(None) };
-        let stored = self.store.records_of(person).await?.into_iter().find(|stored| stored.handle == grant.record);
+        let stored =
+            self.store.records_of(&grant.person).await?.into_iter().find(|stored| stored.handle == grant.record);
         Ok(stored.and_then(|stored| VerifiedRecord::new(stored.record, &stored.standing).err()))
     }
 
@@ -106,9 +115,8 @@ impl Service {
         request_hash: String,
     ) -> Result<Answer> {
         let now = self.clock.now();
-        let (id, _) = self.random_token();
         let deferral = Deferral {
-            id: id.clone(),
+            id: self.random_token().0,
             grant: grant.id.clone(),
             configuration: configuration.id().to_owned(),
             holders: keys.iter().map(PublicKey::to_jwk).collect::<Value>().to_string(),
@@ -117,7 +125,8 @@ impl Service {
             created_at: now,
             expires_at: now + self.config.limits.deferred_ttl_days * DAY_SECONDS,
         };
-        if self.store.defer(deferral).await? { Ok(self.later(id)) } else { Err(Refusal::InvalidNonce.into()) }
+        let id = self.store.defer(deferral).await?.ok_or(Refusal::InvalidNonce)?;
+        Ok(self.later(id))
     }
 
     /// The deferred credential endpoint: the credentials when the record is verified, until then the same answer.

@@ -152,7 +152,8 @@ impl Service {
 
     /// What is asked for, if it was granted.
     fn selected(&self, grant: &Grant, selector: &Selector) -> Result<Configuration, Refusal> {
-        let mut granted = grant.configurations.split(' ').filter_map(Configuration::parse);
+        let granted = grant.configurations.split(' ').filter_map(Configuration::parse);
+        let mut granted = granted.filter(|one| self.configurations.contains(one));
         match selector {
             Selector::Configuration(asked) if granted.any(|one| one == *asked) => Ok(*asked),
             Selector::Configuration(asked) if !self.configurations.contains(asked) => {

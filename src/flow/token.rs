@@ -82,6 +82,7 @@ impl Service {
             right_tx_code,
             grant: grant.clone(),
             holder,
+            token_key: key.map(|key| URL_SAFE_NO_PAD.encode(key)),
             details: details.map(|details| details.into_iter().map(Configuration::id).collect()),
             expires_at,
             max_attempts: self.config.limits.tx_code_attempts,
@@ -133,15 +134,21 @@ impl Service {
         let grant = NewGrant {
             id: self.random_name(),
             record: coded.record,
+            person: coded.person,
             card: coded.card,
             holder: client.holder(),
+            token_key: Some(URL_SAFE_NO_PAD.encode(key)),
             configurations: request.configurations.clone(),
             by_details: request.by_details,
             offer: request.offer.clone(),
             created_at: now,
             expires_at,
         };
-        if !self.store.redeem_code(code, grant.clone()).await? {
+        if !self.store.redeem_code(code.clone(), grant.clone()).await? {
+            // Another was faster: as if we had come after it.
+            if let Some(grant) = self.store.coded(&code).await?.and_then(|coded| coded.grant) {
+                self.store.revoke_grant(grant, client.wallet.client_id.clone(), now).await?;
+            }
             return Err(unknown().into());
         }
         Ok(self.answer(&Given {
@@ -164,6 +171,7 @@ impl Service {
         let is_holder = match (&client, &grant.holder) {
             (Some(client), holder) => client.holder() == *holder,
             (None, Holder { client: Some(_), .. }) => return Err(NOT_AUTHENTICATED.into()),
+            (None, _) if !self.config.anonymous_wallets => return Err(NOT_AUTHENTICATED.into()),
             (None, holder) => holder.dpop_key.as_ref().is_some_and(|bound| *bound == URL_SAFE_NO_PAD.encode(key)),
         };
         if !is_holder {

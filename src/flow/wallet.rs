@@ -172,8 +172,11 @@ impl Service {
             (Some(_), false) | (None, true) => return Err(Refusal::InvalidToken.into()),
         }
         let grant = self.store.grant(&token.grant, now).await?.ok_or(Refusal::InvalidToken)?;
-        // A wallet product that was taken out of the configuration loses its tokens at once.
-        let is_known = grant.holder.client.as_ref().is_none_or(|client| self.config.wallet(client).is_some());
+        // Who was taken out of the configuration loses their tokens at once.
+        let is_known = match &grant.holder.client {
+            Some(client) => self.config.wallet(client).is_some(),
+            None => self.config.anonymous_wallets,
+        };
         if is_known { Ok(grant) } else { Err(Refusal::InvalidToken.into()) }
     }
 

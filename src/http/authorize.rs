@@ -13,7 +13,7 @@ use super::extract::{Form, InPath};
 use super::pages::{escape, page};
 use crate::error::{Error, Refusal};
 use crate::flow::Service;
-use crate::flow::authorize::{Consent, Cookie, Step, Stop, WhyNoCard, cookie_name};
+use crate::flow::authorize::{Consent, Cookie, Step, Stop, WhyNoCard};
 use crate::model::id::Handle;
 use crate::model::person::NotVerified;
 use crate::protocol::oid4vci::CLAIMS;
@@ -44,7 +44,7 @@ pub async fn signed_in(State(service): State<Service>, headers: HeaderMap, query
 /// The question to the person.
 pub async fn consent(State(service): State<Service>, path: Path, headers: HeaderMap) -> Response {
     let Ok(InPath(id)) = path else { return shown(&service, Ok(Step::Stop(Stop::UnknownRequest))) };
-    shown(&service, service.consent(&id, cookie(&headers, &cookie_name(&id))).await)
+    shown(&service, service.consent(&id, cookie(&headers, &service.cookie_name(&id))).await)
 }
 
 /// The person's answer. The cookie, which no other site can make the browser send with a form (`SameSite=Lax`), shows
@@ -60,7 +60,7 @@ pub async fn decide(
     };
     let value = |name: &str| form.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
     let approved = (value("decision") == Some("approve")).then(|| value("record").and_then(Handle::parse));
-    shown(&service, service.decide(&id, cookie(&headers, &cookie_name(&id)), approved).await)
+    shown(&service, service.decide(&id, cookie(&headers, &service.cookie_name(&id)), approved).await)
 }
 
 /// A place that may be anything: what cannot be read leads nowhere, which a page says.
@@ -100,9 +100,7 @@ fn go(service: &Service, to: &str, cookie: Option<&Cookie>) -> Response {
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
     if let Some(Cookie { name, value, max_age }) = cookie {
         let secure = if service.config.public_url.starts_with("https://") { "; Secure" } else { "" };
-        let path =
-            url::Url::parse(&service.config.public_url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned());
-        let line = format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
+        let line = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
         if let Ok(line) = HeaderValue::from_str(&line) {
             response.headers_mut().insert(header::SET_COOKIE, line);
         }
@@ -149,7 +147,12 @@ fn ask(service: &Service, consent: &Consent) -> Response {
                 "<p><label><input type=\"radio\" name=\"record\" value=\"{record}\"{checked}> {agency}</label>{note}</p>"
             );
         } else {
-            let _ = write!(body, "<p>Cơ quan / <span lang=\"en\">agency</span>: <strong>{agency}</strong>{note}</p>");
+            let (name, record) = (escape(&choice.name), escape(choice.record.as_str()));
+            let _ = write!(
+                body,
+                "<input type=\"hidden\" name=\"record\" value=\"{record}\"><p>Người nhận / <span lang=\"en\">for</span>: \
+                 <strong>{name}</strong><br>Cơ quan / <span lang=\"en\">agency</span>: <strong>{agency}</strong>{note}</p>"
+            );
         }
     }
     body.push_str(
@@ -217,7 +220,7 @@ fn stopped(stop: Stop) -> Response {
             "VNeID cannot be reached. Please try again in a few minutes.",
         ),
         Stop::SignInFailed => (
-            StatusCode::BAD_GATEWAY,
+            StatusCode::BAD_REQUEST,
             "Đăng nhập VNeID không thành công. Hãy bắt đầu lại từ ứng dụng ví.",
             "The sign-in at VNeID did not succeed. Please start again from the wallet.",
         ),

@@ -59,8 +59,9 @@ pub fn router(service: Service) -> Router {
 
     // Browsers of people who get their card.
     let browsers = Router::new()
-        .route("/authorize", get(authorize::visit))
-        .route("/sign-in/callback", get(authorize::signed_in))
+        // A HEAD would take the request away from the person: link scanners send them.
+        .route("/authorize", get(authorize::visit).head(answer::method_not_allowed))
+        .route("/sign-in/callback", get(authorize::signed_in).head(answer::method_not_allowed))
         .route("/authorize/{id}", get(authorize::consent).post(authorize::decide))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::requests));

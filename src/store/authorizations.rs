@@ -56,10 +56,10 @@ pub struct Coded {
     pub request: NewAuthorization,
     /// The record that the person chose.
     pub record: Handle,
+    /// Whose it is.
+    pub person: PersonalNumber,
     /// Its card; none while it is under review.
     pub card: Option<Handle>,
-    /// Until when the code can be redeemed.
-    pub expires_at: UnixSeconds,
     /// The grant that it became.
     pub grant: Option<String>,
 }
@@ -92,17 +92,17 @@ impl Store {
         self.write(request).await
     }
 
-    /// A browser comes with a request: it is bound to that browser from now on, and may take until `expires_at`. `false` if
-    /// the request is unknown, over, decided, or of another client.
+    /// A browser comes with a request: it is bound to that browser from now on, and may take `sign_in_seconds`, but not for
+    /// ever by coming again and again. `false` if the request is unknown, over, decided, or of another client.
     pub async fn visit_request(
         &self,
         id: String,
         client: String,
         browser: String,
-        expires_at: UnixSeconds,
+        sign_in_seconds: i64,
         now: UnixSeconds,
     ) -> Result<bool> {
-        self.write(Visit { id, client, browser, expires_at, now }).await
+        self.write(Visit { id, client, browser, sign_in_seconds, now }).await
     }
 
     /// A request that is not over and not decided.
@@ -125,7 +125,8 @@ impl Store {
         }))
     }
 
-    /// Notes who signed in, in this browser. `false` if the request is over or went on in another one.
+    /// Notes who signed in, in this browser. `false` if the request is over, went on in another one, or somebody else has
+    /// signed in meanwhile.
     pub async fn note_sign_in(
         &self,
         id: String,
@@ -150,7 +151,7 @@ impl Store {
     pub async fn coded(&self, code: &str) -> Result<Option<Coded>, Fault> {
         let doing = failed("reading an authorization code");
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS}, record_id, card, code_expires_at, grant_id FROM authorizations WHERE code = $1"
+            "SELECT {COLUMNS}, record_id, person, card, grant_id FROM authorizations WHERE code = $1"
         )))
         .bind(code)
         .fetch_optional(self.readers())
@@ -158,11 +159,15 @@ impl Store {
         .map_err(&doing)?;
         let Some(row) = row else { return Ok(None) };
         let card: Option<String> = row.try_get("card").map_err(&doing)?;
+        let person: Option<String> = row.try_get("person").map_err(&doing)?;
         Ok(Some(Coded {
             request: request(&row)?,
             record: cards::handle(&row, "record_id")?,
             card: card.as_deref().and_then(Handle::parse),
-            expires_at: row.try_get("code_expires_at").map_err(&doing)?,
+            person: person
+                .as_deref()
+                .and_then(PersonalNumber::parse)
+                .ok_or_else(|| Fault::new("reading an authorization code", "its person is malformed"))?,
             grant: row.try_get("grant_id").map_err(&doing)?,
         }))
     }
@@ -224,7 +229,7 @@ struct Visit {
     id: String,
     client: String,
     browser: String,
-    expires_at: UnixSeconds,
+    sign_in_seconds: i64,
     now: UnixSeconds,
 }
 
@@ -233,13 +238,14 @@ impl Change for Visit {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let visited = sqlx::query(
-            "UPDATE authorizations SET browser = $3, expires_at = $4, person = NULL \
+            "UPDATE authorizations SET browser = $3, person = NULL, expires_at = CASE \
+             WHEN $5 + $4 < created_at + 2 * $4 THEN $5 + $4 ELSE created_at + 2 * $4 END \
              WHERE id = $1 AND client = $2 AND expires_at > $5 AND ended_at IS NULL",
         )
         .bind(&self.id)
         .bind(&self.client)
         .bind(&self.browser)
-        .bind(self.expires_at)
+        .bind(self.sign_in_seconds)
         .bind(self.now)
         .execute(&mut **transaction)
         .await
@@ -260,8 +266,8 @@ impl Change for SignedIn {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let noted = sqlx::query(
-            "UPDATE authorizations SET person = $3 \
-             WHERE id = $1 AND browser = $2 AND expires_at > $4 AND ended_at IS NULL",
+            "UPDATE authorizations SET person = $3 WHERE id = $1 AND browser = $2 AND expires_at > $4 \
+             AND ended_at IS NULL AND (person IS NULL OR person = $3)",
         )
         .bind(&self.id)
         .bind(&self.browser)

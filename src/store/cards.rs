@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 use time::macros::format_description;
 
-use super::{Change, Line, Store, Transaction, failed, status_lists};
+use super::{Change, Line, Store, Transaction, failed, grants, status_lists};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{AgencyName, Card, CardFacts, CardType, Moved, Reason, Selector, State, StateName, Step};
@@ -158,6 +158,9 @@ impl Change for MoveCards {
         let moved = handles_and_units(&rows)?;
         let cards: Vec<_> = moved.iter().map(|(card, _)| card.clone()).collect();
         let credentials = set_status(transaction, &cards, to.status()).await?;
+        if to == StateName::Withdrawn {
+            grants::end_with(transaction, &cards, self.at).await?;
+        }
         for (card, unit) in moved {
             let action = match self.step {
                 Step::Lock => "card.locked",
@@ -214,6 +217,9 @@ pub(super) async fn replace(
     transaction.event(NewEvent { at, kind, card, unit, reason: Some(reason), other });
     // Who still shows the old one is told to get the new one, if that is how this deployment says it.
     let status = if reason.is_change_of_facts() { new.replaced_status } else { StateName::Withdrawn.status() };
+    if !reason.is_change_of_facts() {
+        grants::end_with(transaction, std::slice::from_ref(old), new.created_at).await?;
+    }
     set_status(transaction, std::slice::from_ref(old), status).await?;
     if !insert_after(transaction, new, Some(old)).await? {
         // Nothing of this may stay: a fault rolls back.

@@ -6,10 +6,16 @@ use super::cards::{self, FoundCard};
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
+use crate::model::card::Reason;
 use crate::model::id::{Handle, PersonalNumber};
 
 /// Requests of one grant that may wait at the same time.
 const MAX_WAITING: i64 = 20;
+
+/// Replacements of a card that a wallet may have missed.
+const MAX_REPLACEMENTS: usize = 64;
+/// Cards named by one statement.
+const CHUNK: usize = 500;
 
 /// A grant that begins.
 #[derive(Clone, Debug)]
@@ -18,10 +24,14 @@ pub struct NewGrant {
     pub id: String,
     /// The record that it is for.
     pub record: Handle,
+    /// Whose it is.
+    pub person: PersonalNumber,
     /// Its card; none while the record is under review.
     pub card: Option<Handle>,
     /// Who holds it.
     pub holder: Holder,
+    /// Thumbprint of the DPoP key of its first token.
+    pub token_key: Option<String>,
     /// Configuration identifiers, separated by spaces.
     pub configurations: String,
     /// Whether they were asked for by `authorization_details`.
@@ -61,13 +71,13 @@ pub struct Grant {
     /// The record.
     pub record: Handle,
     /// Whose it is.
-    pub person: Option<PersonalNumber>,
+    pub person: PersonalNumber,
     /// The record's current version.
     pub record_version: i64,
     /// Whether that version is matched and confirmed.
     pub is_verified: bool,
-    /// Whether it ever had a card.
-    pub had_card: bool,
+    /// The newest card that it served.
+    pub card: Option<Handle>,
     /// The card in force, with what it says.
     pub found: Option<FoundCard>,
 }
@@ -94,16 +104,18 @@ pub struct Deferral {
 }
 
 impl Store {
-    /// A grant that is neither revoked nor over, with the card that is in force for its record.
+    /// A grant that is neither revoked nor over, with the card that is in force for its record; none if the record has come to
+    /// be of another person.
     pub async fn grant(&self, id: &str, now: UnixSeconds) -> Result<Option<Grant>, Fault> {
         let doing = failed("reading a grant");
         let row = sqlx::query(AssertSqlSafe(format!(
             "SELECT grants.id AS grant_name, grants.client, grants.instance_key, grants.dpop_key, \
-             grants.configurations, grants.by_details, grants.expires_at AS grant_ends, grants.card AS first_card, \
-             grants.record_id AS grant_record, records.person AS record_person, records.version AS newest, \
+             grants.configurations, grants.by_details, grants.expires_at AS grant_ends, grants.card AS served, \
+             grants.record_id AS grant_record, grants.person AS grant_person, records.version AS newest, \
              CASE WHEN records.population = 'matched' AND records.confirmed_at IS NOT NULL THEN 1 ELSE 0 END AS verified, \
              {}, portraits.bytes AS portrait FROM grants JOIN records ON records.id = grants.record_id \
-             LEFT JOIN cards ON cards.record_id = grants.record_id AND cards.state IN ('active', 'locked') \
+             AND records.person = grants.person LEFT JOIN cards ON cards.record_id = grants.record_id \
+             AND cards.person = grants.person AND cards.state IN ('active', 'locked') \
              LEFT JOIN portraits ON portraits.sha256 = cards.portrait \
              WHERE grants.id = $1 AND grants.revoked_at IS NULL AND grants.expires_at > $2",
             cards::columns()
@@ -128,15 +140,45 @@ impl Store {
             by_details: number("by_details")? != 0,
             expires_at: number("grant_ends")?,
             record: cards::handle(&row, "grant_record")?,
-            person: optional("record_person")?.as_deref().and_then(PersonalNumber::parse),
+            person: optional("grant_person")?
+                .as_deref()
+                .and_then(PersonalNumber::parse)
+                .ok_or_else(|| Fault::new("reading a grant", "its person is malformed"))?,
             record_version: number("newest")?,
             is_verified: row
                 .try_get::<i32, _>("verified")
                 .map_or_else(|_| number("verified"), |flag| Ok(flag.into()))?
                 != 0,
-            had_card: optional("first_card")?.is_some(),
+            card: optional("served")?.as_deref().and_then(Handle::parse),
             found: if has_card { Some(cards::found(&row)?) } else { None },
         }))
+    }
+
+    /// Whether `new` came of `old` by replacements because the facts changed alone: then who held the one may hold the other.
+    /// A card that was lost, stolen or withdrawn hands nothing on.
+    pub async fn follows(&self, old: &Handle, new: &Handle) -> Result<bool, Fault> {
+        let doing = failed("reading what replaced a card");
+        let mut card = old.clone();
+        for _ in 0..MAX_REPLACEMENTS {
+            if card == *new {
+                return Ok(true);
+            }
+            let row =
+                sqlx::query("SELECT replaced_by, state_reason FROM cards WHERE handle = $1 AND state = 'withdrawn'")
+                    .bind(card.as_str())
+                    .fetch_optional(self.readers())
+                    .await
+                    .map_err(&doing)?;
+            let Some(row) = row else { return Ok(false) };
+            let text = |column: &str| row.try_get::<Option<String>, _>(column).map_err(&doing);
+            let is_change =
+                text("state_reason")?.as_deref().and_then(Reason::parse).is_some_and(Reason::is_change_of_facts);
+            match text("replaced_by")?.as_deref().and_then(Handle::parse) {
+                Some(next) if is_change => card = next,
+                _ => return Ok(false),
+            }
+        }
+        Ok(false)
     }
 
     /// Revokes a grant, and all its tokens with it.
@@ -144,8 +186,9 @@ impl Store {
         self.write(RevokeGrant { id, actor, at }).await
     }
 
-    /// Keeps a request that waits; `false` if its nonce was used before.
-    pub async fn defer(&self, deferral: Deferral) -> Result<bool> {
+    /// Keeps a request that waits and gives its transaction id: that of the first when it is the same request again. `None` if
+    /// its nonce was used before.
+    pub async fn defer(&self, deferral: Deferral) -> Result<Option<String>> {
         self.write(deferral).await
     }
 
@@ -181,7 +224,7 @@ impl Store {
 pub(super) async fn begin(transaction: &mut Transaction<'_>, grant: &NewGrant) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO grants (id, record_id, card, client, instance_key, dpop_key, configurations, by_details, offer, \
-         created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         created_at, expires_at, person, token_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(&grant.id)
     .bind(grant.record.as_str())
@@ -194,10 +237,34 @@ pub(super) async fn begin(transaction: &mut Transaction<'_>, grant: &NewGrant) -
     .bind(&grant.offer)
     .bind(grant.created_at)
     .bind(grant.expires_at)
+    .bind(grant.person.expose())
+    .bind(&grant.token_key)
     .execute(&mut **transaction)
     .await
     .map(|_| ())
     .map_err(failed("beginning a grant"))
+}
+
+/// Whether a grant was never used and is held by this wallet, with this DPoP key: its answer may have been lost.
+pub(super) async fn is_unused(
+    transaction: &mut Transaction<'_>,
+    id: &str,
+    holder: &Holder,
+    token_key: Option<&str>,
+) -> Result<bool, Fault> {
+    let doing = failed("reading a grant");
+    let row = sqlx::query(
+        "SELECT client, instance_key, dpop_key, token_key FROM grants \
+         WHERE id = $1 AND used_at IS NULL AND revoked_at IS NULL",
+    )
+    .bind(id)
+    .fetch_optional(&mut **transaction)
+    .await
+    .map_err(&doing)?;
+    let Some(row) = row else { return Ok(false) };
+    let text = |column: &str| row.try_get::<Option<String>, _>(column).map_err(&doing);
+    let held_by = Holder { client: text("client")?, instance_key: text("instance_key")?, dpop_key: text("dpop_key")? };
+    Ok(held_by == *holder && text("token_key")?.as_deref() == token_key)
 }
 
 /// Revokes a grant; `false` if it is revoked or, where that matters, was used.
@@ -213,6 +280,34 @@ pub(super) async fn revoke(
     Ok(revoked.map_err(failed("revoking a grant"))?.rows_affected() == 1)
 }
 
+/// Ends what wallets were allowed for cards that are withdrawn for good: grants, open offers, codes. What another process
+/// begins at this moment is ended by [`Store::follows`].
+pub(super) async fn end_with(
+    transaction: &mut Transaction<'_>,
+    cards: &[Handle],
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    for chunk in cards.chunks(CHUNK) {
+        let places: Vec<_> = (2..chunk.len() + 2).map(|place| format!("${place}")).collect();
+        let places = places.join(", ");
+        for statement in [
+            format!(
+                "UPDATE grants SET revoked_at = $1 WHERE revoked_at IS NULL \
+                 AND record_id IN (SELECT record_id FROM cards WHERE handle IN ({places}))"
+            ),
+            format!("UPDATE offers SET expires_at = $1 WHERE expires_at > $1 AND card IN ({places})"),
+            format!("UPDATE authorizations SET code_expires_at = $1 WHERE code_expires_at > $1 AND card IN ({places})"),
+        ] {
+            let mut query = sqlx::query(AssertSqlSafe(statement)).bind(at);
+            for card in chunk {
+                query = query.bind(card.as_str());
+            }
+            query.execute(&mut **transaction).await.map_err(failed("ending the grants of a card"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Notes that a grant is used for this card; `false` if it is revoked or over.
 pub(super) async fn mark_used(
     transaction: &mut Transaction<'_>,
@@ -221,7 +316,7 @@ pub(super) async fn mark_used(
     at: UnixSeconds,
 ) -> Result<bool, Fault> {
     let used = sqlx::query(
-        "UPDATE grants SET used_at = COALESCE(used_at, $3), card = COALESCE(card, $2) \
+        "UPDATE grants SET used_at = COALESCE(used_at, $3), card = $2 \
          WHERE id = $1 AND revoked_at IS NULL AND expires_at > $3",
     )
     .bind(id)
@@ -265,20 +360,32 @@ impl Change for RevokeGrant {
 }
 
 impl Change for Deferral {
-    type Done = bool;
+    type Done = Option<String>;
 
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Option<String>> {
         let doing = failed("deferring a request");
+        let earlier = sqlx::query("SELECT id, grant_id, request_hash FROM deferrals WHERE nonce = $1")
+            .bind(&self.nonce)
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        if let Some(earlier) = earlier {
+            let text = |column: &str| earlier.try_get::<String, _>(column).map_err(&doing);
+            let is_same = text("grant_id")? == self.grant && text("request_hash")? == self.request_hash;
+            return Ok(if is_same { Some(text("id")?) } else { None });
+        }
         let used = sqlx::query("SELECT 1 FROM issuances WHERE nonce = $1")
             .bind(&self.nonce)
             .fetch_optional(&mut **transaction)
             .await
             .map_err(&doing)?;
         if used.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
-        let waiting: i64 = sqlx::query("SELECT COUNT(*) FROM deferrals WHERE grant_id = $1 AND delivered_at IS NULL")
+        let counted = "SELECT COUNT(*) FROM deferrals WHERE grant_id = $1 AND delivered_at IS NULL AND expires_at > $2";
+        let waiting: i64 = sqlx::query(counted)
             .bind(&self.grant)
+            .bind(self.created_at)
             .fetch_one(&mut **transaction)
             .await
             .and_then(|row| row.try_get(0))
@@ -286,6 +393,13 @@ impl Change for Deferral {
         if waiting >= MAX_WAITING {
             return Err(Refusal::CredentialRequestDenied("too many requests of this wallet wait already").into());
         }
+        // A grant that waits is in use: its answer was not lost.
+        sqlx::query("UPDATE grants SET used_at = COALESCE(used_at, $2) WHERE id = $1")
+            .bind(&self.grant)
+            .bind(self.created_at)
+            .execute(&mut **transaction)
+            .await
+            .map_err(&doing)?;
         let kept = sqlx::query(
             "INSERT INTO deferrals (id, grant_id, configuration, holders, nonce, request_hash, created_at, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (nonce) DO NOTHING",
@@ -310,7 +424,8 @@ impl Change for Deferral {
                 detail: self.configuration.clone(),
             };
             transaction.note(line);
+            return Ok(Some(self.id.clone()));
         }
-        Ok(kept.rows_affected() == 1)
+        Ok(None)
     }
 }

@@ -105,7 +105,9 @@ impl Change for Issuance {
         }
         let fresh = sqlx::query(
             "INSERT INTO issuances (id, nonce, request_hash, card, grant_id, configuration, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (nonce) DO NOTHING",
+             SELECT $1, $2, $3, $4, $5, $6, $7 \
+             WHERE NOT EXISTS (SELECT 1 FROM deferrals WHERE nonce = $2 AND request_hash <> $3) \
+             ON CONFLICT (nonce) DO NOTHING",
         )
         .bind(&self.id)
         .bind(&self.nonce)
@@ -132,6 +134,11 @@ impl Change for Issuance {
         .await
         .map_err(&doing)?;
         if in_force.rows_affected() == 0 {
+            sqlx::query("DELETE FROM issuances WHERE id = $1")
+                .bind(&self.id)
+                .execute(&mut **transaction)
+                .await
+                .map_err(&doing)?;
             return Ok(Recorded::CardNotInForce);
         }
         self.insert_credentials(transaction).await?;
@@ -179,9 +186,11 @@ impl Issuance {
         let doing = failed("reading an issuance");
         let row = sqlx::query("SELECT id, request_hash FROM issuances WHERE nonce = $1")
             .bind(&self.nonce)
-            .fetch_one(&mut **transaction)
+            .fetch_optional(&mut **transaction)
             .await
             .map_err(&doing)?;
+        // A deferred request has it.
+        let Some(row) = row else { return Ok(Recorded::NonceUsed) };
         let same: String = row.try_get("request_hash").map_err(&doing)?;
         if same != self.request_hash {
             return Ok(Recorded::NonceUsed);

@@ -42,7 +42,7 @@ pub use events::{EventFilter, EventPage};
 pub use grants::{Deferral, Grant, Holder, NewGrant};
 pub use imports::{BatchOutcome, IncomingRecord, Progress};
 pub use issuances::{Issuance, NewCredential, Recorded};
-pub use offers::{NewOffer, Offer, Redemption};
+pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
 pub use records::{Confirmed, StoredRecord};
 pub use refreshes::Ahead;
 pub use status_lists::{Entries, StatusList};

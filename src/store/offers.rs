@@ -56,6 +56,17 @@ pub struct Offer {
     pub grant_types: String,
 }
 
+/// What an offer that is taken by signing in is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedRecord {
+    /// The record.
+    pub record: Handle,
+    /// Whose it is.
+    pub person: PersonalNumber,
+    /// When the offer expires.
+    pub expires_at: UnixSeconds,
+}
+
 /// An attempt to redeem an offer by its pre-authorized code.
 #[derive(Clone, Debug)]
 pub struct Redemption {
@@ -67,6 +78,8 @@ pub struct Redemption {
     pub grant: String,
     /// Who will hold it.
     pub holder: Holder,
+    /// Thumbprint of the DPoP key of the token.
+    pub token_key: Option<String>,
     /// What is asked for by `authorization_details`, out of what is offered.
     pub details: Option<Vec<&'static str>>,
     /// When the grant can no longer be refreshed.
@@ -114,15 +127,14 @@ impl Store {
         self.write(redemption).await
     }
 
-    /// The record of an offer that has not expired and can be taken by signing in, and whose it is.
-    pub async fn offered_record(&self, id: &str, now: UnixSeconds) -> Result<Option<(Handle, PersonalNumber)>, Fault> {
+    /// The record of an offer that can be taken by signing in, whose it is, and when the offer expires.
+    pub async fn offered_record(&self, id: &str) -> Result<Option<OfferedRecord>, Fault> {
         let doing = failed("reading an offer");
         let row = sqlx::query(
-            "SELECT cards.record_id, cards.person, offers.grant_types FROM offers \
-             JOIN cards ON cards.handle = offers.card WHERE offers.id = $1 AND offers.expires_at > $2",
+            "SELECT cards.record_id, cards.person, offers.grant_types, offers.expires_at FROM offers \
+             JOIN cards ON cards.handle = offers.card WHERE offers.id = $1",
         )
         .bind(id)
-        .bind(now)
         .fetch_optional(self.readers())
         .await
         .map_err(&doing)?;
@@ -132,7 +144,10 @@ impl Store {
             return Ok(None);
         }
         let person: String = row.try_get("person").map_err(&doing)?;
-        PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()
+        let person =
+            PersonalNumber::parse(&person).ok_or_else(|| Fault::new("reading an offer", "its person is malformed"))?;
+        let expires_at = row.try_get("expires_at").map_err(&doing)?;
+        Ok(Some(OfferedRecord { record: cards::handle(&row, "record_id")?, person, expires_at }))
     }
 }
 
@@ -227,6 +242,9 @@ pub(super) async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewCa
                 return Ok(card.handle);
             }
             (State::Active, Some(reason)) => {
+                // A record that comes to be of another person never was this one's: nothing is handed on.
+                let is_other = facts.personal_id_number != new.facts.personal_id_number;
+                let reason = if is_other { Reason::IssuedInError } else { reason };
                 return match cards::replace(transaction, &card.handle, new, reason, actor).await {
                     Ok(()) => Ok(new.handle.clone()),
                     Err(Error::Refusal(refusal)) => replaced_by_another(transaction, new, refusal).await,
@@ -314,7 +332,7 @@ impl Change for Redemption {
         let doing = failed("redeeming an offer");
         let row = sqlx::query(
             "SELECT offers.card, offers.configurations, offers.grant_types, offers.grant_id, offers.redeemed_at, \
-             cards.record_id FROM offers JOIN cards ON cards.handle = offers.card \
+             cards.record_id, cards.person FROM offers JOIN cards ON cards.handle = offers.card \
              WHERE offers.id = $1 AND offers.expires_at > $2 AND offers.failed_attempts < $3",
         )
         .bind(&self.offer)
@@ -342,7 +360,10 @@ impl Change for Redemption {
         };
         let earlier = row.try_get::<Option<String>, _>("grant_id").map_err(&doing)?;
         if self.right_tx_code {
-            self.redeem(transaction, earlier, &card, cards::handle(&row, "record_id")?, &configurations).await?;
+            let person = PersonalNumber::parse(&text("person")?);
+            let person = person.ok_or_else(|| Fault::new("redeeming an offer", "its person is malformed"))?;
+            let of = (cards::handle(&row, "record_id")?, person);
+            self.redeem(transaction, earlier, &card, of, &configurations).await?;
         } else {
             sqlx::query(
                 "UPDATE offers SET failed_attempts = failed_attempts + 1 WHERE id = $1 AND failed_attempts < $2",
@@ -362,41 +383,49 @@ impl Change for Redemption {
 }
 
 impl Redemption {
-    /// Turns the offer into a grant. An earlier grant whose answer was lost, and which therefore was never used, ends.
+    /// Turns the offer into a grant. An earlier grant of the same wallet whose answer was lost, and which therefore was never
+    /// used, ends.
     async fn redeem(
         &self,
         transaction: &mut Transaction<'_>,
         earlier: Option<String>,
         card: &Handle,
-        record: Handle,
+        (record, person): (Handle, PersonalNumber),
         configurations: &str,
     ) -> Result<()> {
         if let Some(earlier) = &earlier
-            && !grants::revoke(transaction, earlier, true, self.at).await?
+            && !grants::is_unused(transaction, earlier, &self.holder, self.token_key.as_deref()).await?
         {
             return Err(no_grant().into());
         }
         let redeemed = sqlx::query(
             "UPDATE offers SET redeemed_at = $2, grant_id = $3 WHERE id = $1 AND COALESCE(grant_id, '') = $4 \
-             AND failed_attempts < $5",
+             AND failed_attempts < $5 AND expires_at > $2",
         )
         .bind(&self.offer)
         .bind(self.at)
         .bind(&self.grant)
-        .bind(earlier.unwrap_or_default())
+        .bind(earlier.as_deref().unwrap_or_default())
         .bind(self.max_attempts)
         .execute(&mut **transaction)
         .await
         .map_err(failed("redeeming an offer"))?;
         if redeemed.rows_affected() == 0 {
-            // Another wallet was faster; the grant that was just revoked was never used.
             return Err(no_grant().into());
+        }
+        if let Some(earlier) = &earlier
+            && !grants::revoke(transaction, earlier, true, self.at).await?
+        {
+            // It was used between our reading and our writing: nothing of this may stay.
+            return Err(Fault::new("redeeming an offer", "its earlier grant came into use").into());
         }
         let grant = NewGrant {
             id: self.grant.clone(),
             record,
+            person,
             card: Some(card.clone()),
             holder: self.holder.clone(),
+            token_key: self.token_key.clone(),
             configurations: configurations.to_owned(),
             by_details: self.details.is_some(),
             offer: Some(self.offer.clone()),
