@@ -313,7 +313,8 @@ async fn behind_https_the_cookie_goes_nowhere_else() {
     let town = Town::on(crate::town::Ground::Sqlite).await;
     let office = Office::open_with(town, |config| config.public_url = "https://card.example.vn/dept".into()).await;
     let wallet = office.wallet();
-    let pushed = wallet.par_under("/dept", |claims| claims["aud"] = json!("https://card.example.vn/dept")).send().await;
+    let pushed =
+        wallet.par().under("/dept").pop(|_, claims| claims["aud"] = json!("https://card.example.vn/dept")).send().await;
     let url = format!("/dept/authorize?client_id=vneid&request_uri={}", request_uri(pushed));
     let set = office.browser().get(&url).await;
     assert!(set.header("set-cookie").ends_with("; Path=/dept; Max-Age=600; HttpOnly; SameSite=Lax; Secure"), "{set:?}");

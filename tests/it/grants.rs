@@ -1,5 +1,5 @@
-//! Grants: what codes, offers and refresh tokens become, who may use it, and that of many at once exactly one is served,
-//! in whatever process.
+//! Grants: what codes, offers and refresh tokens become, who may use it, and that any process can take the next step. Many
+//! who want the same at once are in `races`.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ use crate::town::{Answer, URL, client_key};
 const PRE_AUTHORIZED: &str = "urn:ietf:params:oauth:grant-type:pre-authorized_code";
 
 /// An offer to be taken by its code: the code and the transaction code.
-async fn offered(office: &Office, person: &str) -> (String, String) {
+pub async fn offered(office: &Office, person: &str) -> (String, String) {
     let (made, offer) = office.offer(person, &[]).await;
     let code = offer["grants"][PRE_AUTHORIZED]["pre-authorized_code"].as_str().unwrap().to_owned();
     (code, made["tx_code"].as_str().unwrap().to_owned())
@@ -28,87 +28,12 @@ async fn offered(office: &Office, person: &str) -> (String, String) {
 
 /// How many were served; the others got this refusal.
 #[track_caller]
-fn served(answers: Vec<Answer>, status: u16, code: &str) -> Vec<Value> {
+pub fn served(answers: Vec<Answer>, status: u16, code: &str) -> Vec<Value> {
     let (served, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
     for answer in refused {
         assert_eq!(answer.error(status), code);
     }
     served.into_iter().map(|answer| answer.json()).collect()
-}
-
-story! {
-    async fn a_request_uri_used_by_many_browsers_at_once_serves_one(town) {
-        let office = Office::open(town).await;
-        let other = office.town.second_process().await;
-        let wallet = office.wallet();
-        let request_uri = wallet.pushed().await;
-        let browsers: Vec<_> = (0..8).map(|at| {
-            let browser = office.browser();
-            if at % 2 == 0 { browser } else { browser.at(&other) }
-        }).collect();
-        let landed = join_all(browsers.iter().map(|browser| async {
-            let to_vneid = browser.visits(&wallet.client_id, &request_uri).await;
-            if to_vneid.status != 303 {
-                return None;
-            }
-            let back = office.vneid.signs_in(to_vneid.header("location"), PERSON, 2).await;
-            let page = browser.returns(&back).await;
-            if page.answer.status != 200 {
-                return None;
-            }
-            let answer = page.decide(browser, "approve").await;
-            (answer.status == 303).then(|| wallet.landing(answer).code())
-        })).await;
-        let codes: Vec<_> = landed.into_iter().flatten().collect();
-        assert_eq!(codes.len(), 1);
-        Tokens::of(wallet.redeem(&codes[0]).send().await);
-    }
-}
-
-story! {
-    async fn a_code_used_by_many_at_once_serves_one(town) {
-        let office = Office::open(town).await;
-        let other = office.town.second_process().await;
-        let wallet = office.wallet();
-        let code = wallet.code(PERSON).await;
-        let drafts: Vec<_> = (0..12).map(|at| wallet.redeem(&code).at(if at % 2 == 0 { &office.town } else { &other })).collect();
-        let answers = join_all(drafts.iter().map(Draft::send)).await;
-        assert_eq!(served(answers, 400, "invalid_grant").len(), 1);
-    }
-}
-
-story! {
-    async fn an_offer_used_by_many_wallets_at_once_serves_one(town) {
-        let office = Office::open(town).await;
-        let other = office.town.second_process().await;
-        let (code, tx_code) = offered(&office, PERSON).await;
-        let wallets: Vec<_> = (0..12).map(|at| if at % 3 == 0 { office.second_wallet() } else { office.wallet() }).collect();
-        let answers = join_all(wallets.iter().enumerate().map(|(at, wallet)| {
-            let draft = wallet.redeem_offer(&code, &tx_code).at(if at % 2 == 0 { &office.town } else { &other });
-            async move { draft.send().await }
-        })).await;
-        assert_eq!(served(answers, 400, "invalid_grant").len(), 1);
-    }
-}
-
-story! {
-    async fn a_nonce_used_by_many_grants_at_once_serves_one(town) {
-        let office = Office::open(town).await;
-        let other = office.town.second_process().await;
-        let wallets: Vec<_> = (0..6).map(|_| office.wallet()).collect();
-        let mut tokens = Vec::new();
-        for wallet in &wallets {
-            tokens.push(wallet.tokens(PERSON).await);
-        }
-        let nonce = wallets[0].nonce().await;
-        let answers = join_all(wallets.iter().zip(&tokens).enumerate().map(|(at, (wallet, tokens))| {
-            let proof = wallet.proof(&wallet.key, &nonce);
-            let body = json!({"credential_configuration_id": SD_JWT, "proofs": {"jwt": [proof]}});
-            let draft = wallet.call("/credential", &tokens.access, body).at(if at % 2 == 0 { &office.town } else { &other });
-            async move { draft.send().await }
-        })).await;
-        assert_eq!(served(answers, 400, "invalid_nonce").len(), 1);
-    }
 }
 
 story! {
@@ -129,7 +54,7 @@ story! {
         }
         let at_once = wallet.refresh(&tokens.refresh).sealed().await;
         let answers = join_all((0..8).map(|at| at_once.send(if at % 2 == 0 { &office.town } else { &other }))).await;
-        assert_eq!(served(answers, 400, "invalid_dpop_proof").len(), 1);
+        assert_eq!(served(answers, 401, "invalid_client").len(), 1, "the proof of possession is looked at first");
         // The same name of another key's proof is another proof.
         let key = fresh_key();
         for draft in [wallet.refresh(&tokens.refresh), wallet.refresh(&tokens.refresh).dpop_by(&key)] {
@@ -525,82 +450,6 @@ story! {
         assert_ne!(claims(&office, &old)["position_title"], claims(&office, &new)["position_title"]);
         assert_eq!(published(&office.town, &status_of(&old)).await, 1);
         assert_eq!(published(&office.town, &status_of(&new)).await, 0);
-    }
-}
-
-story! {
-    async fn many_who_refresh_at_once_get_copies_of_one_new_card(town) {
-        let office = Office::open(town).await;
-        let other = office.town.second_process().await;
-        let mut wallets = Vec::new();
-        for _ in 0..8 {
-            let wallet = office.wallet();
-            let tokens = wallet.tokens(PERSON).await;
-            wallets.push((wallet, tokens));
-        }
-        office.town.imports(PERSON, "H26", "002", "active").await;
-        office.town.matches_and_confirms("H26").await;
-        let issued = join_all(wallets.iter().enumerate().map(|(at, (wallet, tokens))| {
-            let town = if at % 2 == 0 { &office.town } else { &other };
-            async move { wallet.credential(&tokens.access, SD_JWT).await.at(town).send().await.expect(200) }
-        })).await;
-        let person = officials_card::model::id::PersonalNumber::parse(PERSON).unwrap();
-        let selector = officials_card::model::card::Selector::Person(person);
-        assert_eq!(office.town.service.store().cards(&selector, 10).await.unwrap().len(), 2, "the old and the new");
-        for issued in issued {
-            assert_eq!(published(&office.town, &status_of(&issued)).await, 0);
-        }
-    }
-}
-
-story! {
-    async fn refreshing_while_withdrawing_ends_withdrawn(town) {
-        let office = Office::open(town).await;
-        let other = office.town.second_process().await;
-        let officer = other.officer("vneid").await;
-        let mut wallets = Vec::new();
-        for _ in 0..8 {
-            let wallet = office.wallet();
-            let tokens = wallet.tokens(PERSON).await;
-            wallets.push((wallet, tokens));
-        }
-        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
-        let refreshing = join_all(wallets.iter().map(|(wallet, tokens)| async {
-            let refreshed = Tokens::of(wallet.refresh(&tokens.refresh).send().await);
-            wallet.credential(&refreshed.access, SD_JWT).await.send().await
-        }));
-        let (answers, withdrawn) = tokio::join!(refreshing, officer.step(&card, "withdraw", "resigned"));
-        withdrawn.expect(200);
-        for issued in served(answers, 400, "credential_request_denied") {
-            assert_eq!(published(&office.town, &status_of(&issued)).await, 1);
-        }
-        for (wallet, tokens) in &wallets {
-            let refreshed = Tokens::of(wallet.refresh(&tokens.refresh).send().await);
-            let denied = wallet.credential(&refreshed.access, SD_JWT).await;
-            assert_eq!(denied.send().await.error(400), "credential_request_denied");
-        }
-    }
-}
-
-story! {
-    async fn sixty_four_wallets_at_once_never_share_a_status_index(town) {
-        let office = Office::open(town).await;
-        let other = office.town.second_process().await;
-        let wallets: Vec<_> = (0..64).map(|_| office.wallet()).collect();
-        let issued = join_all(wallets.iter().enumerate().map(|(at, wallet)| {
-            let other = &other;
-            async move {
-                let tokens = wallet.tokens(PERSON).await;
-                let draft = wallet.credential(&tokens.access, SD_JWT).await;
-                let draft = if at % 2 == 0 { draft } else { draft.at(other) };
-                draft.send().await.expect(200)
-            }
-        })).await;
-        let places: HashSet<_> = issued.iter().map(status_of).map(|status| (status.uri, status.index)).collect();
-        assert_eq!(places.len(), 64);
-        let person = officials_card::model::id::PersonalNumber::parse(PERSON).unwrap();
-        let selector = officials_card::model::card::Selector::Person(person);
-        assert_eq!(office.town.service.store().cards(&selector, 10).await.unwrap().len(), 1, "and there is one card");
     }
 }
 

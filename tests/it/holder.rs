@@ -3,23 +3,22 @@
 //! draft, so that a test changes one thing and sends it.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 
-use axum::http::{Method, Request, header};
+use axum::http::Request;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use officials_card::config::{Attester as TrustedAttester, Certifies, Config};
 use officials_card::credential::sd_jwt::Presentation;
 use officials_card::credential::status_list::StatusReference;
-use officials_card::credential::{Signer, client_attestation, dpop, jws};
 use officials_card::keyring::{FileKey, fresh_p256_jwk};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use url::form_urlencoded;
 
 use crate::attester::Attester;
-use crate::proofs::Envelope;
+pub use crate::browser::{Browser, Landing, Page};
+pub use crate::draft::{Draft, spoiled};
 use crate::town::{Answer, REDIRECT_URI, Town, URL, proof_by};
 use crate::vneid::{Algorithm, Vneid};
 
@@ -111,7 +110,7 @@ impl Office {
 
     /// A browser without cookies.
     pub fn browser(&self) -> Browser<'_> {
-        Browser { town: &self.town, cookies: Arc::default() }
+        Browser::new(&self.town)
     }
 
     /// An offer of the backend for a person, by these grants; its `issuer_state` and the rest.
@@ -132,14 +131,17 @@ impl Office {
 
 /// What a wallet keeps of answers for its next request.
 #[derive(Default)]
-struct Remembered {
-    dpop_nonce: Option<String>,
-    challenge: Option<String>,
+pub struct Remembered {
+    /// `DPoP-Nonce`.
+    pub dpop_nonce: Option<String>,
+    /// `OAuth-Client-Attestation-Challenge`.
+    pub challenge: Option<String>,
 }
 
 /// One instance of a wallet product.
 pub struct CodeWallet<'a> {
-    office: &'a Office,
+    /// The server and whoever is around it.
+    pub office: &'a Office,
     /// The product.
     pub client_id: String,
     /// Where its browser sessions end.
@@ -150,7 +152,8 @@ pub struct CodeWallet<'a> {
     pub dpop: FileKey,
     /// The key of the credential.
     pub key: FileKey,
-    remembered: Mutex<Remembered>,
+    /// What the last answers gave.
+    pub remembered: Mutex<Remembered>,
 }
 
 /// The tokens of one answer.
@@ -178,28 +181,11 @@ impl Tokens {
 }
 
 impl CodeWallet<'_> {
-    /// A request to the authorization server: authenticated, without DPoP proof.
-    fn draft(&self, path: &str, fields: &[(&str, &str)]) -> Draft<'_> {
-        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Draft {
-            wallet: self,
-            town: &self.office.town,
-            method: Method::POST,
-            path: path.to_owned(),
-            challenges: "/challenge".to_owned(),
-            body: Body::Form(fields),
-            token: None,
-            attestation: Some(Paper::by(&self.office.provider)),
-            pop: Some(Paper::by(&self.instance)),
-            dpop: None,
-            headers: Vec::new(),
-        }
-    }
-
     /// The pushed request.
     pub fn par(&self) -> Draft<'_> {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
-        self.draft(
+        Draft::form(
+            self,
             "/par",
             &[
                 ("client_id", &self.client_id),
@@ -211,12 +197,6 @@ impl CodeWallet<'_> {
                 ("code_challenge_method", "S256"),
             ],
         )
-    }
-
-    /// The pushed request of a server below a path, with claims of the proof of possession changed.
-    pub fn par_under(&self, path: &str, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Draft<'_> {
-        let par = self.par().pop(move |_, claims| edit(claims));
-        Draft { path: format!("{path}{}", par.path), challenges: format!("{path}/challenge"), ..par }
     }
 
     /// A `request_uri`.
@@ -232,19 +212,19 @@ impl CodeWallet<'_> {
             ("redirect_uri", &self.redirect_uri),
             ("code_verifier", VERIFIER),
         ];
-        self.draft("/token", &fields).dpop(|_, _| {})
+        Draft::form(self, "/token", &fields).dpop(|_, _| {})
     }
 
     /// Refreshes.
     pub fn refresh(&self, token: &str) -> Draft<'_> {
-        self.draft("/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).dpop(|_, _| {})
+        Draft::form(self, "/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).dpop(|_, _| {})
     }
 
     /// Redeems a pre-authorized code.
     pub fn redeem_offer(&self, code: &str, tx_code: &str) -> Draft<'_> {
         let grant = "urn:ietf:params:oauth:grant-type:pre-authorized_code";
         let fields = [("grant_type", grant), ("pre-authorized_code", code), ("tx_code", tx_code)];
-        self.draft("/token", &fields).dpop(|_, _| {})
+        Draft::form(self, "/token", &fields).dpop(|_, _| {})
     }
 
     /// The person comes with a `request_uri`, signs in at level 2 and says yes. Where the browser lands.
@@ -274,14 +254,7 @@ impl CodeWallet<'_> {
 
     /// A request with an access token.
     pub fn call(&self, path: &str, access: &str, body: Value) -> Draft<'_> {
-        Draft {
-            body: Body::Json(body),
-            token: Some(("DPoP".to_owned(), access.to_owned())),
-            attestation: None,
-            pop: None,
-            ..self.draft(path, &[])
-        }
-        .dpop(|_, _| {})
+        Draft::json(self, path, access, body).dpop(|_, _| {})
     }
 
     /// A `c_nonce`.
@@ -313,7 +286,7 @@ impl CodeWallet<'_> {
     }
 
     /// Notes what an answer gives for the next request.
-    fn remember(&self, answer: &Answer) {
+    pub fn remember(&self, answer: &Answer) {
         let mut remembered = self.remembered.lock().unwrap();
         let value = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         remembered.dpop_nonce = value("dpop-nonce").or(remembered.dpop_nonce.take());
@@ -328,462 +301,6 @@ pub fn request_uri(answer: Answer) -> String {
     let answer = answer.expect(201);
     assert_eq!(answer["expires_in"], 90);
     answer["request_uri"].as_str().unwrap().to_owned()
-}
-
-type Edit<'a> = Box<dyn Fn(&mut Value, &mut Value) + Send + Sync + 'a>;
-
-/// A JWT that is not signed yet: who signs, and what is changed in header and claims.
-struct Paper<'a> {
-    signer: &'a dyn Signer,
-    edits: Vec<Edit<'a>>,
-    is_spoiled: bool,
-}
-
-impl<'a> Paper<'a> {
-    fn by(signer: &'a dyn Signer) -> Self {
-        Self { signer, edits: Vec::new(), is_spoiled: false }
-    }
-
-    fn sign(&self, mut header: Value, mut claims: Value) -> String {
-        header["alg"] = json!(self.signer.algorithm().jose_name());
-        for edit in &self.edits {
-            edit(&mut header, &mut claims);
-        }
-        let jwt =
-            jws::sign(self.signer, &URL_SAFE_NO_PAD.encode(header.to_string()), claims.to_string().as_bytes()).unwrap();
-        if self.is_spoiled { spoiled(&jwt) } else { jwt }
-    }
-}
-
-/// The same with another signature.
-pub fn spoiled(jwt: &str) -> String {
-    let (signed, signature) = jwt.rsplit_once('.').unwrap();
-    let first = if signature.starts_with('A') { "B" } else { "A" };
-    format!("{signed}.{first}{}", &signature[1..])
-}
-
-enum Body {
-    Form(Vec<(String, String)>),
-    Json(Value),
-    Jwt(String),
-}
-
-/// A request that a test may still change.
-pub struct Draft<'a> {
-    wallet: &'a CodeWallet<'a>,
-    town: &'a Town,
-    method: Method,
-    path: String,
-    challenges: String,
-    body: Body,
-    token: Option<(String, String)>,
-    attestation: Option<Paper<'a>>,
-    pop: Option<Paper<'a>>,
-    dpop: Option<Paper<'a>>,
-    headers: Vec<(String, String)>,
-}
-
-impl<'a> Draft<'a> {
-    /// Sets a parameter or member.
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        let value = value.into();
-        match &mut self.body {
-            Body::Form(fields) => {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                fields.retain(|(own, _)| own != name);
-                fields.push((name.to_owned(), text));
-            }
-            Body::Json(body) => body[name] = value,
-            Body::Jwt(_) => panic!("it is sealed"),
-        }
-        self
-    }
-
-    /// Leaves a parameter or member out.
-    pub fn without(mut self, name: &str) -> Self {
-        match &mut self.body {
-            Body::Form(fields) => fields.retain(|(own, _)| own != name),
-            Body::Json(body) => drop(body.as_object_mut().unwrap().remove(name)),
-            Body::Jwt(_) => panic!("it is sealed"),
-        }
-        self
-    }
-
-    /// Puts the body into an envelope.
-    pub fn in_envelope(mut self, envelope: &Envelope) -> Self {
-        let Body::Json(body) = &self.body else { panic!("only JSON is sealed") };
-        self.body = Body::Jwt(envelope.seal(body, "A128GCM", false));
-        self
-    }
-
-    /// The time of its server.
-    pub fn now(&self) -> i64 {
-        self.town.clock.now()
-    }
-
-    /// Goes to another process.
-    pub fn at(mut self, town: &'a Town) -> Self {
-        self.town = town;
-        self
-    }
-
-    /// Uses another method.
-    pub fn method(mut self, method: Method) -> Self {
-        self.method = method;
-        self
-    }
-
-    /// Goes to another address, which the DPoP proof does not know of.
-    pub fn query(mut self, query: &str) -> Self {
-        self.path = format!("{}?{query}", self.path);
-        self
-    }
-
-    /// Adds a header.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Changes header or claims of the attestation.
-    pub fn attestation(mut self, edit: impl Fn(&mut Value, &mut Value) + Send + Sync + 'a) -> Self {
-        self.attestation.as_mut().unwrap().edits.push(Box::new(edit));
-        self
-    }
-
-    /// Has it signed by another provider.
-    pub fn attested_by(mut self, provider: &'a Attester) -> Self {
-        self.attestation = Some(Paper::by(provider));
-        self
-    }
-
-    /// Breaks its signature.
-    pub fn spoil_attestation(mut self) -> Self {
-        self.attestation.as_mut().unwrap().is_spoiled = true;
-        self
-    }
-
-    /// Changes header or claims of the proof of possession.
-    pub fn pop(mut self, edit: impl Fn(&mut Value, &mut Value) + Send + Sync + 'a) -> Self {
-        self.pop.as_mut().unwrap().edits.push(Box::new(edit));
-        self
-    }
-
-    /// Has it signed by another key.
-    pub fn pop_by(mut self, key: &'a FileKey) -> Self {
-        self.pop = Some(Paper::by(key));
-        self
-    }
-
-    /// Breaks its signature.
-    pub fn spoil_pop(mut self) -> Self {
-        self.pop.as_mut().unwrap().is_spoiled = true;
-        self
-    }
-
-    /// Does not authenticate.
-    pub fn anonymous(mut self) -> Self {
-        (self.attestation, self.pop) = (None, None);
-        self
-    }
-
-    /// Has a DPoP proof, with header or claims changed.
-    pub fn dpop(mut self, edit: impl Fn(&mut Value, &mut Value) + Send + Sync + 'a) -> Self {
-        self.dpop.get_or_insert_with(|| Paper::by(&self.wallet.dpop)).edits.push(Box::new(edit));
-        self
-    }
-
-    /// Has it signed by another key.
-    pub fn dpop_by(mut self, key: &'a FileKey) -> Self {
-        let edits = self.dpop.take().map(|paper| paper.edits).unwrap_or_default();
-        self.dpop = Some(Paper { edits, ..Paper::by(key) });
-        self
-    }
-
-    /// Breaks its signature.
-    pub fn spoil_dpop(mut self) -> Self {
-        self.dpop.as_mut().unwrap().is_spoiled = true;
-        self
-    }
-
-    /// Leaves it out.
-    pub fn no_dpop(mut self) -> Self {
-        self.dpop = None;
-        self
-    }
-
-    /// Gives the access token under another scheme.
-    pub fn scheme(mut self, scheme: &str) -> Self {
-        scheme.clone_into(&mut self.token.as_mut().unwrap().0);
-        self
-    }
-
-    /// Leaves the access token out.
-    pub fn no_token(mut self) -> Self {
-        self.token = None;
-        self
-    }
-
-    /// Sends it, and again when the server asks for its DPoP nonce or challenge.
-    pub async fn send(&self) -> Answer {
-        let mut answer = self.once().await;
-        for _ in 0..2 {
-            let retried = ["use_dpop_nonce", "use_attestation_challenge"]
-                .into_iter()
-                .any(|code| serde_json::from_slice(&answer.bytes).is_ok_and(|body: Value| body["error"] == code));
-            if !retried {
-                break;
-            }
-            answer = self.once().await;
-        }
-        answer
-    }
-
-    /// Sends it once.
-    pub async fn once(&self) -> Answer {
-        let answer = self.sealed().await.send(self.town).await;
-        self.wallet.remember(&answer);
-        answer
-    }
-
-    /// Signs it with what the wallet knows now.
-    pub async fn sealed(&self) -> Sealed {
-        let (wallet, now) = (self.wallet, self.town.clock.now());
-        let mut headers = self.headers.clone();
-        if let Some(paper) = &self.attestation {
-            let claims = json!({
-                "iss": "https://provider.example", "sub": wallet.client_id, "iat": now, "nbf": now, "exp": now + 300,
-                "cnf": {"jwk": wallet.instance.public_key().to_jwk()},
-            });
-            let header = json!({"typ": client_attestation::TYPE, "x5c": jws::x5c(paper.signer)});
-            headers.push(("OAuth-Client-Attestation".into(), paper.sign(header, claims)));
-        }
-        if let Some(paper) = &self.pop {
-            let claims = json!({
-                "iss": wallet.client_id, "aud": URL, "iat": now, "nbf": now, "exp": now + 300, "jti": fresh_name(),
-                "challenge": self.challenge().await,
-            });
-            let jwt = paper.sign(json!({"typ": client_attestation::POP_TYPE}), claims);
-            headers.push(("OAuth-Client-Attestation-PoP".into(), jwt));
-        }
-        if let Some((scheme, token)) = &self.token {
-            headers.push(("Authorization".into(), format!("{scheme} {token}")));
-        }
-        if let Some(paper) = &self.dpop {
-            let path = self.path.split('?').next().unwrap();
-            let mut claims = json!({"jti": fresh_name(), "htm": "POST", "htu": format!("{URL}{path}"), "iat": now});
-            if let Some(nonce) = &wallet.remembered.lock().unwrap().dpop_nonce {
-                claims["nonce"] = json!(nonce);
-            }
-            if let Some((_, token)) = &self.token {
-                claims["ath"] = json!(URL_SAFE_NO_PAD.encode(Sha256::digest(token)));
-            }
-            let mut jwk = paper.signer.public_key().to_jwk();
-            jwk["use"] = json!("sig");
-            headers.push(("DPoP".into(), paper.sign(json!({"typ": dpop::TYPE, "jwk": jwk}), claims)));
-        }
-        let (content_type, body) = match &self.body {
-            Body::Form(fields) => ("application/x-www-form-urlencoded", form(fields)),
-            Body::Json(body) => ("application/json", body.to_string()),
-            Body::Jwt(jwt) => ("application/jwt", jwt.clone()),
-        };
-        headers.push(("Content-Type".into(), content_type.into()));
-        Sealed { method: self.method.clone(), path: self.path.clone(), headers, body }
-    }
-
-    async fn challenge(&self) -> String {
-        let known = self.wallet.remembered.lock().unwrap().challenge.clone();
-        if let Some(challenge) = known {
-            return challenge;
-        }
-        let request = Request::post(&self.challenges).body(axum::body::Body::empty()).unwrap();
-        let answer = self.town.send(request).await;
-        assert_eq!(answer.header("cache-control"), "no-store");
-        let challenge = answer.expect(200)["attestation_challenge"].as_str().unwrap().to_owned();
-        self.wallet.remembered.lock().unwrap().challenge = Some(challenge.clone());
-        challenge
-    }
-}
-
-/// A request as it travels: it can be sent again, as whoever copied it would.
-#[derive(Clone, Debug)]
-pub struct Sealed {
-    method: Method,
-    path: String,
-    /// All headers.
-    pub headers: Vec<(String, String)>,
-    body: String,
-}
-
-impl Sealed {
-    /// Sends it.
-    pub async fn send(&self, town: &Town) -> Answer {
-        let mut request = Request::builder().method(self.method.clone()).uri(&self.path);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        town.send(request.body(self.body.clone().into()).unwrap()).await
-    }
-
-    /// The same with a header of another request.
-    pub fn with_header_of(mut self, name: &str, other: &Self) -> Self {
-        self.headers.retain(|(own, _)| own != name);
-        self.headers.extend(other.headers.iter().filter(|(own, _)| own == name).cloned());
-        self
-    }
-}
-
-fn form<N: AsRef<str>, V: AsRef<str>>(fields: &[(N, V)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
-}
-
-/// A browser, which follows no redirection by itself.
-#[derive(Clone)]
-pub struct Browser<'a> {
-    town: &'a Town,
-    /// By name.
-    pub cookies: Arc<Mutex<BTreeMap<String, String>>>,
-}
-
-impl<'a> Browser<'a> {
-    /// The same browser, whose requests go to another process.
-    pub fn at(&self, town: &'a Town) -> Browser<'a> {
-        Browser { town, cookies: Arc::clone(&self.cookies) }
-    }
-
-    /// Opens one of our addresses.
-    pub async fn get(&self, url: &str) -> Answer {
-        self.send(Request::get(url.strip_prefix(URL).unwrap_or(url)), String::new()).await
-    }
-
-    /// Sends a form.
-    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.send(request, form(fields)).await
-    }
-
-    async fn send(&self, mut request: axum::http::request::Builder, body: String) -> Answer {
-        let cookies: Vec<_> =
-            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if !cookies.is_empty() {
-            request = request.header(header::COOKIE, cookies.join("; "));
-        }
-        let answer = self.town.send(request.body(body.into()).unwrap()).await;
-        for line in answer.headers.get_all(header::SET_COOKIE) {
-            let (name, value) = line.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
-        }
-        answer
-    }
-
-    /// Opens the authorization endpoint.
-    pub async fn visits(&self, client_id: &str, request_uri: &str) -> Answer {
-        self.get(&format!("/authorize?{}", form(&[("client_id", client_id), ("request_uri", request_uri)]))).await
-    }
-
-    /// The same, and VNeID's address to which it leads.
-    pub async fn goes_to_vneid(&self, client_id: &str, request_uri: &str) -> String {
-        let answer = self.visits(client_id, request_uri).await;
-        assert_eq!(answer.status, 303, "{}", String::from_utf8_lossy(&answer.bytes));
-        answer.header("location").to_owned()
-    }
-
-    /// Signs a person in and opens what comes after.
-    pub async fn arrives(&self, office: &Office, client_id: &str, request_uri: &str, person: &str) -> Page {
-        let vneid = self.goes_to_vneid(client_id, request_uri).await;
-        self.returns(&office.vneid.signs_in(&vneid, person, 2).await).await
-    }
-
-    /// Comes back from VNeID and opens what comes after.
-    pub async fn returns(&self, callback: &str) -> Page {
-        let answer = self.get(callback).await;
-        let path = answer.header("location").strip_prefix(URL).unwrap_or_default().to_owned();
-        if answer.status == 303 && path.starts_with("/authorize/") {
-            return Page { answer: self.get(&path).await, path };
-        }
-        Page { answer, path }
-    }
-}
-
-/// A page in the browser.
-#[derive(Debug)]
-pub struct Page {
-    /// The page.
-    pub answer: Answer,
-    /// Its path.
-    pub path: String,
-}
-
-impl Page {
-    /// Its text.
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.answer.bytes).unwrap()
-    }
-
-    /// Presses the button with this id.
-    pub async fn decide(&self, browser: &Browser<'_>, button: &str) -> Answer {
-        self.decide_on(browser, button, None).await
-    }
-
-    /// The same, with a record chosen or the one that is chosen already.
-    pub async fn decide_on(&self, browser: &Browser<'_>, button: &str, record: Option<&str>) -> Answer {
-        let text = self.text();
-        assert!(text.contains(&format!("<button id=\"{button}\" name=\"decision\" value=\"{button}\">")), "{text}");
-        // A page without a place of its own, as after a sign-in of level 1, has it in its form.
-        let (_, rest) = text.split_once("<form method=\"post\" action=\"").expect("a form");
-        let action = rest.split('"').next().unwrap().strip_prefix(URL).unwrap();
-        let mut fields = vec![("decision", button)];
-        let chosen = text.split("name=\"record\" value=\"").find(|part| part.contains("\" checked>"));
-        let chosen = chosen.filter(|_| text.contains("name=\"record\"")).and_then(|part| part.split('"').next());
-        fields.extend(record.or(chosen).map(|record| ("record", record)));
-        browser.post(action, &fields).await
-    }
-
-    /// The records that can be chosen, each with its agency.
-    pub fn choices(&self) -> Vec<(String, String)> {
-        let parts = self.text().split("name=\"record\" value=\"").skip(1);
-        let choice = |part: &str| {
-            let (record, rest) = part.split_once('"').unwrap();
-            let agency = rest.split_once("> ").unwrap().1.split('<').next().unwrap();
-            (record.to_owned(), agency.to_owned())
-        };
-        parts.map(choice).collect()
-    }
-}
-
-/// Where a browser lands: at the wallet, with these parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Landing(pub BTreeMap<String, String>);
-
-impl Landing {
-    /// From the address, which must begin with the redirect URI, its query and all.
-    #[track_caller]
-    pub fn of(location: &str, redirect_uri: &str) -> Self {
-        let rest = location.strip_prefix(redirect_uri).unwrap_or_else(|| panic!("{location}"));
-        assert!(rest.starts_with(if redirect_uri.contains('?') { '&' } else { '?' }), "{location}");
-        assert!(!rest.contains('#'), "{location}");
-        let pairs: Vec<_> = form_urlencoded::parse(&rest.as_bytes()[1..]).into_owned().collect();
-        let parameters: BTreeMap<_, _> = pairs.iter().cloned().collect();
-        assert_eq!(pairs.len(), parameters.len(), "each once: {location}");
-        assert_eq!(parameters["iss"], URL);
-        Self(parameters)
-    }
-
-    /// The code of a landing that has nothing else than it should.
-    #[track_caller]
-    pub fn code(&self) -> String {
-        let names: Vec<_> = self.0.keys().map(String::as_str).filter(|name| *name != "state").collect();
-        assert_eq!(names, ["code", "iss"]);
-        self.0["code"].clone()
-    }
-
-    /// The error of a landing that has nothing else than it should.
-    #[track_caller]
-    pub fn error(&self) -> &str {
-        let names: Vec<_> = self.0.keys().map(String::as_str).filter(|name| *name != "state").collect();
-        assert_eq!(names, ["error", "iss"]);
-        &self.0["error"]
-    }
 }
 
 /// Where the status of an issued SD-JWT VC stands.

@@ -6,6 +6,9 @@ use futures_util::future::join_all;
 use officials_card::credential::sd_jwt::Presentation;
 use serde_json::json;
 
+use crate::grants::{offered, served};
+use crate::holder::{Draft, Office, Tokens, status_of};
+use crate::revoke::published;
 use crate::story;
 use crate::town::Wallet;
 
@@ -159,5 +162,156 @@ story! {
         let lists = join_all((0..8).map(|at| if at % 2 == 0 { town.get("/trust-list") } else { other.get("/trust-list") })).await;
         let lists: HashSet<_> = lists.into_iter().map(|answer| answer.bytes).collect();
         assert_eq!(lists.len(), 1);
+    }
+}
+
+story! {
+    async fn a_request_uri_used_by_many_browsers_at_once_serves_one(town) {
+        let office = Office::open(town).await;
+        let other = office.town.second_process().await;
+        let wallet = office.wallet();
+        let request_uri = wallet.pushed().await;
+        let browsers: Vec<_> = (0..8).map(|at| {
+            let browser = office.browser();
+            if at % 2 == 0 { browser } else { browser.at(&other) }
+        }).collect();
+        let landed = join_all(browsers.iter().map(|browser| async {
+            let to_vneid = browser.visits(&wallet.client_id, &request_uri).await;
+            if to_vneid.status != 303 {
+                return None;
+            }
+            let back = office.vneid.signs_in(to_vneid.header("location"), PERSON, 2).await;
+            let page = browser.returns(&back).await;
+            if page.answer.status != 200 {
+                return None;
+            }
+            let answer = page.decide(browser, "approve").await;
+            (answer.status == 303).then(|| wallet.landing(answer).code())
+        })).await;
+        let codes: Vec<_> = landed.into_iter().flatten().collect();
+        assert_eq!(codes.len(), 1);
+        Tokens::of(wallet.redeem(&codes[0]).send().await);
+    }
+}
+
+story! {
+    async fn an_authorization_code_used_by_many_at_once_serves_one(town) {
+        let office = Office::open(town).await;
+        let other = office.town.second_process().await;
+        let wallet = office.wallet();
+        let code = wallet.code(PERSON).await;
+        let drafts: Vec<_> = (0..12).map(|at| wallet.redeem(&code).at(if at % 2 == 0 { &office.town } else { &other })).collect();
+        let answers = join_all(drafts.iter().map(Draft::send)).await;
+        assert_eq!(served(answers, 400, "invalid_grant").len(), 1);
+    }
+}
+
+story! {
+    async fn an_offer_used_by_many_wallets_at_once_serves_one(town) {
+        let office = Office::open(town).await;
+        let other = office.town.second_process().await;
+        let (code, tx_code) = offered(&office, PERSON).await;
+        let wallets: Vec<_> = (0..12).map(|at| if at % 3 == 0 { office.second_wallet() } else { office.wallet() }).collect();
+        let answers = join_all(wallets.iter().enumerate().map(|(at, wallet)| {
+            let draft = wallet.redeem_offer(&code, &tx_code).at(if at % 2 == 0 { &office.town } else { &other });
+            async move { draft.send().await }
+        })).await;
+        assert_eq!(served(answers, 400, "invalid_grant").len(), 1);
+    }
+}
+
+story! {
+    async fn a_nonce_used_by_many_grants_at_once_serves_one(town) {
+        let office = Office::open(town).await;
+        let other = office.town.second_process().await;
+        let wallets: Vec<_> = (0..6).map(|_| office.wallet()).collect();
+        let mut tokens = Vec::new();
+        for wallet in &wallets {
+            tokens.push(wallet.tokens(PERSON).await);
+        }
+        let nonce = wallets[0].nonce().await;
+        let answers = join_all(wallets.iter().zip(&tokens).enumerate().map(|(at, (wallet, tokens))| {
+            let proof = wallet.proof(&wallet.key, &nonce);
+            let body = json!({"credential_configuration_id": SD_JWT, "proofs": {"jwt": [proof]}});
+            let draft = wallet.call("/credential", &tokens.access, body).at(if at % 2 == 0 { &office.town } else { &other });
+            async move { draft.send().await }
+        })).await;
+        assert_eq!(served(answers, 400, "invalid_nonce").len(), 1);
+    }
+}
+
+story! {
+    async fn many_who_refresh_at_once_get_copies_of_one_new_card(town) {
+        let office = Office::open(town).await;
+        let other = office.town.second_process().await;
+        let mut wallets = Vec::new();
+        for _ in 0..8 {
+            let wallet = office.wallet();
+            let tokens = wallet.tokens(PERSON).await;
+            wallets.push((wallet, tokens));
+        }
+        office.town.imports(PERSON, "H26", "002", "active").await;
+        office.town.matches_and_confirms("H26").await;
+        let issued = join_all(wallets.iter().enumerate().map(|(at, (wallet, tokens))| {
+            let town = if at % 2 == 0 { &office.town } else { &other };
+            async move { wallet.credential(&tokens.access, SD_JWT).await.at(town).send().await.expect(200) }
+        })).await;
+        let person = officials_card::model::id::PersonalNumber::parse(PERSON).unwrap();
+        let selector = officials_card::model::card::Selector::Person(person);
+        assert_eq!(office.town.service.store().cards(&selector, 10).await.unwrap().len(), 2, "the old and the new");
+        for issued in issued {
+            assert_eq!(published(&office.town, &status_of(&issued)).await, 0);
+        }
+    }
+}
+
+story! {
+    async fn refreshing_while_withdrawing_ends_withdrawn(town) {
+        let office = Office::open(town).await;
+        let other = office.town.second_process().await;
+        let officer = other.officer("vneid").await;
+        let mut wallets = Vec::new();
+        for _ in 0..8 {
+            let wallet = office.wallet();
+            let tokens = wallet.tokens(PERSON).await;
+            wallets.push((wallet, tokens));
+        }
+        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        let refreshing = join_all(wallets.iter().map(|(wallet, tokens)| async {
+            let refreshed = Tokens::of(wallet.refresh(&tokens.refresh).send().await);
+            wallet.credential(&refreshed.access, SD_JWT).await.send().await
+        }));
+        let (answers, withdrawn) = tokio::join!(refreshing, officer.step(&card, "withdraw", "resigned"));
+        withdrawn.expect(200);
+        for issued in served(answers, 400, "credential_request_denied") {
+            assert_eq!(published(&office.town, &status_of(&issued)).await, 1);
+        }
+        for (wallet, tokens) in &wallets {
+            let refreshed = Tokens::of(wallet.refresh(&tokens.refresh).send().await);
+            let denied = wallet.credential(&refreshed.access, SD_JWT).await;
+            assert_eq!(denied.send().await.error(400), "credential_request_denied");
+        }
+    }
+}
+
+story! {
+    async fn sixty_four_wallets_at_once_never_share_a_status_index(town) {
+        let office = Office::open(town).await;
+        let other = office.town.second_process().await;
+        let wallets: Vec<_> = (0..64).map(|_| office.wallet()).collect();
+        let issued = join_all(wallets.iter().enumerate().map(|(at, wallet)| {
+            let other = &other;
+            async move {
+                let tokens = wallet.tokens(PERSON).await;
+                let draft = wallet.credential(&tokens.access, SD_JWT).await;
+                let draft = if at % 2 == 0 { draft } else { draft.at(other) };
+                draft.send().await.expect(200)
+            }
+        })).await;
+        let places: HashSet<_> = issued.iter().map(status_of).map(|status| (status.uri, status.index)).collect();
+        assert_eq!(places.len(), 64);
+        let person = officials_card::model::id::PersonalNumber::parse(PERSON).unwrap();
+        let selector = officials_card::model::card::Selector::Person(person);
+        assert_eq!(office.town.service.store().cards(&selector, 10).await.unwrap().len(), 1, "and there is one card");
     }
 }

@@ -208,7 +208,9 @@ fn grant(id: &str, record: &Handle) -> NewGrant {
     NewGrant {
         id: id.into(),
         record: record.clone(),
+        person: person(),
         card: None,
+        token_key: None,
         holder: Holder { client: Some("wallet".into()), instance_key: Some("instance".into()), dpop_key: None },
         configurations: "one two".into(),
         by_details: true,
@@ -273,7 +275,7 @@ story! {
         assert!(!store.approve(approval("r", "b", &record, "d")).await.unwrap() && store.coded("d").await.unwrap().is_none());
         assert!(!store.deny("r".into(), "b".into(), "no", 11).await.unwrap() && !sign_in(store, "r", "b", 11).await);
         let coded = store.coded("c").await.unwrap().unwrap();
-        assert_eq!((&coded.record, coded.card, coded.expires_at, coded.grant), (&record, None, 70, None));
+        assert_eq!((&coded.record, coded.person, coded.card, coded.grant), (&record, person(), None, None));
         assert_eq!(format!("{:?}", NewAuthorization { expires_at: 90, ..coded.request }), format!("{:?}", pushed("r")));
         let told = store.history(record.as_str()).await.unwrap();
         assert_eq!(told.iter().filter(|line| line.2 == "authorization.approved").count(), 1);
@@ -337,14 +339,14 @@ story! {
         let read = store.grant("g", 999).await.unwrap().unwrap();
         assert_eq!((read.id.as_str(), &read.holder), ("g", &grant("g", &record).holder));
         assert_eq!((read.configurations.as_str(), read.by_details, read.expires_at), ("one two", true, 1000));
-        assert_eq!((&read.record, read.person, read.record_version), (&record, Some(person()), 1));
-        assert!(read.is_verified && !read.had_card && read.found.is_none());
+        assert_eq!((&read.record, read.person, read.record_version), (&record, person(), 1));
+        assert!(read.is_verified && read.card.is_none() && read.found.is_none());
         assert!(store.grant("g", 1000).await.unwrap().is_none() && store.grant("x", 0).await.unwrap().is_none());
 
         let handle = Handle::parse(town.officer("vneid").await.offer(PERSON).await["card"].as_str().unwrap()).unwrap();
         let read = store.grant("g", 21).await.unwrap().unwrap();
         let found = read.found.unwrap();
-        assert_eq!((&found.card.handle, read.had_card), (&handle, false), "the card of its record, though not yet its own");
+        assert_eq!((&found.card.handle, read.card), (&handle, None), "the card of its record, though not yet its own");
         assert!(found.facts.portrait.is_some());
         town.imports(PERSON, "H26", "002", "active").await;
         let read = store.grant("g", 21).await.unwrap().unwrap();
@@ -372,7 +374,7 @@ story! {
             ..issuance(&card, nonce, &format!("request {nonce}"), index)
         };
         assert_eq!(store.record_issuance(by("g", "n1", 0)).await.unwrap(), Recorded::New);
-        assert!(store.grant("g", 31).await.unwrap().unwrap().had_card);
+        assert_eq!(store.grant("g", 31).await.unwrap().unwrap().card, Some(card.clone()));
         store.revoke_grant("g".into(), "wallet".into(), 31).await.unwrap();
         assert_eq!(store.record_issuance(by("g", "n1", 1)).await.unwrap(), Recorded::GrantRevoked, "nor anything again");
         assert_eq!(store.record_issuance(by("g", "n2", 1)).await.unwrap(), Recorded::GrantRevoked);
@@ -403,8 +405,12 @@ story! {
         let (store, record) = (town.service.store(), record(&town).await);
         store.open_status_list(1, 16, "secret".into(), 0).await.unwrap();
         begun(store, "g", &record).await;
-        assert!(store.defer(deferral("d", "g", "n1")).await.unwrap());
-        assert!(!store.defer(deferral("e", "g", "n1")).await.unwrap(), "the nonce is used");
+        assert_eq!(store.defer(deferral("d", "g", "n1")).await.unwrap().as_deref(), Some("d"));
+        assert_eq!(store.defer(deferral("e", "g", "n1")).await.unwrap().as_deref(), Some("d"), "the same request again");
+        let other = Deferral { request_hash: "other".into(), ..deferral("e", "g", "n1") };
+        assert_eq!(store.defer(other).await.unwrap(), None, "the nonce is used");
+        let taken = Issuance { grant: Some("g".into()), at: 35, ..issuance(&card, "n1", "another request", 3) };
+        assert_eq!(store.record_issuance(taken).await.unwrap(), Recorded::NonceUsed, "by the request that waits");
         let kept = store.deferral("d", "g", 499).await.unwrap().unwrap();
         assert_eq!(format!("{kept:?}"), format!("{:?}", deferral("d", "g", "n1")));
         for (id, grant, now) in [("d", "other", 40), ("e", "g", 40), ("d", "g", 500)] {
@@ -419,7 +425,7 @@ story! {
 
         let used = Issuance { grant: Some("g".into()), at: 40, ..issuance(&card, "n2", "request", 1) };
         assert_eq!(store.record_issuance(used).await.unwrap(), Recorded::New);
-        assert!(!store.defer(deferral("f", "g", "n2")).await.unwrap(), "used by an answer");
+        assert_eq!(store.defer(deferral("f", "g", "n2")).await.unwrap(), None, "used by an answer");
     }
 }
 
@@ -481,7 +487,7 @@ story! {
         store.push_request(pushed("unfinished")).await.unwrap();
         store.use_once("proof".into(), 100).await.unwrap();
         store.keep_api_token("token".into(), "vneid".into(), "cards:read".into(), 200, 0).await.unwrap();
-        assert!(store.defer(deferral("d", "g", "n")).await.unwrap());
+        assert!(store.defer(deferral("d", "g", "n")).await.unwrap().is_some());
         for (now, cleared) in [(100, 0), (101, 1), (201, 1), (500, 0), (501, 1), (90 + 86_400, 0), (91 + 86_400, 1), (601 + 86_400, 0), (602 + 86_400, 1), (1 << 40, 0)] {
             assert_eq!(store.clear_away(now).await.unwrap(), cleared, "at {now}");
         }
