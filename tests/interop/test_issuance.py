@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import time
 
 import pytest
@@ -235,9 +236,10 @@ class TestAccessToken:
         return redeemed.request(SD_JWT, [redeemed.proof(Holder("ES256"), redeemed.nonce())])
 
     def unauthorized(self, answer: requests.Response) -> None:
-        """RFC 6750 section 3."""
+        """RFC 6750 section 3, and RFC 9449 section 7.1: either kind of token would do."""
         refused(answer, "invalid_token", 401)
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        challenges = answer.headers["WWW-Authenticate"]
+        assert re.findall(r"(?:^|, )(DPoP|Bearer)\b", challenges) == ["DPoP", "Bearer"]
 
     def test_is_needed(self, redeemed, request_body):
         answer = requests.post(redeemed.metadata["credential_endpoint"], json=request_body, timeout=30)
