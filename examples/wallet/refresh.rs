@@ -59,18 +59,21 @@ impl Refresh {
         clock: &Clock,
         chance: &Chance,
     ) -> Result<bool> {
-        let is_waiting = !grant.waiting.is_empty();
-        if is_waiting && self.poll {
-            wait(folder, &grant.key, http, clock, chance).await?;
-        } else if is_waiting {
-            Visit::begin(folder, grant.key.clone(), http, clock, chance).await?.ask_again().await?;
+        let first = grant.waiting.iter().map(|waiting| waiting.not_before - clock.now()).min();
+        match first {
+            Some(_) if self.poll => wait(folder, &grant.key, http, clock, chance).await?,
+            Some(seconds) if seconds > 0 => {
+                println!("Hãy hỏi lại sau {seconds} giây. / Ask again in {seconds} seconds.");
+            }
+            Some(_) => Visit::begin(folder, grant.key.clone(), http, clock, chance).await?.ask_again().await?,
+            None => {}
         }
         let old = self.old(folder, &grant, http, clock.now()).await?;
         if !old.is_empty() {
             Visit::begin(folder, grant.key, http, clock, chance).await?.renew(old).await?;
             return Ok(true);
         }
-        Ok(is_waiting)
+        Ok(first.is_some())
     }
 
     /// The cards of a grant that want to be renewed, by their configuration.
@@ -176,9 +179,7 @@ impl<'a> Visit<'a> {
     async fn ask_again(mut self) -> Result<()> {
         let mut still = Vec::new();
         for waiting in std::mem::take(&mut self.grant.waiting) {
-            let seconds = waiting.not_before - self.session.clock.now();
-            if seconds > 0 {
-                println!("Hãy hỏi lại sau {seconds} giây. / Ask again in {seconds} seconds.");
+            if waiting.not_before > self.session.clock.now() {
                 still.push(waiting);
                 continue;
             }
