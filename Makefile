@@ -1,5 +1,5 @@
 # Two commands: `make run` shows everything, `make test` is all that CI runs. Each installs what it needs.
-.PHONY: run test bench install lint unit interop tour
+.PHONY: run test bench install lint unit interop tour conformance
 .DEFAULT_GOAL := run
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -36,3 +36,9 @@ tour:
 
 bench: install
 	OFFICIALS_CARD_TEST_POSTGRES_FSYNC=on tests/with-postgres.sh cargo bench --locked
+
+# Needs a conformance suite of the OpenID Foundation that runs at SUITE_URL, and is no part of `make test`.
+conformance:
+	@test -n "$(SUITE_URL)" || { echo "make conformance SUITE_URL=https://localhost.emobix.co.uk:8443; tests/conformance/README.md says how to start the suite" >&2; exit 2; }
+	cargo build --locked --bins --examples
+	SUITE_URL="$(SUITE_URL)" tests/conformance/issuer.sh tests/conformance/run.py

@@ -6,8 +6,8 @@
 //!
 //! Every flow is for a person without a card: it makes the card, the offer, the token and the credential, in three
 //! durable transactions. The server is a process of its own, so that its processor time per card can be told from that
-//! of the wallets here (and from PostgreSQL's, which is in neither). Beside it: how fast records come in, and how long
-//! it takes to withdraw all cards of a unit.
+//! of the wallets here (and from PostgreSQL's, which is in neither). Beside it: how fast records come in, how fast offers
+//! are made in bulk, and how long it takes to withdraw all cards of a unit.
 //!
 //! PostgreSQL is that of `OFFICIALS_CARD_TEST_POSTGRES`; without it only SQLite is measured.
 
@@ -24,13 +24,15 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::stream::{self, StreamExt};
 use officials_card::chance::Chance;
 use officials_card::clock::Clock;
-use officials_card::config::{Client, Config, Secret};
+use officials_card::config::{Client, Config, RateLimits, Secret};
 use officials_card::credential::{Signer, jws, proof};
 use officials_card::flow::enroll::{Asker, confirm, match_pending};
 use officials_card::flow::import::{Format, ImportRequest, import};
 use officials_card::flow::{Caller, Service};
+use officials_card::http::{BulkBounds, bulk_answers};
 use officials_card::keyring::{self, FileKey, Keyring};
 use officials_card::model::card::Selector;
 use officials_card::model::card::{Reason, Step};
@@ -112,6 +114,8 @@ async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<(
     }
     drop(server);
 
+    println!("{name}: {:.0} offers/s in bulk", office.offer_in_bulk(&folder, WARM_UP).await?);
+
     let started = Instant::now();
     let operator = Caller::operator("bench");
     let unit = Selector::Unit(UnitCode::parse(UNIT).expect("a unit code"));
@@ -148,6 +152,7 @@ impl Office {
                 jwks: None,
             }],
             keys,
+            rate_limits: RateLimits::OFF,
             ..Config::default()
         };
         let store = Store::open(config.database_url.expose()).await?;
@@ -174,6 +179,28 @@ impl Office {
         match_pending(service.store(), &service.clock, &Agreeing, &asker, |_| {}).await?;
         confirm(service.store(), &service.clock, UNIT, Confirmed::All, "bench").await?;
         Ok(count(PEOPLE) / seconds)
+    }
+
+    /// How many offers a second one bulk call makes, for people who have their cards.
+    async fn offer_in_bulk(&self, folder: &Path, people: usize) -> Result<f64> {
+        let lines = (0..FLOWS).fold(String::new(), |mut lines, at| {
+            let person = personal_number(at % people);
+            let key = format!("{} {at}", folder.display());
+            let line = json!({"personal_id_number": person, "assurance_level": 2, "idempotency_key": key});
+            // Writing to a string cannot fail.
+            let _ = writeln!(lines, "{line}");
+            lines
+        });
+        let chunks: Vec<_> =
+            lines.into_bytes().chunks(1 << 16).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec().into())).collect();
+        let bounds = BulkBounds { lines: u64::MAX, bytes: usize::MAX };
+        let started = Instant::now();
+        let answers = bulk_answers(self.service.clone(), Caller::operator("bench"), stream::iter(chunks), bounds);
+        let refused = answers.filter(|answer| std::future::ready(answer.is_problem())).count().await;
+        if refused > 0 {
+            return Err(format!("{refused} offers were refused").into());
+        }
+        Ok(count(FLOWS) / started.elapsed().as_secs_f64())
     }
 
     /// Starts the program on this deployment and waits until it is ready.

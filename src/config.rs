@@ -1,5 +1,6 @@
 //! Settings: one TOML file, overridden by variables `OFFICIALS_CARD_*`, parsed once into types. Secrets do not print.
 
+mod delivery;
 mod edge;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Fault;
+pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
 
 /// All settings of a server or command.
@@ -45,6 +47,8 @@ pub struct Config {
     pub retired_keys: Vec<String>,
     /// Programs that may call `/api/v1`.
     pub clients: Vec<Client>,
+    /// Credential configurations that are offered, by their identifiers; all when empty.
+    pub configurations: Vec<String>,
     /// Wallet products that may have cards issued to their users.
     pub wallets: Vec<Wallet>,
     /// What a card whose facts changed shows in its status list until the wallet has the new one: 1 (INVALID), or 3
@@ -66,6 +70,10 @@ pub struct Config {
     pub forwarded_header: ForwardedHeader,
     /// How often somebody may ask.
     pub rate_limits: RateLimits,
+    /// Who is told of every change of a card.
+    pub webhooks: Vec<Webhook>,
+    /// Where offers go that are asked to be pushed.
+    pub offer_push: Option<OfferPush>,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -131,6 +139,10 @@ pub enum LogFormat {
 pub struct Limits {
     /// How long an offer can be redeemed.
     pub offer_ttl_seconds: i64,
+    /// How long an offer made in bulk can be redeemed: people take their time.
+    pub bulk_offer_ttl_seconds: i64,
+    /// Largest body of a bulk call.
+    pub bulk_body_bytes: usize,
     /// How long a wallet's bearer token lives; beyond 300 it would have to be sender-constrained.
     pub wallet_token_ttl_seconds: i64,
     /// How long a wallet's access token lives that is bound to a DPoP key.
@@ -310,6 +322,7 @@ impl Default for Config {
             specimen: false,
             retired_keys: Vec::new(),
             clients: Vec::new(),
+            configurations: Vec::new(),
             wallets: Vec::new(),
             refresh_status: 1,
             anonymous_wallets: true,
@@ -320,6 +333,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::default(),
             rate_limits: RateLimits::default(),
+            webhooks: Vec::new(),
+            offer_push: None,
         }
     }
 }
@@ -328,6 +343,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             offer_ttl_seconds: 600,
+            bulk_offer_ttl_seconds: 86_400,
+            bulk_body_bytes: 8 << 20,
             wallet_token_ttl_seconds: 300,
             dpop_token_ttl_seconds: 1800,
             refresh_ttl_days: 365,
@@ -466,6 +483,7 @@ impl Config {
         let limits = &self.limits;
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),
+            ("bulk_offer_ttl_seconds", limits.bulk_offer_ttl_seconds, 30),
             ("wallet_token_ttl_seconds", limits.wallet_token_ttl_seconds, 30),
             ("dpop_token_ttl_seconds", limits.dpop_token_ttl_seconds, 30),
             ("refresh_ttl_days", limits.refresh_ttl_days, 1),
@@ -516,6 +534,9 @@ impl Config {
         }
         if !(2..=100).contains(&limits.batch_size) {
             return wrong("batch_size must be 2 to 100");
+        }
+        if let Err(what) = delivery::check(&self.webhooks) {
+            return wrong(what);
         }
         let size = limits.status_list_size;
         if !(1024..=1 << 22).contains(&size) || !size.is_multiple_of(8) || limits.status_open_lists == 0 {

@@ -65,6 +65,9 @@ pub enum Refusal {
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// As many at the same time as are served; see `Retry-After`.
+    #[error("too many {0} at the same time; try again in a few seconds")]
+    Busy(&'static str),
     /// Too much of something; the rule names the bound.
     #[error("{0}")]
     TooMuch(String),

@@ -68,3 +68,8 @@ ALTER TABLE issuances ADD COLUMN grant_id TEXT;
 
 -- What is over is cleared away by its end.
 CREATE INDEX client_assertions_by_end ON client_assertions (expires_at);
+
+-- Which version of a record was compared with the card in force. Those that are ahead are few: they have an index.
+ALTER TABLE records ADD COLUMN compared_version BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX records_not_compared ON records (id)
+    WHERE population = 'matched' AND confirmed_at IS NOT NULL AND compared_version < version;

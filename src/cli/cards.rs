@@ -1,24 +1,33 @@
 //! `officials-card offer`, `card`, `badge`, `token`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use futures_util::stream::{self, StreamExt};
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
 use super::{operator, print_json};
 use crate::error::{Fault, Refusal, Result};
 use crate::flow::{BadgeFormat, OfferGrant, OfferRequest, Service};
+use crate::http::{BulkBounds, bulk_answers};
 use crate::model::card::{Card as ModelCard, Reason, Selector, State, Step};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::unit::UnitCode;
 use crate::protocol::oid4vci::Configuration;
 
+/// How much of a file is read at a time.
+const READ_BYTES: usize = 64 << 10;
+
 /// Makes an offer.
 #[derive(Args)]
 pub struct Offer {
     /// Số định danh cá nhân / personal identification number
-    #[arg(long, value_name = "ID")]
-    person: String,
+    #[arg(long, value_name = "ID", required_unless_present = "bulk")]
+    person: Option<String>,
+    /// Tệp nhiều dòng JSON / many offers: a file of lines like those of `POST /api/v1/offers:bulk`, answered line by line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["person", "unit", "configurations"])]
+    bulk: Option<PathBuf>,
     /// Đơn vị / the unit, where the person has records in several
     #[arg(long, value_name = "CODE")]
     unit: Option<String>,
@@ -36,11 +45,14 @@ pub struct Offer {
 impl Offer {
     /// Runs the command.
     pub async fn run(self, service: &Service) -> Result<()> {
+        if let Some(file) = &self.bulk {
+            return bulk(service, file).await;
+        }
         let configurations = self.configurations.iter().map(|id| {
             Configuration::parse(id).ok_or_else(|| Refusal::malformed("--configuration", "is not one of this issuer"))
         });
         let request = OfferRequest {
-            person: person(&self.person)?,
+            person: person(self.person.as_deref().unwrap_or_default())?,
             // The operator at the terminal answers for who the person is.
             assurance_level: 2,
             configurations: configurations.collect::<Result<_, _>>()?,
@@ -66,6 +78,34 @@ impl Offer {
         }
         Ok(())
     }
+}
+
+/// Answers every line of a file on standard output.
+async fn bulk(service: &Service, file: &Path) -> Result<()> {
+    let fault = |error: std::io::Error| Fault::new("reading the file of offers", error);
+    let opened = tokio::fs::File::open(file).await.map_err(fault)?;
+    let chunks = stream::unfold(opened, |mut file| async move {
+        let mut chunk = Vec::with_capacity(READ_BYTES);
+        match file.read_buf(&mut chunk).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(chunk.into()), file)),
+            Err(error) => Some((Err(error), file)),
+        }
+    });
+    // The operator's own file: as long as it is.
+    let bounds = BulkBounds { lines: u64::MAX, bytes: usize::MAX };
+    let answers = bulk_answers(service.clone(), operator(), Box::pin(chunks), bounds);
+    let mut answers = std::pin::pin!(answers);
+    let (mut all, mut refused) = (0, 0);
+    while let Some(answer) = answers.next().await {
+        println!("{answer}");
+        all += 1;
+        refused += u64::from(answer.is_problem());
+    }
+    if refused == 0 {
+        return Ok(());
+    }
+    Err(Refusal::malformed("--bulk", format!("{refused} of {all} lines were refused; their answers say why")).into())
 }
 
 /// Whose cards are meant.

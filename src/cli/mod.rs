@@ -1,6 +1,7 @@
 //! The same stories from a terminal. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
 mod cards;
+mod deliver;
 mod demo;
 mod keys;
 mod records;

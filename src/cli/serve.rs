@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::{service, start_log};
+use super::{deliver, service, start_log};
 use crate::config::{Config, Secret};
 use crate::error::{Fault, Result};
 use crate::flow::Service;
@@ -35,6 +35,7 @@ pub async fn run(config: Config) -> Result<()> {
 pub async fn serve(service: Service, listener: TcpListener, tls: Option<http::Tls>) -> Result<()> {
     http::start_metrics()?;
     service.refresh_published().await?;
+    let mut delivering = deliver::start(&service)?;
     let background = tokio::spawn(background(service.clone()));
     let grace = Duration::from_secs(service.config.limits.request_seconds);
     let certificates = tls.clone().map(|tls| tokio::spawn(renew(tls)));
@@ -43,6 +44,7 @@ pub async fn serve(service: Service, listener: TcpListener, tls: Option<http::Tl
     if let Some(certificates) = certificates {
         certificates.abort();
     }
+    delivering.shutdown().await;
     Ok(())
 }
 

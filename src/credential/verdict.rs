@@ -113,6 +113,8 @@ pub enum Reason {
     },
     /// The status list has no such index, or a value that means nothing to us.
     StatusUnknown,
+    /// The facts changed: the wallet has a newer card, or gets it.
+    Superseded,
     /// Withdrawn for good.
     Withdrawn,
     /// Locked for now.
@@ -213,6 +215,7 @@ impl Reason {
             Self::StatusExpired { .. } => ("status_expired", "Dữ liệu hiệu lực đã quá cũ; hãy đồng bộ.", "The status data is too old; synchronise."),
             Self::StatusAging { .. } => ("status_aging", "Hiệu lực tính đến {at}.", "Status as of {at}."),
             Self::StatusUnknown => ("status_unknown", "Không rõ hiệu lực của thẻ; không chấp nhận.", "The card's status is unknown; do not accept it."),
+            Self::Superseded => ("superseded", "Thẻ đã có bản mới; đề nghị cập nhật thẻ trong ví.", "There is a newer card; ask the holder to update it in the wallet."),
             Self::Withdrawn => ("withdrawn", "Thẻ đã bị thu hồi.", "The card has been withdrawn."),
             Self::Locked => ("locked", "Thẻ đang bị khóa.", "The card is locked."),
             Self::AgencyUnknown => ("agency_unknown", "Thẻ không ghi cơ quan; hãy hỏi thêm.", "The card names no agency; ask further."),
@@ -250,6 +253,7 @@ mod tests {
         for reason in [
             Reason::CitizenCard,
             Reason::KeyNotValidThen,
+            Reason::Superseded,
             Reason::Withdrawn,
             Reason::StatusAging { as_of: 1 },
             Reason::ProofStale { difference_seconds: 61, proof_time: 0, checkpoint_time: 61 },

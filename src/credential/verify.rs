@@ -239,6 +239,8 @@ impl Findings {
             0 => Ok(()),
             1 => Err((Outcome::NotValid, Reason::Withdrawn)),
             2 => Err((Outcome::NotValid, Reason::Locked)),
+            // Application-specific: what `refresh_status` makes of a card whose facts changed.
+            3 => Err((Outcome::NotValid, Reason::Superseded)),
             _ => Err((Outcome::NotValid, Reason::StatusUnknown)),
         }
     }

@@ -39,6 +39,11 @@ impl Caller {
         if self.sees(unit) { Ok(()) } else { Err(Refusal::ForeignUnit) }
     }
 
+    /// The units that the caller is limited to; `None` is the whole nation.
+    pub(super) fn units(&self) -> Option<&[String]> {
+        self.units.as_deref()
+    }
+
     /// Whether the caller may see things of the unit.
     pub fn sees(&self, unit: &str) -> bool {
         self.units.as_ref().is_none_or(|own| {

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
+use super::enroll::day_in_vietnam;
 use super::wallet::DpopHeader;
 use super::{Service, hash, is_random_name};
 use crate::credential::nonce;
@@ -16,6 +17,8 @@ use crate::error::{Error, Refusal, Result};
 use crate::model::card::{Selector, StateName};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::{NotVerified, VerifiedRecord};
+use crate::model::record::Record;
+use crate::model::unit::UnitDirectory;
 use crate::protocol::authorize::{Outcome, PushedRequest, REQUEST_URI, redirection};
 use crate::protocol::oid4vci::Configuration;
 use crate::protocol::sign_in::Callback;
@@ -113,13 +116,14 @@ pub enum Stop {
 
 impl Service {
     /// The pushed authorization request endpoint (RFC 9126). Returns the response.
-    pub async fn push(&self, request: PushedRequest, dpop: &DpopHeader) -> Result<Value> {
+    pub async fn push(&self, mut request: PushedRequest, dpop: &DpopHeader) -> Result<Value> {
         if self.sign_in.is_none() {
             return Err(Refusal::UnauthorizedClient("there is no sign-in: cards are only given on offers").into());
         }
-        let key = self.dpop_key(dpop, "/par", None).await?.map(|key| URL_SAFE_NO_PAD.encode(key));
+        let proof = self.dpop_proof(dpop, "/par", None)?;
         let client = self.wallet_client(&request.client).await?;
         let client = client.ok_or(Refusal::InvalidClient("the wallet must authenticate itself"))?;
+        let key = self.use_proof(proof).await?.map(|key| URL_SAFE_NO_PAD.encode(key));
         let wrong = Refusal::InvalidTokenRequest;
         if request.client_id.as_ref().is_some_and(|client_id| *client_id != client.wallet.client_id) {
             return Err(wrong("client_id is not the client that authenticated itself").into());
@@ -135,6 +139,15 @@ impl Service {
             && (!is_random_name(offer) || self.store.offered_record(offer, now).await?.is_none())
         {
             return Err(wrong("issuer_state is of no open offer").into());
+        }
+        let asked = request.configurations.len();
+        request.configurations.retain(|one| self.configurations.contains(one));
+        match request.configurations.len() {
+            0 => return Err(Refusal::InvalidScope.into()),
+            left if left < asked && request.by_details => {
+                return Err(Refusal::InvalidAuthorizationDetails("a configuration is not offered").into());
+            }
+            _ => {}
         }
         let expires_in = self.config.limits.request_uri_ttl_seconds;
         let (name, id) = self.random_token();
@@ -335,11 +348,7 @@ impl Service {
                 why = WhyNoCard::NotInForce;
                 continue;
             }
-            let agency = ["using_unit_name", "managing_unit_name", "using_unit_code"]
-                .into_iter()
-                .find_map(|field| stored.record.text(field))
-                .unwrap_or_default()
-                .to_owned();
+            let agency = self.agency(&stored.record).await?;
             let is_under_review = match VerifiedRecord::new(stored.record, &stored.standing) {
                 Ok(_) => false,
                 Err(_) if card.is_some() => false,
@@ -352,6 +361,14 @@ impl Service {
             choices.push(Choice { record: stored.handle, agency, is_under_review });
         }
         Ok(if choices.is_empty() { Err(why) } else { Ok(choices) })
+    }
+
+    /// The employing agency as the card names it: by the directory, else by the record.
+    async fn agency(&self, record: &Record) -> Result<String> {
+        let code = record.text("using_unit_code").unwrap_or_default();
+        let units = self.store.units_named(day_in_vietnam(self.clock.now()), &[code]).await?;
+        let own_name = || record.text("using_unit_name").unwrap_or(code).to_owned();
+        Ok(units.unit_name(code).map_or_else(own_name, Into::into))
     }
 
     /// An open request and the hash of its browser's cookie, when this is that browser.

@@ -15,7 +15,7 @@ use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::{NotVerified, VerifiedRecord};
 use crate::protocol::credential_request::DeferredRequest;
 use crate::protocol::oid4vci::Configuration;
-use crate::store::{Deferral, FoundCard, Grant};
+use crate::store::{Ahead, Deferral, FoundCard, Grant};
 
 /// Records looked at in one step of a round.
 const PAGE: i64 = 500;
@@ -74,20 +74,24 @@ impl Service {
     }
 
     /// Replaces every card whose record was verified anew and says something else, so that whoever verifies the old one
-    /// learns it, and the wallet gets the new one with its refresh token. Returns how many records were looked at.
+    /// learns it, and the wallet gets the new one with its refresh token. Returns how many cards were compared.
     pub async fn refresh_cards(&self) -> Result<u64> {
-        let (mut after, mut seen) = (String::new(), 0);
+        while self.store.mark_without_card().await? > 0 {}
+        let (mut after, mut compared) = (String::new(), 0);
         loop {
             let page = self.store.records_ahead_of_cards(&after, PAGE).await?;
-            let Some((last, _)) = page.last() else { return Ok(seen) };
-            after = last.to_string();
-            for (record, person) in &page {
-                seen += 1;
-                match self.newest_card(person, record).await {
+            let Some(last) = page.last() else { return Ok(compared) };
+            after = last.record.to_string();
+            for Ahead { record, person, version } in page {
+                match self.newest_card(&person, &record).await {
+                    // A locked card waits for its review.
+                    Err(Error::Refusal(Refusal::CardState { .. })) => continue,
                     // A record that no card can be made from any more is the officer's to decide about.
                     Ok(_) | Err(Error::Refusal(_)) => {}
                     Err(fault) => return Err(fault),
                 }
+                self.store.mark_compared(record, version).await?;
+                compared += 1;
             }
         }
     }

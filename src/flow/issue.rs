@@ -101,8 +101,9 @@ impl Service {
     /// Credential issuer metadata.
     pub fn issuer_metadata(&self) -> Value {
         let (doctype, batch_size) = (doctype(self.config.specimen), self.config.limits.batch_size);
-        let mut metadata = oid4vci::issuer_metadata(&self.config.public_url, &self.templates.vct, doctype, batch_size);
-        for configuration in Configuration::ALL {
+        let (url, vct) = (&self.config.public_url, &self.templates.vct);
+        let mut metadata = oid4vci::issuer_metadata(url, &self.configurations, vct, doctype, batch_size);
+        for configuration in self.configurations.iter().copied() {
             let required = self.attesters.policy(configuration).metadata();
             metadata["credential_configurations_supported"][configuration.id()]["proof_types_supported"] =
                 credential_request::proof_types_metadata(required, self.attesters.keys.is_some());
@@ -154,9 +155,12 @@ impl Service {
         let mut granted = grant.configurations.split(' ').filter_map(Configuration::parse);
         match selector {
             Selector::Configuration(asked) if granted.any(|one| one == *asked) => Ok(*asked),
+            Selector::Configuration(asked) if !self.configurations.contains(asked) => {
+                Err(Refusal::UnknownCredentialConfiguration)
+            }
             Selector::Configuration(_) => Err(Refusal::CredentialRequestDenied("this configuration was not granted")),
             Selector::Identifier(asked) => granted
-                .find(|one| grant.by_details && self.identifier(&grant.id, *one) == *asked)
+                .find(|one| grant.by_details && Self::identifier(&grant.id, *one) == *asked)
                 .ok_or(Refusal::UnknownCredentialIdentifier),
         }
     }

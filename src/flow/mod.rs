@@ -4,7 +4,9 @@ mod access;
 mod attesters;
 pub mod authorize;
 mod deferred;
+mod delivery;
 pub mod enroll;
+mod feed;
 pub mod import;
 mod issue;
 mod limits;
@@ -34,11 +36,14 @@ use crate::credential::wallet_token::WalletTokens;
 use crate::error::Fault;
 use crate::keyring::Keyring;
 use crate::model::code_list::CodeBook;
+use crate::protocol::oid4vci::Configuration;
 use crate::remote::sign_in::VneidSignIn;
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
+pub use delivery::{DeliveryState, Handover, Round};
+pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
 pub use issue::{Answer, Issued, IssuedCredentials};
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
@@ -68,12 +73,15 @@ pub struct Parts {
     challenges: Nonces,
     wallet_tokens: WalletTokens,
     sign_in: Option<VneidSignIn>,
+    /// What is offered, in the order of [`Configuration::ALL`].
+    configurations: Vec<Configuration>,
     templates: issue::Templates,
     attesters: attesters::Attesters,
     positions: positions::Positions,
     published: publish::Published,
     documents: metadata::Documents,
     limiters: limits::Limiters,
+    places: feed::Places,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
 }
 
@@ -94,12 +102,17 @@ impl Service {
             wallet_tokens: WalletTokens::new(&keys.secret),
             // Settings that cannot be used: `check_settings` tells.
             sign_in: sign_in(&config, &clock).ok().flatten(),
+            configurations: Configuration::ALL
+                .into_iter()
+                .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
+                .collect(),
             templates: issue::Templates::new(&config, &keys),
             attesters: attesters::Attesters::new(&config),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
             documents: metadata::Documents::default(),
             limiters: limits::Limiters::new(&config.rate_limits, &clock),
+            places: feed::Places::default(),
             labels: Mutex::default(),
             config,
             clock,
@@ -109,10 +122,15 @@ impl Service {
         }))
     }
 
-    /// Checks what cannot be seen without the parts: clients, attesters, the sign-in.
+    /// Checks what cannot be seen without the parts: clients, attesters, the sign-in, receivers.
     pub fn check_settings(&self) -> Result<(), Fault> {
         self.check_clients()?;
         self.check_attesters()?;
+        self.check_delivery()?;
+        if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
+            let what = format!("configurations: there is no credential configuration {id}");
+            return Err(Fault::new("checking the configuration", what));
+        }
         sign_in(&self.config, &self.clock).map(|_| ())
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use super::enroll::day_in_vietnam;
-use super::{Caller, Service, hash, is_random_name};
+use super::{Caller, Handover, Service, hash, is_random_name};
 use crate::clock::{DAY_SECONDS, HOUR_SECONDS, UnixSeconds};
 use crate::credential::nonce;
 use crate::error::{Refusal, Result};
@@ -84,6 +84,8 @@ pub struct MadeOffer {
     pub uri: String,
     /// The link that opens a wallet.
     pub link: String,
+    /// Where the caller gets the link as a QR code.
+    pub qr_svg: String,
     /// To be told to the person on another channel, when there is a pre-authorized code.
     pub tx_code: Option<String>,
     /// When it expires.
@@ -91,8 +93,19 @@ pub struct MadeOffer {
 }
 
 impl Service {
-    /// Makes an offer for the card of a person whose record is verified.
+    /// Makes an offer for the card of a person whose record is verified, for the caller to hand over.
     pub async fn make_offer(&self, caller: &Caller, request: OfferRequest) -> Result<MadeOffer> {
+        self.make_offer_to(caller, request, Handover::Caller, self.config.limits.offer_ttl_seconds).await
+    }
+
+    /// The same, handed over in this way and good for so long.
+    pub async fn make_offer_to(
+        &self,
+        caller: &Caller,
+        request: OfferRequest,
+        handover: Handover,
+        ttl_seconds: i64,
+    ) -> Result<MadeOffer> {
         caller.needs("offers:create")?;
         match request.assurance_level {
             2 => {}
@@ -105,7 +118,10 @@ impl Service {
             return Err(Refusal::malformed("configurations", "names a configuration twice").into());
         }
         let configurations = match request.configurations.as_slice() {
-            [] => &Configuration::ALL[..],
+            [] => &self.configurations[..],
+            some if some.iter().any(|one| !self.configurations.contains(one)) => {
+                return Err(Refusal::malformed("configurations", "names a configuration that is not offered").into());
+            }
             some => some,
         };
         let configurations: Vec<_> = configurations.iter().map(|configuration| configuration.id()).collect();
@@ -124,21 +140,26 @@ impl Service {
         let grant_types = grant_types.join(" ");
         let card = self.card_of(caller, &request.person, request.unit.as_deref().map_or(From::Any, From::Unit)).await?;
         self.limit_person(&request.person)?;
-        let request_hash = hash(&[
+        let push = self.must_push(handover)?;
+        let mut asked = vec![
             request.person.expose().as_bytes(),
             request.unit.as_deref().unwrap_or_default().as_bytes(),
             configurations.as_bytes(),
-            grant_types.as_bytes(),
-        ]);
+        ];
+        // Only what is not usual, so that the digests of the offers of earlier versions stay as they are.
+        asked.extend((grant_types != Offer::PRE_AUTHORIZED).then_some(grant_types.as_bytes()));
+        asked.extend(push.then_some(b"push".as_slice()));
+        let request_hash = hash(&asked);
         let offer = NewOffer {
             id: self.random_name(),
             client: caller.name.clone(),
             idempotency_key: request.idempotency_key,
             request_hash,
             configurations,
-            expires_at: card.created_at + self.config.limits.offer_ttl_seconds,
+            expires_at: card.created_at + ttl_seconds,
             grant_types,
             card,
+            push,
         };
         let offer = self.store.make_offer(offer).await?;
         Ok(self.made(&offer))
@@ -177,7 +198,7 @@ impl Service {
         if self.sign_in.is_none() {
             return Err(Refusal::NotFound("open offer: there is no sign-in"));
         }
-        let configurations = Configuration::ALL.into_iter().map(Configuration::id);
+        let configurations = self.configurations.iter().map(|configuration| configuration.id());
         Ok(oid4vci::offer(&self.config.public_url, configurations, &OfferedGrants::default()))
     }
 
@@ -188,14 +209,20 @@ impl Service {
             attestation: self.attesters.attest_wallets(),
             anonymous: self.config.anonymous_wallets,
         };
-        oauth::server_metadata(&self.config.public_url, supported)
+        oauth::server_metadata(&self.config.public_url, supported, &self.configurations)
+    }
+
+    /// Where a wallet fetches an offer.
+    pub(super) fn offer_uri(&self, id: &str) -> String {
+        format!("{}/offers/{id}", self.config.public_url)
     }
 
     fn made(&self, offer: &Offer) -> MadeOffer {
-        let uri = format!("{}/offers/{}", self.config.public_url, offer.id);
+        let uri = self.offer_uri(&offer.id);
         MadeOffer {
             card: offer.card.clone(),
             link: oid4vci::offer_link(&uri),
+            qr_svg: format!("{}/api/v1/offers/{}/qr.svg", self.config.public_url, offer.id),
             uri,
             tx_code: offer.takes(Offer::PRE_AUTHORIZED).then(|| self.tx_code_of(&offer.id)),
             expires_at: offer.expires_at,

@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 use super::wallet::{DpopHeader, WalletClient};
 use super::{Service, hash};
 use crate::clock::{DAY_SECONDS, UnixSeconds};
+use crate::credential::dpop::DpopProof;
 use crate::credential::wallet_token::Kind;
 use crate::error::{Fault, Refusal, Result};
 use crate::protocol::oauth::{ClientProof, TokenRequest, TokenResponse};
@@ -37,18 +38,18 @@ impl Service {
         match request {
             TokenRequest::ClientCredentials { client, scopes } => self.client_token(&client, &scopes).await,
             TokenRequest::PreAuthorized { code, tx_code, details, client } => {
-                let key = self.dpop_key(dpop, ENDPOINT, None).await?;
+                let proof = self.dpop_proof(dpop, ENDPOINT, None)?;
                 let client = self.wallet_client(&client).await?;
-                self.redeem_offer(&code, tx_code.as_deref(), details, client, key).await
+                self.redeem_offer(&code, tx_code.as_deref(), details, client, proof).await
             }
             TokenRequest::AuthorizationCode { code, redirect_uri, code_verifier, client } => {
-                let key = self.dpop_key(dpop, ENDPOINT, None).await?;
+                let proof = self.dpop_proof(dpop, ENDPOINT, None)?;
                 let client = self.wallet_client(&client).await?.ok_or(NOT_AUTHENTICATED)?;
-                self.redeem_code(&code, &redirect_uri, &code_verifier, client, key).await
+                self.redeem_code(&code, &redirect_uri, &code_verifier, client, proof).await
             }
             TokenRequest::Refresh { token, client } => {
-                let key = self.dpop_key(dpop, ENDPOINT, None).await?;
-                self.refresh(&token, &client, key).await
+                let proof = self.dpop_proof(dpop, ENDPOINT, None)?;
+                self.refresh(&token, &client, proof).await
             }
         }
     }
@@ -59,12 +60,13 @@ impl Service {
         tx_code: Option<&str>,
         details: Option<Vec<Configuration>>,
         client: Option<WalletClient<'_>>,
-        key: Option<[u8; 32]>,
+        proof: Option<DpopProof>,
     ) -> Result<Value> {
         if client.is_none() && !self.config.anonymous_wallets {
             return Err(NOT_AUTHENTICATED.into());
         }
         let offer = self.offer_of_code(code).ok_or(Refusal::InvalidGrant("the pre-authorized code is unknown"))?;
+        let key = self.use_proof(proof).await?;
         let tx_code = tx_code.ok_or(Refusal::InvalidTokenRequest("tx_code is missing"))?;
         let right_tx_code = bool::from(self.tx_code_of(offer).as_bytes().ct_eq(tx_code.as_bytes()));
         let now = self.clock.now();
@@ -99,9 +101,9 @@ impl Service {
         redirect_uri: &str,
         code_verifier: &str,
         client: WalletClient<'_>,
-        key: Option<[u8; 32]>,
+        proof: Option<DpopProof>,
     ) -> Result<Value> {
-        let key = key.ok_or(Refusal::InvalidDpopProof("a DPoP proof is required"))?;
+        let key = self.use_proof(proof).await?.ok_or(Refusal::InvalidDpopProof("a DPoP proof is required"))?;
         let unknown = || Refusal::InvalidGrant("the code is unknown, expired, used, or of another client");
         let code = hash(&[code.as_bytes()]);
         let coded = self.store.coded(&code).await?.ok_or_else(unknown)?;
@@ -153,11 +155,11 @@ impl Service {
 
     /// A new access token for a grant. The refresh token stays the same: it is bound to the wallet's instance, or to the
     /// DPoP key of a wallet that does not authenticate itself, so that a copy is worth nothing.
-    async fn refresh(&self, token: &str, client: &ClientProof, key: Option<[u8; 32]>) -> Result<Value> {
+    async fn refresh(&self, token: &str, client: &ClientProof, proof: Option<DpopProof>) -> Result<Value> {
         let unknown = || Refusal::InvalidGrant("the refresh token is unknown, expired, revoked, or of another wallet");
         let client = self.wallet_client(client).await?;
-        let key = key.ok_or(Refusal::InvalidDpopProof("a DPoP proof is required"))?;
         let read = self.wallet_tokens.read(Kind::Refresh, token, self.clock.now()).ok_or_else(unknown)?;
+        let key = self.use_proof(proof).await?.ok_or(Refusal::InvalidDpopProof("a DPoP proof is required"))?;
         let grant = self.store.grant(&read.grant, self.clock.now()).await?.ok_or_else(unknown)?;
         let is_holder = match (&client, &grant.holder) {
             (Some(client), holder) => client.holder() == *holder,
@@ -188,7 +190,7 @@ impl Service {
         };
         let configurations = given.configurations.split(' ').filter_map(Configuration::parse);
         let identified =
-            |configuration: Configuration| (configuration.id(), self.identifier(given.grant, configuration));
+            |configuration: Configuration| (configuration.id(), Self::identifier(given.grant, configuration));
         let response = TokenResponse {
             token: &token,
             is_bound: given.key.is_some(),
@@ -201,7 +203,7 @@ impl Service {
     }
 
     /// The credential identifier of a configuration: the same in every answer about one grant, another in every grant.
-    pub(super) fn identifier(&self, grant: &str, configuration: Configuration) -> String {
+    pub(super) fn identifier(grant: &str, configuration: Configuration) -> String {
         format!("{}.{}", configuration.id(), &hash(&[b"credential identifier", grant.as_bytes()])[..16])
     }
 }

@@ -65,19 +65,20 @@ impl Service {
         self.challenges.issue(&self.chance, self.clock.now())
     }
 
-    /// Checks the DPoP proof of a request to one of our endpoints and uses it; `None` when there is none. A proof without a
-    /// nonce of ours uses nothing up: the request can be sent again as it was.
-    pub(super) async fn dpop_key(
+    /// Checks the DPoP proof of a request to one of our endpoints; `None` when there is none. Nothing is used up yet: a
+    /// request whose proof lacks a nonce of ours can be sent again as it was, and a stranger cannot fill the memory of used
+    /// proofs.
+    pub(super) fn dpop_proof(
         &self,
         header: &DpopHeader,
         endpoint: &str,
         token: Option<&str>,
-    ) -> Result<Option<[u8; 32]>> {
+    ) -> Result<Option<DpopProof>, Refusal> {
         let jwt = match header {
             DpopHeader::Absent => return Ok(None),
             DpopHeader::One(jwt) => jwt,
             DpopHeader::Unusable => {
-                return Err(Refusal::InvalidDpopProof("there must be one DPoP header of plain ASCII").into());
+                return Err(Refusal::InvalidDpopProof("there must be one DPoP header of plain ASCII"));
             }
         };
         let now = self.clock.now();
@@ -86,12 +87,19 @@ impl Service {
             .map_err(|error| Refusal::InvalidDpopProof(error.0))?;
         let nonce = proof.nonce.as_deref();
         nonce.and_then(|nonce| self.dpop_nonces.check(nonce, now)).ok_or(Refusal::UseDpopNonce)?;
+        Ok(Some(proof))
+    }
+
+    /// Uses a checked proof, once in whatever process, and gives its key.
+    pub(super) async fn use_proof(&self, proof: Option<DpopProof>) -> Result<Option<[u8; 32]>> {
+        let Some(proof) = proof else { return Ok(None) };
         let name = hash(&[b"DPoP", &proof.thumbprint, proof.id.as_bytes()]);
-        let remembered = now + dpop::MAX_AGE_SECONDS + dpop::MAX_AHEAD_SECONDS;
-        if !self.store.use_once(name, remembered).await? {
-            return Err(Refusal::InvalidDpopProof("the DPoP proof was used before").into());
+        let remembered = self.clock.now() + dpop::MAX_AGE_SECONDS + dpop::MAX_AHEAD_SECONDS;
+        if self.store.use_once(name, remembered).await? {
+            Ok(Some(proof.thumbprint))
+        } else {
+            Err(Refusal::InvalidDpopProof("the DPoP proof was used before").into())
         }
-        Ok(Some(proof.thumbprint))
     }
 
     /// The registered wallet product that a request comes from; `None` when it does not authenticate itself.
@@ -151,16 +159,22 @@ impl Service {
         let now = self.clock.now();
         let token = self.wallet_tokens.read(Kind::Access, &call.token, now).ok_or(Refusal::InvalidToken)?;
         match (token.key, call.is_bound) {
-            (Some(key), true) => match self.dpop_key(&call.dpop, endpoint, Some(&call.token)).await? {
-                Some(proved) if proved == key => {}
-                Some(_) => return Err(Refusal::InvalidToken.into()),
-                None => return Err(Refusal::InvalidDpopProof("a DPoP proof is required").into()),
-            },
+            (Some(key), true) => {
+                let proof = self.dpop_proof(&call.dpop, endpoint, Some(&call.token))?;
+                let proof = proof.ok_or(Refusal::InvalidDpopProof("a DPoP proof is required"))?;
+                if proof.thumbprint != key {
+                    return Err(Refusal::InvalidToken.into());
+                }
+                self.use_proof(Some(proof)).await?;
+            }
             (None, false) => {}
             // A bound token without its proof is as good as stolen (RFC 9449 section 7.1).
             (Some(_), false) | (None, true) => return Err(Refusal::InvalidToken.into()),
         }
-        Ok(self.store.grant(&token.grant, now).await?.ok_or(Refusal::InvalidToken)?)
+        let grant = self.store.grant(&token.grant, now).await?.ok_or(Refusal::InvalidToken)?;
+        // A wallet product that was taken out of the configuration loses its tokens at once.
+        let is_known = grant.holder.client.as_ref().is_none_or(|client| self.config.wallet(client).is_some());
+        if is_known { Ok(grant) } else { Err(Refusal::InvalidToken.into()) }
     }
 
     /// A token for a grant.

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -34,6 +34,7 @@ fn wire(refusal: &Refusal) -> Wire {
         R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+        R::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         R::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_much"),
         // RFC 6585 section 4. The OAuth code is the registered one that says "not now" (RFC 6749 section 4.1.2.1); slow_down
         // (RFC 8628 section 3.5) is about the interval of a device that polls.
@@ -136,19 +137,29 @@ impl IntoResponse for ResourceError {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let refusal = match self.0 {
-            Error::Refusal(refusal) => refusal,
+impl Problem {
+    /// The document, for an answer that holds several.
+    pub fn document(&self) -> ProblemDocument {
+        match &self.0 {
+            Error::Refusal(refusal) => {
+                let Wire { status, code } = wire(refusal);
+                document(status, code, refusal.to_string())
+            }
             Error::Fault(fault) => {
                 tracing::error!(%fault, "a request failed");
-                return problem(StatusCode::INTERNAL_SERVER_ERROR, "fault", "the service failed; try again".into());
+                document(StatusCode::INTERNAL_SERVER_ERROR, "fault", "the service failed; try again".into())
             }
-        };
-        let Wire { status, code } = wire(&refusal);
-        let mut response = problem(status, code, refusal.to_string());
-        challenge(&mut response, &refusal);
-        ask_to_wait(&mut response, &refusal);
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = answer(&self.document());
+        if let Error::Refusal(refusal) = &self.0 {
+            challenge(&mut response, refusal);
+            ask_to_wait(&mut response, refusal);
+        }
         response
     }
 }
@@ -191,20 +202,34 @@ fn challenge(response: &mut Response, refusal: &Refusal) {
     }
 }
 
+/// When to come back where too many are served at the same time.
+const BUSY_SECONDS: u64 = 5;
+
 /// RFC 9110 section 10.2.3: when to come back.
 fn ask_to_wait(response: &mut Response, refusal: &Refusal) {
-    if let Refusal::TooManyRequests { retry_after_seconds } = refusal {
-        response.headers_mut().insert(header::RETRY_AFTER, (*retry_after_seconds).into());
-    }
+    let seconds = match refusal {
+        Refusal::TooManyRequests { retry_after_seconds } => *retry_after_seconds,
+        Refusal::Busy(_) => BUSY_SECONDS,
+        _ => return,
+    };
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
 }
 
 fn problem(status: StatusCode, code: &str, detail: String) -> Response {
-    let document = ProblemDocument {
+    answer(&document(status, code, detail))
+}
+
+fn document(status: StatusCode, code: &str, detail: String) -> ProblemDocument {
+    ProblemDocument {
         kind: format!("urn:officials-card:problem:{}", code.replace('_', "-")),
         title: status.canonical_reason().unwrap_or("Problem"),
         status: status.as_u16(),
         detail,
-    };
+    }
+}
+
+fn answer(document: &ProblemDocument) -> Response {
+    let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, json!(document).to_string()).into_response()

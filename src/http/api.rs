@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::{Problem, ProblemDocument};
 use super::extract::{ApiJson, InPath, InQuery};
 use crate::error::Refusal;
-use crate::flow::{BadgeFormat, Caller, OfferGrant, OfferRequest, Service, VerifyRequest};
+use crate::flow::{BadgeFormat, Caller, Handover, MadeOffer, OfferGrant, OfferRequest, Service, VerifyRequest};
 use crate::model::card::{Card, Reason, Selector, State as CardState, StateName, Step};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::unit::UnitCode;
@@ -36,6 +36,29 @@ pub struct NewOffer {
     /// How the wallet can take the offer; empty means by its pre-authorized code.
     #[serde(default)]
     grants: Vec<OfferGrant>,
+    /// How the offer gets to the wallet.
+    #[serde(default)]
+    delivery: OfferDelivery,
+}
+
+/// How an offer gets to the person's wallet.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferDelivery {
+    /// You get link and transaction code and bring them to the person on two channels.
+    #[default]
+    Link,
+    /// The link goes to the VNeID backend alone; you get the transaction code and tell it to the person.
+    Push,
+}
+
+impl From<OfferDelivery> for Handover {
+    fn from(delivery: OfferDelivery) -> Self {
+        match delivery {
+            OfferDelivery::Link => Self::Caller,
+            OfferDelivery::Push => Self::Push,
+        }
+    }
 }
 
 /// An offer to hand to the wallet.
@@ -44,16 +67,36 @@ pub struct OfferMade {
     /// The card that the offer is for.
     #[schema(example = "7Q2M8K3D5N9R1T4V")]
     card: String,
-    /// Where the wallet fetches the offer.
-    credential_offer_uri: String,
-    /// The link that opens a wallet.
-    credential_offer: String,
+    /// Where the wallet fetches the offer; absent when it is pushed. A secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_offer_uri: Option<String>,
+    /// The link that opens a wallet; absent when the offer is pushed. A secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_offer: Option<String>,
+    /// Where you, with your token, get the link as a QR code; absent when the offer is pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr_svg: Option<String>,
     /// Tell it to the person on another channel. Only with a pre-authorized code.
     #[schema(example = "493021")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tx_code: Option<String>,
     /// Unix seconds.
     expires_at: i64,
+}
+
+impl OfferMade {
+    /// What a caller learns of an offer that is handed over so: not the link, when it is pushed.
+    pub(super) fn new(made: MadeOffer, handover: Handover) -> Self {
+        let is_pushed = handover == Handover::Push;
+        Self {
+            card: made.card.to_string(),
+            qr_svg: (!is_pushed).then_some(made.qr_svg),
+            credential_offer_uri: (!is_pushed).then_some(made.uri),
+            credential_offer: (!is_pushed).then_some(made.link),
+            tx_code: made.tx_code,
+            expires_at: made.expires_at,
+        }
+    }
 }
 
 /// `POST /api/v1/offers`: makes an offer. `Idempotency-Key` repeats the answer.
@@ -67,30 +110,18 @@ pub async fn make_offer(
     headers: HeaderMap,
     ApiJson(request): ApiJson<NewOffer>,
 ) -> Result<Response, Problem> {
-    let configurations = request.configurations.iter().enumerate().map(|(position, id)| {
-        Configuration::parse(id).ok_or_else(|| {
-            Refusal::malformed(
-                format!("body.configurations[{position}]"),
-                "is not a credential configuration of this issuer",
-            )
-        })
-    });
+    let handover = request.delivery.into();
     let request = OfferRequest {
         person: person(&request.personal_id_number)?,
         assurance_level: request.assurance_level,
-        configurations: configurations.collect::<Result<_, _>>()?,
+        configurations: configurations(&request.configurations)?,
         unit: request.unit,
         grants: request.grants,
         idempotency_key: idempotency_key(&headers)?,
     };
-    let made = service.make_offer(&caller, request).await?;
-    let answer = OfferMade {
-        card: made.card.to_string(),
-        credential_offer_uri: made.uri,
-        credential_offer: made.link,
-        tx_code: made.tx_code,
-        expires_at: made.expires_at,
-    };
+    let ttl = service.config.limits.offer_ttl_seconds;
+    let made = service.make_offer_to(&caller, request, handover, ttl).await?;
+    let answer = OfferMade::new(made, handover);
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
@@ -452,7 +483,19 @@ pub async fn verify(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(verdict)).into_response())
 }
 
-fn person(number: &str) -> Result<PersonalNumber, Refusal> {
+pub(super) fn configurations(ids: &[String]) -> Result<Vec<Configuration>, Refusal> {
+    let known = ids.iter().enumerate().map(|(position, id)| {
+        Configuration::parse(id).ok_or_else(|| {
+            Refusal::malformed(
+                format!("body.configurations[{position}]"),
+                "is not a credential configuration of this issuer",
+            )
+        })
+    });
+    known.collect()
+}
+
+pub(super) fn person(number: &str) -> Result<PersonalNumber, Refusal> {
     PersonalNumber::parse(number).ok_or_else(|| Refusal::malformed("body.personal_id_number", "must be 12 digits"))
 }
 

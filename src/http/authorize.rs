@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::answer::OAuthError;
+use super::answer::{OAuthError, Problem};
 use super::extract::{Form, InPath};
 use super::pages::{escape, page};
 use crate::error::{Error, Refusal};
@@ -42,7 +42,8 @@ pub async fn signed_in(State(service): State<Service>, headers: HeaderMap, query
 }
 
 /// The question to the person.
-pub async fn consent(State(service): State<Service>, InPath(id): InPath<String>, headers: HeaderMap) -> Response {
+pub async fn consent(State(service): State<Service>, path: Path, headers: HeaderMap) -> Response {
+    let Ok(InPath(id)) = path else { return shown(&service, Ok(Step::Stop(Stop::UnknownRequest))) };
     shown(&service, service.consent(&id, cookie(&headers, &cookie_name(&id))).await)
 }
 
@@ -50,14 +51,20 @@ pub async fn consent(State(service): State<Service>, InPath(id): InPath<String>,
 /// that it is theirs.
 pub async fn decide(
     State(service): State<Service>,
-    InPath(id): InPath<String>,
+    path: Path,
     headers: HeaderMap,
-    Form(form): Form,
-) -> Result<Response, OAuthError> {
+    form: Result<Form, OAuthError>,
+) -> Response {
+    let (Ok(InPath(id)), Ok(Form(form))) = (path, form) else {
+        return shown(&service, Ok(Step::Stop(Stop::UnknownRequest)));
+    };
     let value = |name: &str| form.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
     let approved = (value("decision") == Some("approve")).then(|| value("record").and_then(Handle::parse));
-    Ok(shown(&service, service.decide(&id, cookie(&headers, &cookie_name(&id)), approved).await))
+    shown(&service, service.decide(&id, cookie(&headers, &cookie_name(&id)), approved).await)
 }
+
+/// A place that may be anything: what cannot be read leads nowhere, which a page says.
+type Path = Result<InPath<String>, Problem>;
 
 /// A query that may be anything: what cannot be read is as if it were not there.
 type Query<T> = Result<axum::extract::Query<T>, axum::extract::rejection::QueryRejection>;

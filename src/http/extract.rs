@@ -110,36 +110,41 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
             return Err(Refusal::malformed("Content-Type", "must be application/json").into());
         }
         let bytes = body(request, state).await?;
-        let mut reader = serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let place = match error.path().to_string().as_str() {
-                "." | "?" => "body".to_owned(),
-                path => format!("body.{path}"),
-            };
-            // serde's message may quote the value, which may be personal: say what kind of mistake it is.
-            let inner = error.into_inner();
-            let rule = match inner.classify() {
-                serde_json::error::Category::Data => match inner.to_string() {
-                    text if text.starts_with("missing field") => {
-                        text.split(" at line").next().unwrap_or_default().to_owned()
-                    }
-                    // Its name is the caller's text, and could be anything.
-                    text if text.starts_with("unknown field") => "has a member that is not known".to_owned(),
-                    // "unknown variant `…`, expected one of `…`": what is allowed is ours to repeat.
-                    text => match text.split_once(", expected one of ") {
-                        Some((_, allowed)) => {
-                            format!("must be one of {}", allowed.split(" at line").next().unwrap_or_default())
-                        }
-                        None => "has the wrong type or a value that is not allowed".to_owned(),
-                    },
-                },
-                _ => format!("is not JSON (line {}, column {})", inner.line(), inner.column()),
-            };
-            Refusal::malformed(place, rule)
-        })?;
-        reader.end().map_err(|_| Refusal::malformed("body", "has text after the JSON value"))?;
-        Ok(Self(value))
+        Ok(Self(parse_json(&bytes)?))
     }
+}
+
+/// A JSON value of this form. A mistake is named by its place in the body.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let place = match error.path().to_string().as_str() {
+            "." | "?" => "body".to_owned(),
+            path => format!("body.{path}"),
+        };
+        // serde's message may quote the value, which may be personal: say what kind of mistake it is.
+        let inner = error.into_inner();
+        let rule = match inner.classify() {
+            serde_json::error::Category::Data => match inner.to_string() {
+                text if text.starts_with("missing field") => {
+                    text.split(" at line").next().unwrap_or_default().to_owned()
+                }
+                // Its name is the caller's text, and could be anything.
+                text if text.starts_with("unknown field") => "has a member that is not known".to_owned(),
+                // "unknown variant `…`, expected one of `…`": what is allowed is ours to repeat.
+                text => match text.split_once(", expected one of ") {
+                    Some((_, allowed)) => {
+                        format!("must be one of {}", allowed.split(" at line").next().unwrap_or_default())
+                    }
+                    None => "has the wrong type or a value that is not allowed".to_owned(),
+                },
+            },
+            _ => format!("is not JSON (line {}, column {})", inner.line(), inner.column()),
+        };
+        Refusal::malformed(place, rule)
+    })?;
+    reader.end().map_err(|_| Refusal::malformed("body", "has text after the JSON value"))?;
+    Ok(value)
 }
 
 /// The parameters of a form (`application/x-www-form-urlencoded`), in order.
@@ -245,7 +250,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     has_media_type(headers, "application/json")
 }
 
-fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
+pub(super) fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(expected))
 }

@@ -4,6 +4,8 @@ mod address;
 mod answer;
 mod api;
 mod authorize;
+mod bulk;
+mod delivery;
 mod extract;
 mod negotiate;
 mod observe;
@@ -29,6 +31,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::flow::Service;
 use crate::protocol::oid4vci::LOGO_PATH;
 pub use address::Peer;
+pub use bulk::{Bounds as BulkBounds, answers as bulk_answers};
 pub use observe::start_metrics;
 pub use openapi::document as openapi_document;
 pub use server::serve;
@@ -65,6 +68,11 @@ pub fn router(service: Service) -> Router {
     // Programs of VNeID and of the units.
     let api = Router::new()
         .route("/api/v1/offers", post(api::make_offer))
+        .route("/api/v1/offers:bulk", post(bulk::make_offers))
+        .route("/api/v1/offers/{id}/qr.svg", get(delivery::offer_qr_svg))
+        .route("/api/v1/offers/{id}/qr.png", get(delivery::offer_qr_png))
+        .route("/api/v1/events", get(delivery::events))
+        .route("/api/v1/webhooks", get(delivery::webhooks))
         .route("/api/v1/cards/search", post(api::search_cards))
         .route("/api/v1/cards/lock", post(api::lock_cards))
         .route("/api/v1/cards/unlock", post(api::unlock_cards))

@@ -87,12 +87,32 @@ pub async fn ready(State(service): State<Service>) -> Response {
     (status, Json(json!({"ready": is_ready, "checks": checks}))).into_response()
 }
 
-/// Prometheus text: requests, and cards by state.
+/// Prometheus text: requests, cards by state, how delivery stands.
 pub async fn metrics(State(service): State<Service>) -> Response {
     if let Ok(counts) = service.count_cards().await {
         for (state, count) in counts {
             #[allow(clippy::cast_precision_loss)]
             metrics::gauge!("officials_cards", "state" => state).set(count as f64);
+        }
+    }
+    if let Ok(state) = service.delivery_state().await {
+        #[allow(clippy::cast_precision_loss)]
+        let set =
+            |name: &'static str, of: &str, value: i64| metrics::gauge!(name, "of" => of.to_owned()).set(value as f64);
+        set("officials_events", "newest", state.newest);
+        for (name, known) in &state.subscribers {
+            let Some(known) = known else { continue };
+            set("officials_webhook_lag", name, state.newest - known.delivered);
+            set("officials_webhook_failures", name, known.failures);
+            set("officials_webhook_parked", name, i64::from(known.parked_at.is_some()));
+        }
+        for (word, count) in [
+            ("delivered", state.pushes.delivered),
+            ("waiting", state.pushes.waiting),
+            ("failing", state.pushes.failing),
+            ("expired", state.pushes.expired),
+        ] {
+            set("officials_offer_pushes", word, count);
         }
     }
     let text = METRICS.get().map(PrometheusHandle::render).unwrap_or_default();

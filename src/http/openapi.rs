@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, public};
+use super::{api, bulk, delivery, public};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -18,7 +18,8 @@ use crate::protocol::oauth::SCOPES;
     paths(
         api::make_offer, api::search_cards, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
         api::replace_card, api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
-        api::confirm_records, api::verify, public::bundle,
+        api::confirm_records, api::verify, public::bundle, bulk::make_offers, delivery::offer_qr_svg,
+        delivery::offer_qr_png, delivery::events, delivery::webhooks,
     ),
     modifiers(&Security, &Refusals)
 )]
@@ -74,9 +75,11 @@ fn meaning(status: &str) -> &'static str {
         "403" => "The client's scopes, units or the person's assurance level do not allow it",
         "404" => "There is no such thing, or none that the client may see",
         "409" => "The state does not allow it",
+        "410" => "It existed and is over",
         "413" => "The body is too large",
         "429" => "Too many requests of this address, client or person",
         "422" => "The idempotency key was used for another request",
+        "503" => "Too many at the same time; see Retry-After",
         _ => "See the problem document",
     }
 }
@@ -101,7 +104,7 @@ pub fn document(public_url: &str) -> utoipa::openapi::OpenApi {
         .title("Officials card")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "For the VNeID backend and the units: offers, cards, badges, verification. Errors are problem documents \
+            "For the VNeID backend and the units: offers, cards, the change feed, badges, verification. Errors are problem documents \
              (RFC 9457). The wallet's endpoints are those of OpenID4VCI 1.0 and described by its metadata.",
         ))
         .license(Some(License::new("Apache-2.0")))

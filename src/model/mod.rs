@@ -1,6 +1,6 @@
 //! Pure nouns and their rules: nothing here knows of HTTP, SQL, files or keys.
 //!
-//! The card: [`card`], [`id`]. The record that a card is made from, in the order in which a row becomes one:
+//! The card: [`card`], [`id`], and what happens to it: [`event`]. The record that a card is made from, in the order in which a row becomes one:
 //! [`catalogue`] (which fields there are) and [`rule`] (what a value must look like), [`intake`] (a row in),
 //! [`record`] (what comes out) or [`row_fault`] (why not), [`quality`] (how good it is), [`person`] (the match with the
 //! population database, and the verified record that it allows). They lean on [`agency`], [`unit`], [`code_list`],
@@ -10,6 +10,7 @@ pub mod agency;
 pub mod card;
 pub mod catalogue;
 pub mod code_list;
+pub mod event;
 pub mod id;
 pub mod intake;
 pub mod partial_date;

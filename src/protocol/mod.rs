@@ -2,6 +2,7 @@
 
 pub mod authorize;
 pub mod credential_request;
+pub mod delivery;
 pub mod display;
 pub mod mdoc;
 pub mod oauth;

@@ -13,7 +13,7 @@ pub const PRE_AUTHORIZED: &str = "urn:ietf:params:oauth:grant-type:pre-authorize
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What an operation of `/api/v1` needs. One word each, so that a client gets no more than its task.
-pub const SCOPES: [&str; 8] = [
+pub const SCOPES: [&str; 9] = [
     "offers:create",
     "cards:read",
     "cards:lock",
@@ -22,6 +22,7 @@ pub const SCOPES: [&str; 8] = [
     "cards:replace",
     "badges:read",
     "records:confirm",
+    "events:read",
 ];
 
 /// `grant_type` of a completed authorization (RFC 6749 section 4.1.3).
@@ -273,13 +274,13 @@ pub struct Supported {
 }
 
 /// Authorization server metadata (RFC 8414) of a server whose identifier is `issuer`.
-pub fn server_metadata(issuer: &str, supported: Supported) -> Value {
+pub fn server_metadata(issuer: &str, supported: Supported, offered: &[Configuration]) -> Value {
     let mut grants = vec![PRE_AUTHORIZED, REFRESH_TOKEN, "client_credentials"];
     let mut methods = vec!["private_key_jwt"];
     if supported.anonymous {
         methods.push("none");
     }
-    let scopes = SCOPES.into_iter().chain(Configuration::ALL.into_iter().map(Configuration::id));
+    let scopes = SCOPES.into_iter().chain(offered.iter().map(|configuration| configuration.id()));
     let algorithms = ["ES256", "EdDSA"];
     let mut metadata = json!({
         "issuer": issuer,

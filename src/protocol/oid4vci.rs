@@ -168,9 +168,9 @@ pub fn type_metadata(vct: &str) -> Vec<u8> {
 }
 
 /// Credential issuer metadata (section 12.2) of the issuer with this identifier.
-pub fn issuer_metadata(issuer: &str, vct: &str, doctype: &str, batch_size: usize) -> Value {
-    let configurations: Map<String, Value> = Configuration::ALL
-        .into_iter()
+pub fn issuer_metadata(issuer: &str, offered: &[Configuration], vct: &str, doctype: &str, batch_size: usize) -> Value {
+    let configurations: Map<String, Value> = offered
+        .iter()
         .map(|configuration| (configuration.id().to_owned(), configuration.metadata(issuer, vct, doctype)))
         .collect();
     json!({

@@ -1,4 +1,5 @@
 //! Every outgoing call.
 
+pub mod delivery;
 pub mod population;
 pub mod sign_in;

@@ -12,6 +12,7 @@ use super::{Change, Line, Store, Transaction, failed, status_lists};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{AgencyName, Card, CardFacts, CardType, Moved, Reason, Selector, State, StateName, Step};
+use crate::model::event::{EventKind, NewEvent};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::value::hex;
 
@@ -142,7 +143,7 @@ impl Change for MoveCards {
         let (meant, [one, two]) = condition(&self.selector);
         let statement = format!(
             "UPDATE cards SET state = $3, state_at = $4, state_reason = $5 \
-             WHERE {meant} AND state IN ({}) AND valid_until > $4 RETURNING handle",
+             WHERE {meant} AND state IN ({}) AND valid_until > $4 RETURNING handle, unit",
             from.join(", ")
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
@@ -154,15 +155,18 @@ impl Change for MoveCards {
             .fetch_all(&mut **transaction)
             .await
             .map_err(failed("moving cards"))?;
-        let cards = handles(&rows)?;
+        let moved = handles_and_units(&rows)?;
+        let cards: Vec<_> = moved.iter().map(|(card, _)| card.clone()).collect();
         let credentials = set_status(transaction, &cards, to.status()).await?;
-        for card in &cards {
+        for (card, unit) in moved {
             let action = match self.step {
                 Step::Lock => "card.locked",
                 Step::Unlock => "card.unlocked",
                 Step::Withdraw | Step::Replace => "card.withdrawn",
             };
-            audit(transaction, self.at, &self.actor, action, card, self.reason.code().to_owned());
+            audit(transaction, self.at, &self.actor, action, &card, self.reason.code().to_owned());
+            let (at, kind, reason) = (self.at, EventKind::of_step(self.step), Some(self.reason));
+            transaction.event(NewEvent { at, kind, card, unit, reason, other: None });
         }
         Ok(Moved { cards, credentials })
     }
@@ -194,22 +198,24 @@ pub(super) async fn replace(
 ) -> Result<()> {
     let withdrawn = sqlx::query(
         "UPDATE cards SET state = 'withdrawn', state_at = $2, state_reason = $3, replaced_by = $4 \
-         WHERE handle = $1 AND state IN ('active', 'locked')",
+         WHERE handle = $1 AND state IN ('active', 'locked') RETURNING handle, unit",
     )
     .bind(old.as_str())
     .bind(new.created_at)
     .bind(reason.code())
     .bind(new.handle.as_str())
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await
     .map_err(failed("withdrawing the replaced card"))?;
-    if withdrawn.rows_affected() == 0 {
+    let Some((card, unit)) = handles_and_units(&withdrawn)?.pop() else {
         return Err(Refusal::CardState { state: "no longer in force", action: "replaced" }.into());
-    }
+    };
+    let (at, kind, other) = (new.created_at, EventKind::of_replacement(reason), Some(new.handle.clone()));
+    transaction.event(NewEvent { at, kind, card, unit, reason: Some(reason), other });
     // Who still shows the old one is told to get the new one, if that is how this deployment says it.
     let status = if reason.is_change_of_facts() { new.replaced_status } else { StateName::Withdrawn.status() };
     set_status(transaction, std::slice::from_ref(old), status).await?;
-    if !insert(transaction, new).await? {
+    if !insert_after(transaction, new, Some(old)).await? {
         // Nothing of this may stay: a fault rolls back.
         return Err(Fault::new("replacing a card", "the record of the new one has a card in force").into());
     }
@@ -231,23 +237,31 @@ impl Change for ExpireCards {
         let rows = sqlx::query(
             "UPDATE cards SET state = 'expired', state_at = valid_until, state_reason = NULL \
              WHERE handle IN (SELECT handle FROM cards WHERE state IN ('active', 'locked') AND valid_until <= $1 \
-             LIMIT $2) AND state IN ('active', 'locked') RETURNING handle",
+             LIMIT $2) AND state IN ('active', 'locked') RETURNING handle, unit",
         )
         .bind(self.at)
         .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
         .fetch_all(&mut **transaction)
         .await
         .map_err(failed("expiring cards"))?;
-        let cards = handles(&rows)?;
-        for card in &cards {
-            audit(transaction, self.at, "system", "card.expired", card, String::new());
-        }
+        let expired = handles_and_units(&rows)?;
+        let cards = expired.iter().map(|(card, _)| card.clone()).collect();
+        note_expired(transaction, self.at, expired);
         Ok(Moved { cards, credentials: 0 })
     }
 }
 
 /// Inserts a card; `false` if its record already has one in force.
 pub(super) async fn insert(transaction: &mut Transaction<'_>, card: &NewCard) -> Result<bool, Fault> {
+    insert_after(transaction, card, None).await
+}
+
+/// The same for a card that takes the place of `replaces`.
+async fn insert_after(
+    transaction: &mut Transaction<'_>,
+    card: &NewCard,
+    replaces: Option<&Handle>,
+) -> Result<bool, Fault> {
     let inserted = sqlx::query(
         "INSERT INTO cards (handle, record_id, record_version, person, unit, facts, portrait, state, state_at, \
          created_at, valid_until) VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8, $9) ON CONFLICT DO NOTHING",
@@ -264,7 +278,18 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, card: &NewCard) ->
     .execute(&mut **transaction)
     .await
     .map_err(failed("making a card"))?;
-    Ok(inserted.rows_affected() == 1)
+    let is_new = inserted.rows_affected() == 1;
+    if is_new {
+        transaction.event(NewEvent {
+            at: card.created_at,
+            kind: EventKind::Created,
+            card: card.handle.clone(),
+            unit: card.facts.employing_agency.code.clone(),
+            reason: None,
+            other: replaces.cloned(),
+        });
+    }
+    Ok(is_new)
 }
 
 /// Notes that a card says what a newer version of its record says.
@@ -283,16 +308,24 @@ pub(super) async fn confirm_version(
 }
 
 /// Notes that a card's term is over, so that its record may have another.
-pub(super) async fn expire(transaction: &mut Transaction<'_>, card: &Handle) -> Result<(), Fault> {
-    sqlx::query(
+pub(super) async fn expire(transaction: &mut Transaction<'_>, card: &Handle, at: UnixSeconds) -> Result<(), Fault> {
+    let rows = sqlx::query(
         "UPDATE cards SET state = 'expired', state_at = valid_until, state_reason = NULL \
-         WHERE handle = $1 AND state IN ('active', 'locked')",
+         WHERE handle = $1 AND state IN ('active', 'locked') RETURNING handle, unit",
     )
     .bind(card.as_str())
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await
     .map_err(failed("expiring a card"))?;
+    note_expired(transaction, at, handles_and_units(&rows)?);
     Ok(())
+}
+
+fn note_expired(transaction: &mut Transaction<'_>, at: UnixSeconds, expired: Vec<(Handle, String)>) {
+    for (card, unit) in expired {
+        audit(transaction, at, "system", "card.expired", &card, String::new());
+        transaction.event(NewEvent { at, kind: EventKind::Expired, card, unit, reason: None, other: None });
+    }
 }
 
 /// The card in force of a record, with what it says.
@@ -345,8 +378,10 @@ fn audit(
     transaction.note(Line { at, actor: actor.to_owned(), action, subject: card.to_string(), detail });
 }
 
-fn handles(rows: &[AnyRow]) -> Result<Vec<Handle>, Fault> {
-    rows.iter().map(|row| handle(row, "handle")).collect()
+/// The cards that a statement changed, with their units.
+fn handles_and_units(rows: &[AnyRow]) -> Result<Vec<(Handle, String)>, Fault> {
+    let unit = |row: &AnyRow| row.try_get("unit").map_err(failed("reading a card"));
+    rows.iter().map(|row| Ok((handle(row, "handle")?, unit(row)?))).collect()
 }
 
 pub(super) fn handle(row: &AnyRow, column: &str) -> Result<Handle, Fault> {

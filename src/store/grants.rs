@@ -2,11 +2,14 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::cards::{self, FoundCard, NewCard};
-use super::{Change, Line, Store, Transaction, failed, offers};
+use super::cards::{self, FoundCard};
+use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
-use crate::error::{Fault, Result};
+use crate::error::{Fault, Refusal, Result};
 use crate::model::id::{Handle, PersonalNumber};
+
+/// Requests of one grant that may wait at the same time.
+const MAX_WAITING: i64 = 20;
 
 /// A grant that begins.
 #[derive(Clone, Debug)]
@@ -141,39 +144,6 @@ impl Store {
         self.write(RevokeGrant { id, actor, at }).await
     }
 
-    /// The card in force that says what `new` says: the one there is, or `new`, which replaces one that says something else.
-    pub async fn ensure_card(&self, new: NewCard, actor: String) -> Result<Handle> {
-        self.write(EnsureCard { new, actor }).await
-    }
-
-    /// Records, after `after` in the order of their handles, whose newest version is verified and newer than their active card.
-    pub async fn records_ahead_of_cards(
-        &self,
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<(Handle, PersonalNumber)>, Fault> {
-        let doing = failed("reading records that are ahead of their cards");
-        let rows = sqlx::query(
-            "SELECT records.id, records.person FROM records JOIN cards ON cards.record_id = records.id \
-             AND cards.state = 'active' AND cards.record_version < records.version \
-             WHERE records.population = 'matched' AND records.confirmed_at IS NOT NULL AND records.id > $1 \
-             AND records.person IS NOT NULL ORDER BY records.id LIMIT $2",
-        )
-        .bind(after)
-        .bind(limit)
-        .fetch_all(self.readers())
-        .await
-        .map_err(&doing)?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let person: String = row.try_get("person").map_err(&doing)?;
-            if let Some(person) = PersonalNumber::parse(&person) {
-                found.push((cards::handle(row, "id")?, person));
-            }
-        }
-        Ok(found)
-    }
-
     /// Keeps a request that waits; `false` if its nonce was used before.
     pub async fn defer(&self, deferral: Deferral) -> Result<bool> {
         self.write(deferral).await
@@ -294,19 +264,6 @@ impl Change for RevokeGrant {
     }
 }
 
-struct EnsureCard {
-    new: NewCard,
-    actor: String,
-}
-
-impl Change for EnsureCard {
-    type Done = Handle;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Handle> {
-        offers::card_in_force(transaction, &self.new, &self.actor).await
-    }
-}
-
 impl Change for Deferral {
     type Done = bool;
 
@@ -319,6 +276,15 @@ impl Change for Deferral {
             .map_err(&doing)?;
         if used.is_some() {
             return Ok(false);
+        }
+        let waiting: i64 = sqlx::query("SELECT COUNT(*) FROM deferrals WHERE grant_id = $1 AND delivered_at IS NULL")
+            .bind(&self.grant)
+            .fetch_one(&mut **transaction)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(&doing)?;
+        if waiting >= MAX_WAITING {
+            return Err(Refusal::CredentialRequestDenied("too many requests of this wallet wait already").into());
         }
         let kept = sqlx::query(
             "INSERT INTO deferrals (id, grant_id, configuration, holders, nonce, request_hash, created_at, expires_at) \

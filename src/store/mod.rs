@@ -5,37 +5,46 @@
 //! * A change is durable when its answer is given, and it is whole: all its statements or none.
 //! * A change decides by one conditional statement, so that of two at once exactly one wins.
 //! * A change of state and its audit line are one transaction; the audit table only grows.
+//! * An event of the change feed is written with its change; numbers have no gap, and whoever sees one sees all before.
 //! * A status index is given to one credential only, in whatever process.
 
 mod audit;
 mod authorizations;
 mod cards;
 mod clients;
+mod deliveries;
+mod events;
 mod grants;
 mod imports;
 mod issuances;
 mod offers;
 mod records;
+mod refreshes;
 mod status_lists;
 mod trust_lists;
 mod units;
 mod writer;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, Connection};
+use tokio::sync::watch;
 
 use crate::error::Fault;
 pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use cards::{FoundCard, NewCard};
+pub use deliveries::{Attempt, Claimed, DuePush, PushCounts, Subscriber};
+pub use events::{EventFilter, EventPage};
 pub use grants::{Deferral, Grant, Holder, NewGrant};
 pub use imports::{BatchOutcome, IncomingRecord, Progress};
 pub use issuances::{Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, Redemption};
 pub use records::{Confirmed, StoredRecord};
+pub use refreshes::Ahead;
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
 use writer::Writer;
@@ -50,6 +59,7 @@ pub struct Store {
     readers: AnyPool,
     writer: Writer,
     dialect: Dialect,
+    newest_event: Arc<watch::Sender<i64>>,
 }
 
 /// Which of the two it is: for the few places where one dialect differs.
@@ -142,10 +152,12 @@ impl Store {
             Dialect::Postgres => sqlx::migrate!("migrations/postgres").run(&writers).await,
         };
         migrated.map_err(|error| Fault::new("migrating the database", error))?;
+        let newest_event = Arc::new(watch::Sender::new(0));
         Ok(Self {
             readers: pool(readers, "PRAGMA cache_size = -2000").await.map_err(fault)?,
-            writer: Writer::start(&writers, dialect, lanes),
+            writer: Writer::start(&writers, dialect, lanes, &newest_event),
             dialect,
+            newest_event,
         })
     }
 

@@ -4,9 +4,9 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, FoundCard, NewCard};
 use super::grants::{self, Holder, NewGrant};
-use super::{Change, Line, Store, Transaction, failed};
+use super::{Change, Line, Store, Transaction, deliveries, failed};
 use crate::clock::UnixSeconds;
-use crate::error::{Fault, Refusal, Result};
+use crate::error::{Error, Fault, Refusal, Result};
 use crate::model::card::{Reason, State, StateName};
 use crate::model::id::{Handle, PersonalNumber};
 
@@ -33,6 +33,8 @@ pub struct NewOffer {
     pub grant_types: String,
     /// The card to make, if there is none in force that says the same.
     pub card: NewCard,
+    /// Whether it is pushed to the backend.
+    pub push: bool,
 }
 
 /// An offer as kept.
@@ -112,12 +114,12 @@ impl Store {
         self.write(redemption).await
     }
 
-    /// The record and card of an offer that is open, for who signs in after it.
+    /// The record of an offer that has not expired and can be taken by signing in, and whose it is.
     pub async fn offered_record(&self, id: &str, now: UnixSeconds) -> Result<Option<(Handle, PersonalNumber)>, Fault> {
         let doing = failed("reading an offer");
         let row = sqlx::query(
-            "SELECT cards.record_id, cards.person FROM offers JOIN cards ON cards.handle = offers.card \
-             WHERE offers.id = $1 AND offers.expires_at > $2",
+            "SELECT cards.record_id, cards.person, offers.grant_types FROM offers \
+             JOIN cards ON cards.handle = offers.card WHERE offers.id = $1 AND offers.expires_at > $2",
         )
         .bind(id)
         .bind(now)
@@ -125,8 +127,12 @@ impl Store {
         .await
         .map_err(&doing)?;
         let Some(row) = row else { return Ok(None) };
+        let grant_types: String = row.try_get("grant_types").map_err(&doing)?;
+        if !grant_types.split(' ').any(|grant| grant == Offer::AUTHORIZATION_CODE) {
+            return Ok(None);
+        }
         let person: String = row.try_get("person").map_err(&doing)?;
-        Ok(PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()?)
+        PersonalNumber::parse(&person).map(|person| Ok((cards::handle(&row, "record_id")?, person))).transpose()
     }
 }
 
@@ -159,6 +165,9 @@ impl Change for MakeOffer {
         .execute(&mut **transaction)
         .await
         .map_err(failed("making an offer"))?;
+        if new.push {
+            deliveries::push(transaction, &new.id, new.expires_at, new.card.created_at).await?;
+        }
         let (at, actor) = (new.card.created_at, new.client.clone());
         let line =
             Line { at, actor, action: "offer.made", subject: card.to_string(), detail: new.configurations.clone() };
@@ -218,8 +227,11 @@ pub(super) async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewCa
                 return Ok(card.handle);
             }
             (State::Active, Some(reason)) => {
-                cards::replace(transaction, &card.handle, new, reason, actor).await?;
-                return Ok(new.handle.clone());
+                return match cards::replace(transaction, &card.handle, new, reason, actor).await {
+                    Ok(()) => Ok(new.handle.clone()),
+                    Err(Error::Refusal(refusal)) => replaced_by_another(transaction, new, refusal).await,
+                    Err(fault) => Err(fault),
+                };
             }
             (State::Expired { .. } | State::Withdrawn { .. }, _) => over = Some(card.handle),
         }
@@ -227,7 +239,7 @@ pub(super) async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewCa
     // What refuses comes before what writes.
     not_ended(transaction, new).await?;
     if let Some(over) = over {
-        cards::expire(transaction, &over).await?;
+        cards::expire(transaction, &over, now).await?;
     }
     if !cards::insert(transaction, new).await? {
         // Another request made it between our reading and our writing.
@@ -243,6 +255,19 @@ pub(super) async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewCa
     };
     transaction.note(line);
     Ok(new.handle.clone())
+}
+
+/// The card that another request put in force between our reading and our writing, if it says no less than `new`.
+async fn replaced_by_another(transaction: &mut Transaction<'_>, new: &NewCard, refusal: Refusal) -> Result<Handle> {
+    match cards::in_force(transaction, &new.record).await? {
+        Some(FoundCard { card, .. })
+            if card.record_version >= new.record_version
+                && card.state_at(new.created_at).name() == StateName::Active =>
+        {
+            Ok(card.handle)
+        }
+        _ => Err(refusal.into()),
+    }
 }
 
 /// Refuses a card from facts that were read before the record moved on.

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::{Dialect, Line, audit, failed};
+use super::{Dialect, Line, audit, events, failed};
 use crate::error::{Error, Fault, Result};
+use crate::model::event::NewEvent;
 
 /// Most changes in one transaction.
 const GROUP: usize = 128;
@@ -47,16 +48,23 @@ pub(crate) trait Change: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Done>> + Send + 'a;
 }
 
-/// The transaction of a group: its connection, and the audit lines of its changes, which are written together at its end.
+/// The transaction of a group: its connection, and the audit lines and events of its changes, which are written together
+/// at its end.
 pub(crate) struct Transaction<'c> {
     connection: &'c mut AnyConnection,
     lines: Vec<Line>,
+    events: Vec<NewEvent>,
 }
 
 impl Transaction<'_> {
     /// Has the line written before the commit.
     pub(crate) fn note(&mut self, line: Line) {
         self.lines.push(line);
+    }
+
+    /// Has the event written before the commit, under the next number of the feed.
+    pub(crate) fn event(&mut self, event: NewEvent) {
+        self.events.push(event);
     }
 }
 
@@ -81,13 +89,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts `lanes` tasks that write independently of each other.
-    pub(super) fn start(pool: &AnyPool, dialect: Dialect, lanes: u32) -> Self {
-        let shared = start_lanes(pool, dialect, lanes, GROUP);
+    /// Starts `lanes` tasks that write independently of each other, and tell of the newest event that they wrote.
+    pub(super) fn start(pool: &AnyPool, dialect: Dialect, lanes: u32, newest_event: &Arc<watch::Sender<i64>>) -> Self {
+        let lane = Lane { pool: pool.clone(), dialect, connection: None, newest_event: Arc::clone(newest_event) };
+        let shared = start_lanes(&lane, lanes, GROUP);
         let moving = match dialect {
             // There is one writer at a time anyhow.
             Dialect::Sqlite => shared.clone(),
-            Dialect::Postgres => start_lanes(pool, dialect, 1, 1),
+            Dialect::Postgres => start_lanes(&lane, 1, 1),
         };
         Self { shared, moving }
     }
@@ -104,15 +113,14 @@ impl Writer {
 
 type Queue = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
 
-fn start_lanes(pool: &AnyPool, dialect: Dialect, lanes: u32, group: usize) -> mpsc::Sender<Box<dyn Job>> {
+fn start_lanes(lane: &Lane, lanes: u32, group: usize) -> mpsc::Sender<Box<dyn Job>> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let queue = Arc::new(Mutex::new(receiver));
     for _ in 0..lanes {
-        let (pool, queue) = (pool.clone(), Arc::clone(&queue));
+        let (lane, queue) = (lane.fresh(), Arc::clone(&queue));
         tokio::spawn(async move {
-            let lane = || Lane { pool: pool.clone(), dialect, connection: None };
             // A change that panics loses its own group, not the lane.
-            while tokio::spawn(run(lane(), Arc::clone(&queue), group)).await.is_err() {
+            while tokio::spawn(run(lane.fresh(), Arc::clone(&queue), group)).await.is_err() {
                 tracing::error!("a change of the database panicked");
             }
         });
@@ -149,9 +157,16 @@ struct Lane {
     pool: AnyPool,
     dialect: Dialect,
     connection: Option<PoolConnection<Any>>,
+    newest_event: Arc<watch::Sender<i64>>,
 }
 
 impl Lane {
+    /// The same without a connection.
+    fn fresh(&self) -> Self {
+        let (pool, newest_event) = (self.pool.clone(), Arc::clone(&self.newest_event));
+        Self { pool, dialect: self.dialect, connection: None, newest_event }
+    }
+
     async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         let begin = match self.dialect {
             // A read that later writes would fail; say from the start that we write.
@@ -164,13 +179,19 @@ impl Lane {
             None => self.pool.acquire().await.map_err(failed("connecting to the database"))?,
         };
         let mut begun = connection.begin_with(begin).await.map_err(failed("beginning a transaction"))?;
-        let mut transaction = Transaction { connection: &mut begun, lines: Vec::with_capacity(jobs.len()) };
+        let lines = Vec::with_capacity(jobs.len());
+        let mut transaction = Transaction { connection: &mut begun, lines, events: Vec::new() };
         for job in jobs {
             job.run(&mut transaction).await?;
         }
         audit::write(transaction.connection, &transaction.lines).await?;
+        // Last: the counter's row is the one that every lane of every process waits for, so nobody who has it waits.
+        let newest = events::write(transaction.connection, &transaction.events).await?;
         begun.commit().await.map_err(failed("committing a transaction"))?;
         self.connection = Some(connection);
+        if let Some(newest) = newest {
+            self.newest_event.send_if_modified(|known| std::mem::replace(known, newest.max(*known)) < newest);
+        }
         Ok(())
     }
 
@@ -218,11 +239,12 @@ impl<C: Change> Job for Pending<C> {
         transaction: &'a mut Transaction<'_>,
     ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
         Box::pin(async move {
-            let lines = transaction.lines.len();
+            let (lines, events) = (transaction.lines.len(), transaction.events.len());
             match self.change.apply(transaction).await {
                 Err(Error::Fault(fault)) => Err(fault),
                 Err(refusal) => {
                     transaction.lines.truncate(lines);
+                    transaction.events.truncate(events);
                     self.result = Some(Err(refusal));
                     Ok(())
                 }

@@ -292,24 +292,27 @@ story! {
 }
 
 /// A wallet that encrypts.
-struct Envelope {
+pub struct Envelope {
     to_issuer: Value,
-    own: DecryptionKey,
+    /// The key that answers are encrypted to.
+    pub own: DecryptionKey,
 }
 
 impl Envelope {
-    async fn new(town: &Town) -> Self {
+    /// After reading the metadata.
+    pub async fn new(town: &Town) -> Self {
         let metadata = town.get("/.well-known/openid-credential-issuer").await.expect(200);
         let to_issuer = metadata["credential_request_encryption"]["jwks"]["keys"][0].clone();
         Self { to_issuer, own: DecryptionKey::new(&fresh_p256_jwk().unwrap()).unwrap() }
     }
 
     /// How it wants its answer.
-    fn asks(&self, enc: &str) -> Value {
+    pub fn asks(&self, enc: &str) -> Value {
         json!({"jwk": self.own.public_jwk(), "enc": enc})
     }
 
-    fn seal(&self, request: &Value, enc: &str, compress: bool) -> String {
+    /// A request as the issuer's key opens it.
+    pub fn seal(&self, request: &Value, enc: &str, compress: bool) -> String {
         Recipient::new(&self.to_issuer, enc, compress).unwrap().seal(request.to_string().as_bytes()).unwrap()
     }
 }

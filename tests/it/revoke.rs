@@ -44,7 +44,7 @@ async fn fetch(town: &Town, path: &str, accept: &str, headers: &[(&str, &str)]) 
     town.send(request.body(Body::empty()).unwrap()).await
 }
 
-fn status_of(credential: &str) -> StatusReference {
+pub fn status_of(credential: &str) -> StatusReference {
     Presentation::parse(credential).unwrap().claimed_status().unwrap()
 }
 

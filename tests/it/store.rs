@@ -2,7 +2,9 @@
 
 use officials_card::model::card::{Reason, Selector, Step};
 use officials_card::model::id::{Handle, PersonalNumber};
-use officials_card::store::{Issuance, NewCredential, Recorded};
+use officials_card::store::{
+    Ahead, Approval, Deferral, Holder, Issuance, NewAuthorization, NewCard, NewCredential, NewGrant, Recorded, Store,
+};
 use serde_json::json;
 
 use crate::story;
@@ -146,5 +148,343 @@ story! {
         other.version += 1;
         assert!(town.service.store().publish_trust_list(other.clone()).await.unwrap());
         assert_eq!(town.service.store().newest_trust_list().await.unwrap(), Some(other));
+    }
+}
+
+/// The first record of the person.
+async fn record(town: &Town) -> Handle {
+    town.service.store().records_of(&person()).await.unwrap().remove(0).handle
+}
+
+fn person() -> PersonalNumber {
+    PersonalNumber::parse(PERSON).unwrap()
+}
+
+fn pushed(id: &str) -> NewAuthorization {
+    NewAuthorization {
+        id: id.into(),
+        client: "wallet".into(),
+        redirect_uri: "https://wallet.example/back".into(),
+        state: Some("state".into()),
+        code_challenge: "challenge".into(),
+        configurations: "one two".into(),
+        by_details: true,
+        dpop_key: Some("key".into()),
+        instance_key: Some("instance".into()),
+        offer: Some("offer".into()),
+        created_at: 0,
+        expires_at: 90,
+    }
+}
+
+async fn visit(store: &Store, id: &str, browser: &str, now: i64) -> bool {
+    store.visit_request(id.into(), "wallet".into(), browser.into(), now + 600, now).await.unwrap()
+}
+
+async fn sign_in(store: &Store, id: &str, browser: &str, now: i64) -> bool {
+    store.note_sign_in(id.into(), browser.into(), person(), now).await.unwrap()
+}
+
+fn approval(id: &str, browser: &str, record: &Handle, code: &str) -> Approval {
+    Approval {
+        id: id.into(),
+        browser: browser.into(),
+        record: record.clone(),
+        card: None,
+        code: code.into(),
+        code_expires_at: 70,
+        at: 10,
+    }
+}
+
+/// A request on which the person of this browser has said yes.
+async fn approved(store: &Store, id: &str, record: &Handle) {
+    store.push_request(pushed(id)).await.unwrap();
+    assert!(visit(store, id, "b", 1).await && sign_in(store, id, "b", 2).await);
+    assert!(store.approve(approval(id, "b", record, &format!("code of {id}"))).await.unwrap());
+}
+
+fn grant(id: &str, record: &Handle) -> NewGrant {
+    NewGrant {
+        id: id.into(),
+        record: record.clone(),
+        card: None,
+        holder: Holder { client: Some("wallet".into()), instance_key: Some("instance".into()), dpop_key: None },
+        configurations: "one two".into(),
+        by_details: true,
+        offer: None,
+        created_at: 20,
+        expires_at: 1000,
+    }
+}
+
+/// A grant that began.
+async fn begun(store: &Store, id: &str, record: &Handle) {
+    approved(store, id, record).await;
+    assert!(store.redeem_code(format!("code of {id}"), grant(id, record)).await.unwrap());
+}
+
+story! {
+    async fn a_request_is_visited_until_it_is_over_or_decided(town) {
+        let store = town.service.store();
+        store.push_request(pushed("r")).await.unwrap();
+        let kept = store.authorization("r", 89).await.unwrap().unwrap();
+        assert_eq!(format!("{:?}", kept.request), format!("{:?}", pushed("r")), "all of it");
+        assert_eq!((kept.browser, kept.person), (None, None));
+        assert!(store.authorization("r", 90).await.unwrap().is_none() && store.authorization("x", 0).await.unwrap().is_none());
+        assert!(!visit(store, "x", "b1", 1).await, "unknown");
+        assert!(!store.visit_request("r".into(), "other".into(), "b1".into(), 600, 1).await.unwrap(), "of another client");
+        assert!(!visit(store, "r", "b1", 90).await, "over");
+        assert!(visit(store, "r", "b1", 89).await);
+        assert_eq!(store.authorization("r", 688).await.unwrap().unwrap().browser.as_deref(), Some("b1"), "it may take longer");
+        assert!(store.authorization("r", 689).await.unwrap().is_none());
+        assert!(sign_in(store, "r", "b1", 100).await);
+        assert_eq!(store.authorization("r", 100).await.unwrap().unwrap().person, Some(person()));
+        assert!(visit(store, "r", "b2", 100).await);
+        let bound = store.authorization("r", 100).await.unwrap().unwrap();
+        assert_eq!((bound.browser.as_deref(), bound.person), (Some("b2"), None), "another browser signs in anew");
+        assert!(store.deny("r".into(), "b2".into(), "no", 101).await.unwrap());
+        assert!(!visit(store, "r", "b2", 102).await, "decided");
+        assert!(store.authorization("r", 102).await.unwrap().is_none());
+    }
+}
+
+story! {
+    async fn a_sign_in_and_a_decision_are_of_the_browser_of_the_request(town) {
+        town.hires(PERSON, "H26").await;
+        let (store, record) = (town.service.store(), record(&town).await);
+        store.push_request(pushed("r")).await.unwrap();
+        assert!(!sign_in(store, "r", "b", 1).await, "no browser has come");
+        assert!(visit(store, "r", "b", 1).await);
+        assert!(!sign_in(store, "r", "other", 2).await);
+        assert!(!sign_in(store, "r", "b", 601).await, "over");
+        assert!(!store.approve(approval("r", "b", &record, "c")).await.unwrap(), "nobody has signed in");
+        assert!(sign_in(store, "r", "b", 2).await);
+        let mut late = approval("r", "b", &record, "c");
+        late.at = 601;
+        for wrong in [approval("r", "other", &record, "c"), approval("x", "b", &record, "c"), late] {
+            assert!(!store.approve(wrong).await.unwrap());
+        }
+        for (browser, at) in [("other", 3), ("b", 601)] {
+            assert!(!store.deny("r".into(), browser.into(), "no", at).await.unwrap());
+        }
+        assert!(store.coded("c").await.unwrap().is_none(), "nothing of it was written");
+        assert!(store.approve(approval("r", "b", &record, "c")).await.unwrap());
+        assert!(!store.approve(approval("r", "b", &record, "d")).await.unwrap() && store.coded("d").await.unwrap().is_none());
+        assert!(!store.deny("r".into(), "b".into(), "no", 11).await.unwrap() && !sign_in(store, "r", "b", 11).await);
+        let coded = store.coded("c").await.unwrap().unwrap();
+        assert_eq!((&coded.record, coded.card, coded.expires_at, coded.grant), (&record, None, 70, None));
+        assert_eq!(format!("{:?}", NewAuthorization { expires_at: 90, ..coded.request }), format!("{:?}", pushed("r")));
+        let told = store.history(record.as_str()).await.unwrap();
+        assert_eq!(told.iter().filter(|line| line.2 == "authorization.approved").count(), 1);
+        assert!(store.history("wallet").await.unwrap().is_empty(), "no was not said");
+    }
+}
+
+story! {
+    async fn of_many_decisions_and_redemptions_one_wins(town) {
+        town.hires(PERSON, "H26").await;
+        let (other, record) = (town.second_process().await, record(&town).await);
+        let stores = [town.service.store(), other.service.store()];
+        stores[0].push_request(pushed("r")).await.unwrap();
+        assert!(visit(stores[0], "r", "b", 1).await && sign_in(stores[1], "r", "b", 2).await);
+        let decide = async |at: usize| {
+            let store = stores[at % 2];
+            match at % 3 {
+                0 => store.deny("r".into(), "b".into(), "no", 10).await.unwrap(),
+                _ => store.approve(approval("r", "b", &record, &format!("c{at}"))).await.unwrap(),
+            }
+        };
+        let won = futures_util::future::join_all((0..12).map(decide)).await;
+        assert_eq!(won.into_iter().filter(|won| *won).count(), 1);
+
+        approved(stores[0], "s", &record).await;
+        let redeem = |at: usize| stores[at % 2].redeem_code("code of s".into(), grant(&format!("g{at}"), &record));
+        let won = futures_util::future::join_all((0..12).map(redeem)).await;
+        let won: Vec<_> = won.into_iter().enumerate().filter(|(_, won)| *won.as_ref().unwrap()).map(|(at, _)| at).collect();
+        assert_eq!(won.len(), 1);
+        assert_eq!(stores[1].coded("code of s").await.unwrap().unwrap().grant, Some(format!("g{}", won[0])));
+        for at in 0..12 {
+            let begun = stores[0].grant(&format!("g{at}"), 21).await.unwrap();
+            assert_eq!(begun.is_some(), at == won[0], "the others wrote no grant");
+        }
+        let told = stores[0].history(record.as_str()).await.unwrap();
+        assert_eq!(told.iter().filter(|line| line.2 == "grant.begun").count(), 1);
+    }
+}
+
+story! {
+    async fn a_code_lives_to_its_end(town) {
+        town.hires(PERSON, "H26").await;
+        let (store, record) = (town.service.store(), record(&town).await);
+        approved(store, "r", &record).await;
+        let mut late = grant("late", &record);
+        late.created_at = 70;
+        assert!(!store.redeem_code("code of r".into(), late).await.unwrap());
+        assert!(!store.redeem_code("x".into(), grant("x", &record)).await.unwrap());
+        assert!(store.grant("late", 71).await.unwrap().is_none());
+        assert!(store.redeem_code("code of r".into(), NewGrant { created_at: 69, ..grant("g", &record) }).await.unwrap());
+        assert!(!store.redeem_code("code of r".into(), grant("again", &record)).await.unwrap());
+        assert_eq!(store.coded("code of r").await.unwrap().unwrap().grant.as_deref(), Some("g"), "redeemed, it still tells");
+    }
+}
+
+story! {
+    async fn a_grant_is_read_while_it_lives_with_the_card_in_force(town) {
+        town.hires(PERSON, "H26").await;
+        let (store, record) = (town.service.store(), record(&town).await);
+        begun(store, "g", &record).await;
+        let read = store.grant("g", 999).await.unwrap().unwrap();
+        assert_eq!((read.id.as_str(), &read.holder), ("g", &grant("g", &record).holder));
+        assert_eq!((read.configurations.as_str(), read.by_details, read.expires_at), ("one two", true, 1000));
+        assert_eq!((&read.record, read.person, read.record_version), (&record, Some(person()), 1));
+        assert!(read.is_verified && !read.had_card && read.found.is_none());
+        assert!(store.grant("g", 1000).await.unwrap().is_none() && store.grant("x", 0).await.unwrap().is_none());
+
+        let handle = Handle::parse(town.officer("vneid").await.offer(PERSON).await["card"].as_str().unwrap()).unwrap();
+        let read = store.grant("g", 21).await.unwrap().unwrap();
+        let found = read.found.unwrap();
+        assert_eq!((&found.card.handle, read.had_card), (&handle, false), "the card of its record, though not yet its own");
+        assert!(found.facts.portrait.is_some());
+        town.imports(PERSON, "H26", "002", "active").await;
+        let read = store.grant("g", 21).await.unwrap().unwrap();
+        assert_eq!((read.is_verified, read.record_version), (false, 2));
+        assert_eq!(read.found.unwrap().card.record_version, 1);
+
+        store.revoke_grant("g".into(), "wallet".into(), 30).await.unwrap();
+        store.revoke_grant("g".into(), "wallet".into(), 31).await.unwrap();
+        assert!(store.grant("g", 31).await.unwrap().is_none());
+        let told = store.history("g").await.unwrap();
+        assert_eq!(told.iter().map(|line| (line.0, line.2.as_str())).collect::<Vec<_>>(), [(30, "grant.revoked")]);
+    }
+}
+
+story! {
+    async fn a_revoked_grant_issues_nothing_and_uses_up_nothing(town) {
+        let card = card(&town).await;
+        let (store, record) = (town.service.store(), record(&town).await);
+        store.open_status_list(1, 16, "secret".into(), 0).await.unwrap();
+        begun(store, "g", &record).await;
+        begun(store, "other", &record).await;
+        let by = |id: &str, nonce: &str, index| Issuance {
+            grant: Some(id.into()),
+            at: 30,
+            ..issuance(&card, nonce, &format!("request {nonce}"), index)
+        };
+        assert_eq!(store.record_issuance(by("g", "n1", 0)).await.unwrap(), Recorded::New);
+        assert!(store.grant("g", 31).await.unwrap().unwrap().had_card);
+        store.revoke_grant("g".into(), "wallet".into(), 31).await.unwrap();
+        assert_eq!(store.record_issuance(by("g", "n1", 1)).await.unwrap(), Recorded::GrantRevoked, "nor anything again");
+        assert_eq!(store.record_issuance(by("g", "n2", 1)).await.unwrap(), Recorded::GrantRevoked);
+        let late = Issuance { at: 1000, ..by("other", "n2", 1) };
+        assert_eq!(store.record_issuance(late).await.unwrap(), Recorded::GrantRevoked, "or over");
+        assert_eq!(store.record_issuance(by("other", "n2", 1)).await.unwrap(), Recorded::New, "the nonce was not used");
+        assert!(store.note_event("n1 request n1".into(), "other".into(), "credential_accepted", 40).await.is_err());
+        store.note_event("n2 request n2".into(), "other".into(), "credential_accepted", 40).await.unwrap();
+    }
+}
+
+fn deferral(id: &str, grant: &str, nonce: &str) -> Deferral {
+    Deferral {
+        id: id.into(),
+        grant: grant.into(),
+        configuration: "one".into(),
+        holders: "[]".into(),
+        nonce: nonce.into(),
+        request_hash: "request".into(),
+        created_at: 30,
+        expires_at: 500,
+    }
+}
+
+story! {
+    async fn a_request_waits_for_its_grant_until_it_is_delivered(town) {
+        let card = card(&town).await;
+        let (store, record) = (town.service.store(), record(&town).await);
+        store.open_status_list(1, 16, "secret".into(), 0).await.unwrap();
+        begun(store, "g", &record).await;
+        assert!(store.defer(deferral("d", "g", "n1")).await.unwrap());
+        assert!(!store.defer(deferral("e", "g", "n1")).await.unwrap(), "the nonce is used");
+        let kept = store.deferral("d", "g", 499).await.unwrap().unwrap();
+        assert_eq!(format!("{kept:?}"), format!("{:?}", deferral("d", "g", "n1")));
+        for (id, grant, now) in [("d", "other", 40), ("e", "g", 40), ("d", "g", 500)] {
+            assert!(store.deferral(id, grant, now).await.unwrap().is_none(), "{id} {grant} {now}");
+        }
+        let answer = Issuance { grant: Some("g".into()), deferral: Some("d".into()), at: 40, ..issuance(&card, "n1", "request", 0) };
+        assert_eq!(store.record_issuance(answer.clone()).await.unwrap(), Recorded::New);
+        assert!(store.deferral("d", "g", 41).await.unwrap().is_none());
+        assert!(matches!(store.record_issuance(answer).await.unwrap(), Recorded::Again(..)));
+        let told = store.history("g").await.unwrap();
+        assert_eq!(told.iter().filter(|line| line.2 == "credential.deferred").count(), 1);
+
+        let used = Issuance { grant: Some("g".into()), at: 40, ..issuance(&card, "n2", "request", 1) };
+        assert_eq!(store.record_issuance(used).await.unwrap(), Recorded::New);
+        assert!(!store.defer(deferral("f", "g", "n2")).await.unwrap(), "used by an answer");
+    }
+}
+
+story! {
+    async fn a_card_follows_its_record_when_it_is_asked_to(town) {
+        let first = card(&town).await;
+        let (store, record) = (town.service.store(), record(&town).await);
+        let found = store.card(&first).await.unwrap().unwrap();
+        let new = |handle: &str, version: i64, name: &str| {
+            let mut facts = found.facts.clone();
+            facts.full_name = name.into();
+            NewCard {
+                handle: Handle::parse(handle).unwrap(),
+                record: record.clone(),
+                record_version: version,
+                facts,
+                created_at: town.clock.now(),
+                valid_until: found.card.valid_until,
+                replaced_status: 1,
+            }
+        };
+        let same = new("0000000000000001", 1, "Nguyễn Thị Thử Nghiệm");
+        assert_eq!(store.ensure_card(same, "test".into()).await.unwrap(), first, "it says that already");
+        assert!(store.records_ahead_of_cards("", 10).await.unwrap().is_empty());
+        town.imports(PERSON, "H26", "002", "active").await;
+        assert!(store.records_ahead_of_cards("", 10).await.unwrap().is_empty(), "not verified yet");
+        assert!(store.ensure_card(new("0000000000000002", 2, "Khác"), "test".into()).await.is_err());
+        town.matches_and_confirms("H26").await;
+        while store.mark_without_card().await.unwrap() > 0 {}
+        let ahead = store.records_ahead_of_cards("", 10).await.unwrap();
+        assert_eq!(ahead, [Ahead { record: record.clone(), person: person(), version: 2 }]);
+        assert!(store.records_ahead_of_cards(record.as_str(), 10).await.unwrap().is_empty(), "after it there is none");
+        assert!(store.ensure_card(new("0000000000000002", 1, "Khác"), "test".into()).await.is_err(), "of an older version");
+        let other = town.second_process().await;
+        let stores = [store, other.service.store()];
+        let made = futures_util::future::join_all((0..8).map(|at| {
+            stores[at % 2].ensure_card(new(&format!("000000000000001{at}"), 2, "Khác"), "test".into())
+        })).await;
+        let made: std::collections::HashSet<_> = made.into_iter().map(|made| made.unwrap()).collect();
+        assert_eq!(made.len(), 1, "one of them");
+        assert!(!made.contains(&first));
+        assert!(store.records_ahead_of_cards("", 10).await.unwrap().is_empty());
+        assert_eq!(store.cards(&Selector::Person(person()), 10).await.unwrap().len(), 2);
+
+        // A version that was compared is not looked at again, whatever became of the card.
+        town.imports(PERSON, "H26", "003", "active").await;
+        town.matches_and_confirms("H26").await;
+        assert_eq!(store.records_ahead_of_cards("", 10).await.unwrap().len(), 1);
+        store.mark_compared(record.clone(), 3).await.unwrap();
+        assert!(store.records_ahead_of_cards("", 10).await.unwrap().is_empty());
+    }
+}
+
+story! {
+    async fn what_is_over_is_cleared_away_and_nothing_else(town) {
+        town.hires(PERSON, "H26").await;
+        let (store, record) = (town.service.store(), record(&town).await);
+        begun(store, "g", &record).await;
+        store.push_request(pushed("unfinished")).await.unwrap();
+        store.use_once("proof".into(), 100).await.unwrap();
+        store.keep_api_token("token".into(), "vneid".into(), "cards:read".into(), 200, 0).await.unwrap();
+        assert!(store.defer(deferral("d", "g", "n")).await.unwrap());
+        for (now, cleared) in [(100, 0), (101, 1), (201, 1), (500, 0), (501, 1), (90 + 86_400, 0), (91 + 86_400, 1), (601 + 86_400, 0), (602 + 86_400, 1), (1 << 40, 0)] {
+            assert_eq!(store.clear_away(now).await.unwrap(), cleared, "at {now}");
+        }
+        assert!(store.grant("g", 999).await.unwrap().is_some(), "a grant stays: copies of cards point to it");
     }
 }

@@ -133,15 +133,14 @@ impl Town {
             Ground::Postgres => fresh_postgres(&name).await,
         };
         let clock = Clock::fixed(NOW);
-        let service = Self::process(&database_url, limits, clock.clone(), number).await;
+        let service = Self::process(Self::settings(&database_url, limits), clock.clone(), number).await;
         Self { router: officials_card::http::router(service.clone()), service, clock, database_url, folder }
     }
 
-    /// Another process of the same deployment: it shares nothing but the database and the keys.
+    /// Another process of the same deployment: it shares nothing but the settings, the database and the keys.
     pub async fn second_process(&self) -> Self {
         let number = TOWNS.fetch_add(1, Ordering::Relaxed);
-        let limits = self.service.config.limits.clone();
-        let service = Self::process(&self.database_url, limits, self.clock.clone(), number).await;
+        let service = Self::process(self.service.config.clone(), self.clock.clone(), number).await;
         let folder = std::env::temp_dir().join(format!("town_{}_{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self {
@@ -153,7 +152,7 @@ impl Town {
         }
     }
 
-    async fn process(database_url: &str, limits: Limits, clock: Clock, number: u32) -> Service {
+    fn settings(database_url: &str, limits: Limits) -> Config {
         let client = |name: &str, scopes: &[&str], units: Option<Vec<String>>| Client {
             name: name.into(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
@@ -166,7 +165,7 @@ impl Town {
             redirect_uris: vec![REDIRECT_URI.into(), format!("{REDIRECT_URI}?dummy1=lorem&dummy2=ipsum")],
             jwks: Some(json!({"keys": [client_key().public_key().to_jwk()]})),
         };
-        let config = Config {
+        Config {
             public_url: URL.into(),
             database_url: Secret::new(database_url),
             limits,
@@ -179,14 +178,22 @@ impl Town {
             ],
             wallets: vec![wallet("vneid"), wallet("wallet-b")],
             ..Config::default()
-        };
-        let store = Store::open(database_url).await.unwrap();
-        let mut seed = [7; 32];
-        seed[..4].copy_from_slice(&number.to_be_bytes());
+        }
+    }
+
+    async fn process(config: Config, clock: Clock, number: u32) -> Service {
+        let store = Store::open(config.database_url.expose()).await.unwrap();
         let keys = Keyring::open(keys_folder(), None).unwrap();
-        let service = Service::new(config, clock, Chance::seeded(seed), store, keys);
+        let service = Service::new(config, clock, Self::chance(number), store, keys);
         service.check_settings().unwrap();
         service
+    }
+
+    /// Every process draws lots of its own.
+    fn chance(number: u32) -> Chance {
+        let mut seed = [7; 32];
+        seed[..4].copy_from_slice(&number.to_be_bytes());
+        Chance::seeded(seed)
     }
 
     /// Sends a request.
@@ -465,14 +472,65 @@ impl Town {
         let mut config = self.service.config.clone();
         change(&mut config);
         let keys = Keyring::open(keys_folder(), None).unwrap();
-        let chance = Chance::seeded([1; 32]);
+        let chance = Self::chance(TOWNS.fetch_add(1, Ordering::Relaxed));
         let service = Service::new(config, self.clock.clone(), chance, self.service.store().clone(), keys);
+        let folder = self.folder.join("tenant");
+        std::fs::create_dir_all(&folder).unwrap();
         Self {
             router: officials_card::http::router(service.clone()),
             service,
             clock: self.clock.clone(),
             database_url: self.database_url.clone(),
-            folder: self.folder.join("tenant"),
+            folder,
         }
+    }
+}
+
+impl Town {
+    /// A unit hires many people at once.
+    pub async fn hires_all(&self, people: &[String], unit: &str) {
+        use std::fmt::Write as _;
+
+        use officials_card::flow::import::{Format, ImportRequest, import};
+        let portrait = base64::engine::general_purpose::STANDARD.encode(PORTRAIT);
+        let mut rows =
+            "agency_personnel_number,record_type,full_name,gender,date_of_birth,personal_id_number,portrait_photo,\
+             managing_unit_code,using_unit_code,position_title,employment_status,employment_status_date\n"
+                .to_owned();
+        for person in people {
+            assert!(person.starts_with("0011"), "a woman born in the last century");
+            let year = 1900 + person[4..6].parse::<i32>().unwrap();
+            writeln!(
+                rows,
+                "N{person},01,Nguyễn Thị Thử Nghiệm,2,{year}0315,{person},{portrait},{unit},{unit},001,active,20200101"
+            )
+            .unwrap();
+        }
+        let file = self.file(&format!("{unit}.csv"), rows);
+        let rejects = file.with_extension("rejects.csv");
+        let request = ImportRequest { rejects, file, format: Format::Csv, dry_run: false, actor: "test".into() };
+        let summary = import(self.service.store(), &self.clock, &self.service.chance, request, |_| {}).await.unwrap();
+        assert_eq!(summary.rejected, 0);
+        self.matches_and_confirms(unit).await;
+    }
+
+    /// The address of another database of the same kind, empty.
+    pub async fn fresh_database(&self, name: &str) -> String {
+        if self.database_url.starts_with("sqlite") {
+            return format!("sqlite://{}?mode=rwc", self.folder.join(format!("{name}.db")).display());
+        }
+        let number = TOWNS.fetch_add(1, Ordering::Relaxed);
+        fresh_postgres(&format!("{name}_{}_{number}", std::process::id())).await
+    }
+
+    /// The payload of a JWS of the key for events, led back to the root.
+    #[track_caller]
+    pub fn signed(&self, jws: &str, typ: &str) -> Value {
+        use officials_card::credential::jws::Jws;
+        use officials_card::credential::x509::{Anchors, Use};
+        let jws = Jws::parse(jws, typ).unwrap();
+        let anchors = Anchors::from_pem(self.service.anchor_pem()).unwrap();
+        let key = anchors.check(&jws.certificates().unwrap(), Use::Events, self.clock.now()).unwrap();
+        Value::Object(jws.verify(&key).unwrap())
     }
 }
