@@ -61,6 +61,15 @@ impl Trust {
         })
     }
 
+    /// Checks a card that is kept, whichever format it has.
+    pub async fn checked(&self, http: &Http, card: &KeptCard, now: UnixSeconds) -> Result<Checked> {
+        let list = match card.format.as_str() {
+            QR_FORMAT => Some(self.list(http, &card.issuer, now).await?),
+            _ => None,
+        };
+        Checked::new(card, self, list.as_ref(), now)
+    }
+
     /// The issuer's trust list, once it is led back to the root.
     pub async fn list(&self, http: &Http, issuer: &str, now: UnixSeconds) -> Result<TrustList> {
         const PLACE: &str = "trust list";

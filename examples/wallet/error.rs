@@ -46,6 +46,12 @@ pub enum WalletError {
         /// `error_description` of the answer.
         description: String,
     },
+    /// The person did not sign in, or somebody else answered.
+    #[error("the sign-in did not succeed: {0}")]
+    SignIn(&'static str),
+    /// A page says to the person why it does not go on.
+    #[error("{0}")]
+    Told(String),
     /// An answer is not what the specification says.
     #[error("the answer of the {0} {1}")]
     Answer(&'static str, &'static str),

@@ -2,27 +2,41 @@
 //!
 //! ```text
 //! wallet take 'openid-credential-offer://?credential_offer_uri=…' --tx-code 493021
+//! wallet take --sign-in https://card.example --product wallet.json
 //! wallet show
+//! wallet refresh
 //! wallet qr --watch
 //! wallet present --audience https://verifier.example --nonce 7Kq2
 //! ```
 //!
-//! Read on in this order: `take.rs` (the story of issuance), `issuer.rs` (OpenID4VCI 1.0), `envelope.rs` (encrypted
-//! messages), `check.rs` (what a careful wallet checks), `code.rs` (the live QR code), `present.rs` (SD-JWT with key
-//! binding), `show.rs`; below them `folder.rs` and `http.rs`. Signatures and formats are the library's
+//! Read on in this order: `take.rs` (the story of issuance), `offer.rs`, `server.rs` (the authorization server: OAuth 2.0,
+//! pushed requests), `authorization.rs` (the code flow, with `listener.rs` waiting for the browser), `issuer.rs` (the
+//! credential issuer: OpenID4VCI 1.0), `receive.rs` and `check.rs` (what a careful wallet checks), `refresh.rs` (how cards
+//! stay true without the person). What goes with every request: `session.rs` (DPoP), `client.rs` (which wallet asks),
+//! `envelope.rs` (encryption). Then `code.rs` (the live QR code), `present.rs` (SD-JWT with key binding), `show.rs`; below
+//! them `folder.rs` and `http.rs`, and `browser.rs`, a person for tests. Signatures and formats are the library's
 //! (`officials_card::credential`).
 //!
 //! What a wallet for phones does differently: its keys never leave the phone's hardware, and opening the card asks for
 //! the holder's finger, face or PIN.
 
+mod authorization;
+mod browser;
 mod check;
+mod client;
 mod code;
 mod envelope;
 mod error;
 mod folder;
 mod http;
 mod issuer;
+mod listener;
+mod offer;
 mod present;
+mod receive;
+mod refresh;
+mod server;
+mod session;
 mod show;
 mod take;
 
@@ -50,8 +64,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Take an offer: cards come into the wallet.
-    Take(take::Take),
+    /// Take an offer, or sign in: cards come into the wallet.
+    Take(Box<take::Take>),
+    /// Get cards that were to come later, and new ones in the place of old ones.
+    Refresh(refresh::Refresh),
     /// Show the cards that are held, and their status.
     Show(show::Show),
     /// Show the live QR code, good for a minute.
@@ -76,6 +92,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     let clock = Clock::system();
     match arguments.command {
         Command::Take(take) => take.run(&folder, &Http::new()?, &clock, &Chance::system()).await,
+        Command::Refresh(refresh) => refresh.run(&folder, &Http::new()?, &clock, &Chance::system()).await,
         Command::Show(show) => show.run(&folder, &Http::new()?, &clock).await,
         Command::Qr(code) => code.run(&folder, &clock).await,
         Command::Present(present) => present.run(&folder, &clock),

@@ -5,7 +5,7 @@ use officials_card::protocol::oid4vci::CLAIMS;
 use serde_json::Value;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::check::{Checked, QR_FORMAT, Trust};
+use crate::check::{Checked, Trust};
 use crate::error::Result;
 use crate::folder::{Folder, KeptCard};
 use crate::http::Http;
@@ -26,6 +26,10 @@ impl Show {
     /// Shows every card: its claims once, then each of its copies. One that does not check says so and hides no other.
     pub async fn run(&self, folder: &Folder, http: &Http, clock: &Clock) -> Result<()> {
         let cards = folder.cards()?;
+        for waiting in folder.grants()?.iter().flat_map(|grant| &grant.waiting) {
+            let id = &waiting.configuration.id;
+            println!("{id}: đang được xem xét, sẽ có sau · under review, comes later: wallet refresh");
+        }
         if cards.is_empty() {
             println!("Ví chưa có thẻ. / The wallet holds no card.");
         }
@@ -46,11 +50,7 @@ impl Show {
     async fn show_copy(&self, card: &KeptCard, with_claims: bool, http: &Http, clock: &Clock) -> Result<()> {
         let now = clock.now();
         let trust = Trust::new(card.trust_anchor_pem.clone())?;
-        let list = match card.format.as_str() {
-            QR_FORMAT => Some(trust.list(http, &card.issuer, now).await?),
-            _ => None,
-        };
-        let checked = Checked::new(card, &trust, list.as_ref(), now)?;
+        let checked = trust.checked(http, card, now).await?;
         if with_claims {
             self.show_claims(&checked);
         }
@@ -58,6 +58,7 @@ impl Show {
             Ok(0) => "còn hiệu lực · in force".to_owned(),
             Ok(1) => "đã bị thu hồi · withdrawn".to_owned(),
             Ok(2) => "đang bị khóa · locked".to_owned(),
+            Ok(3) => "đã có thẻ mới: wallet refresh · there is a newer card: wallet refresh".to_owned(),
             Ok(other) => format!("không rõ · unknown ({other})"),
             Err(error) => format!("chưa tra được · could not be looked up: {error}"),
         };

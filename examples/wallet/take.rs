@@ -1,23 +1,30 @@
-//! `take`: an offer becomes cards in the folder.
+//! `take`: an offer, or a sign-in, becomes cards in the folder.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use officials_card::chance::Chance;
 use officials_card::clock::Clock;
-use officials_card::credential::trust_list::TrustList;
 use officials_card::credential::{Algorithm, Signer};
-use officials_card::keyring::FileKey;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use crate::check::{Checked, QR_FORMAT, Trust, is_understood};
+use crate::authorization::Authorization;
+use crate::browser::Person;
+use crate::check::Trust;
+use crate::client::Client;
 use crate::error::{Result, WalletError};
-use crate::folder::{Folder, KeptCard, key_name};
+use crate::folder::{Folder, KeptGrant, key_name};
 use crate::http::Http;
-use crate::issuer::{AccessToken, Issued, Issuer, Offer};
+use crate::issuer::{Configuration, Issuer};
+use crate::listener::Waiting;
+use crate::offer::{Offer, Way};
+use crate::receive::Receiver;
+use crate::refresh;
+use crate::server::{Granted, Server, Tokens};
+use crate::session::Session;
 
 /// What kind of key a card is bound to.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KeyKind {
     /// P-256, which phones have in hardware.
     Es256,
@@ -25,14 +32,40 @@ pub enum KeyKind {
     Ed25519,
 }
 
+impl KeyKind {
+    /// Its algorithm.
+    pub fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Es256 => Algorithm::Es256,
+            Self::Ed25519 => Algorithm::EdDsa,
+        }
+    }
+}
+
 /// The offer, and what the holder wants of it.
 #[derive(Debug, clap::Args)]
 pub struct Take {
-    /// The link openid-credential-offer://… or the address that it contains.
+    /// The link openid-credential-offer://… or the address that it contains; with --sign-in also the issuer's address.
     offer: String,
     /// The transaction code, which came on another channel.
     #[arg(long, value_name = "DIGITS")]
     tx_code: Option<String>,
+    /// Sign in rather than redeem a code: no offer is needed.
+    #[arg(long)]
+    sign_in: bool,
+    /// How this wallet is registered with the issuer: a JSON file with `client_id`, `redirect_uri`, and the name of a file
+    /// with a private key, `attester` or `client_key`.
+    #[arg(long, value_name = "FILE")]
+    product: Option<PathBuf>,
+    /// Fill in the forms of the sign-in as this person (12 digits) instead of waiting for a browser; for tests.
+    #[arg(long, value_name = "NUMBER", requires = "password")]
+    person: Option<String>,
+    /// The person's password at the simulated VNeID; for tests.
+    #[arg(long, value_name = "PASSWORD", requires = "person")]
+    password: Option<String>,
+    /// Wait for a card that is to come later; otherwise `refresh` gets it.
+    #[arg(long)]
+    poll: bool,
     /// The kind of holder key.
     #[arg(long, value_enum, default_value = "es256")]
     key: KeyKind,
@@ -52,49 +85,122 @@ pub struct Take {
 }
 
 impl Take {
-    /// Takes the offer. All that can be refused is looked at before the code, which serves once, is redeemed.
+    /// Takes the offer. All that can be refused is looked at before a code, which serves once, is redeemed.
     pub async fn run(&self, folder: &Folder, http: &Http, clock: &Clock, chance: &Chance) -> Result<()> {
-        let offer = Offer::fetch(http, &self.offer).await?;
+        let offer = self.offer(http).await?;
+        let way = self.way(&offer)?;
         let issuer = Issuer::look_up(http, &offer.issuer).await?;
         let trust = self.trust(http, &issuer).await?;
         let configurations = self.chosen(&offer, &issuer)?;
-        if !(1..=issuer.batch_size()).contains(&self.copies) {
-            let largest = issuer.batch_size();
+        if !(1..=issuer.batch_size).contains(&self.copies) {
+            let largest = issuer.batch_size;
             return Err(WalletError::Command(format!("--copies must be 1 to {largest} at this issuer")));
         }
         let encryption = issuer.encryption(self.encrypt)?;
-        let token = issuer.redeem(&offer, self.tx_code.as_deref()).await?;
+        let server = Server::look_up(http, &issuer.server).await?;
+        let client = self.product.as_deref().map(|product| Client::open(product, folder)).transpose()?;
+        let product = client.as_ref().map(|client| client.product.clone());
+        // A key of its own for every grant: nobody can tell by it that two are of one wallet.
+        let dpop = server.takes_dpop().then(|| folder.make_key(Algorithm::Es256, chance)).transpose()?;
+        let name = dpop.as_ref().map(|key| key_name(key.public_key()));
+        let session = Session::new(http, clock, chance, client, dpop);
+        let tokens = match way {
+            Way::PreAuthorized { code, wants_tx_code } => {
+                let tx_code = self.tx_code.as_deref().filter(|_| *wants_tx_code);
+                if *wants_tx_code && tx_code.is_none() {
+                    return Err(WalletError::Offer("needs its transaction code: --tx-code"));
+                }
+                server.token(&session, &Granted::PreAuthorized { code, tx_code }).await?
+            }
+            Way::SignIn { issuer_state } => {
+                self.signed_in(&session, &server, &configurations, issuer_state.as_deref()).await?
+            }
+        };
+        let Tokens { access, refresh } = tokens;
+        let mut grant = name.map(|key| KeptGrant {
+            key,
+            issuer: issuer.id.clone(),
+            product,
+            refresh_token: refresh,
+            trust_anchor_pem: trust.pem.clone(),
+            key_kind: self.key,
+            copies: self.copies,
+            encrypt: self.encrypt,
+            waiting: Vec::new(),
+        });
+        if let Some(grant) = &grant {
+            folder.keep_grant(grant)?;
+        }
+        let name = grant.as_ref().map(|grant| grant.key.clone());
+        let receiver =
+            Receiver { folder, session: &session, issuer: &issuer, trust: &trust, encryption, grant: name.as_deref() };
         for configuration in &configurations {
             let keys =
-                (0..self.copies).map(|_| folder.make_key(self.algorithm(), chance)).collect::<Result<Vec<_>>>()?;
-            let issued = issuer.request(&token, &configuration.id, &keys, encryption, clock.now()).await?;
-            let list = match configuration.format.as_str() {
-                QR_FORMAT => Some(trust.list(http, &issuer.id, clock.now()).await?),
-                _ => None,
-            };
-            match received(configuration, &issuer, &issued, &keys, &trust, list.as_ref(), clock) {
-                Ok(cards) => cards.iter().try_for_each(|card| folder.keep(card))?,
-                Err(refused) => {
-                    tell(&issuer, &token, &issued, "credential_failure").await;
-                    return Err(refused);
-                }
-            }
-            tell(&issuer, &token, &issued, "credential_accepted").await;
-            let (copies, id) = (issued.credentials.len(), &configuration.id);
-            println!("Đã nhận {copies} bản {id}. / Received {copies} of {id}.");
+                (0..self.copies).map(|_| folder.make_key(self.key.algorithm(), chance)).collect::<Result<Vec<_>>>()?;
+            let Some(waiting) = receiver.ask(&access, configuration, &keys).await? else { continue };
+            let grant =
+                grant.as_mut().ok_or(WalletError::Issued("it comes later, but by no grant to come back with"))?;
+            println!("{0} đang được xem xét, sẽ có sau. / {0} is under review and comes later.", configuration.id);
+            grant.waiting.push(waiting);
+            folder.keep_grant(grant)?;
         }
-        Ok(())
+        match grant.filter(|grant| self.poll && !grant.waiting.is_empty()) {
+            Some(grant) => refresh::wait(folder, &grant.key, http, clock, chance).await,
+            None => Ok(()),
+        }
     }
 
-    fn algorithm(&self) -> Algorithm {
-        match self.key {
-            KeyKind::Es256 => Algorithm::Es256,
-            KeyKind::Ed25519 => Algorithm::EdDsa,
+    /// The offer; with --sign-in an issuer's address is as good as an offer of all that it has.
+    async fn offer(&self, http: &Http) -> Result<Offer> {
+        if !self.sign_in || !self.offer.starts_with("http") {
+            return Offer::fetch(http, &self.offer).await;
         }
+        let issuer = Issuer::look_up(http, &self.offer).await?;
+        let ways = vec![Way::SignIn { issuer_state: None }];
+        Ok(Offer { configurations: issuer.configurations(), issuer: issuer.id, ways })
+    }
+
+    /// How the offer is taken: as the holder wishes, and otherwise by its code.
+    fn way<'a>(&self, offer: &'a Offer) -> Result<&'a Way> {
+        let fits = |way: &&Way| !self.sign_in || matches!(way, Way::SignIn { .. });
+        let unfit = if self.sign_in { "cannot be taken by signing in" } else { "has no pre-authorized code" };
+        offer.ways.iter().find(fits).ok_or(WalletError::Offer(unfit))
+    }
+
+    /// The person signs in: at a browser, or by the forms that are filled in for them.
+    async fn signed_in(
+        &self,
+        session: &Session<'_>,
+        server: &Server,
+        configurations: &[Configuration],
+        issuer_state: Option<&str>,
+    ) -> Result<Tokens> {
+        let client = session.client.as_ref().ok_or_else(|| {
+            WalletError::Command("signing in needs a registered wallet product: --product".to_owned())
+        })?;
+        let scopes: Option<Vec<_>> = configurations.iter().map(|one| one.scope.as_deref()).collect();
+        let scope = scopes.ok_or(WalletError::Offer("is for a card that no scope asks for"))?.join(" ");
+        let redirect_uri = client.redirect_uri.as_str();
+        let person = self.person.as_deref().zip(self.password.as_deref());
+        // Before anybody can come.
+        let waiting = if person.is_none() { Some(Waiting::at(redirect_uri).await?) } else { None };
+        let authorization = Authorization::begin(session, server, &scope, issuer_state, redirect_uri).await?;
+        let back = match (person, waiting) {
+            (Some((number, password)), _) => {
+                Person { number, password }.walk(session.http, &authorization.url, redirect_uri).await?
+            }
+            (None, Some(waiting)) => {
+                println!("Mở trang này trong trình duyệt: / Open this page in a browser:\n{}", authorization.url);
+                waiting.browser().await?
+            }
+            (None, None) => return Err(WalletError::SignIn("nobody waits for the browser")),
+        };
+        let code = authorization.code(server, &back)?;
+        server.token(session, &authorization.granted(&code)).await
     }
 
     /// The anchors: from files that came over a channel that the holder trusts, or else on first use.
-    async fn trust(&self, http: &Http, issuer: &Issuer<'_>) -> Result<Trust> {
+    async fn trust(&self, http: &Http, issuer: &Issuer) -> Result<Trust> {
         let mut pem = String::new();
         for path in &self.trust_anchor {
             pem.push_str(&read(path)?);
@@ -113,68 +219,12 @@ impl Take {
         Trust::new(pem)
     }
 
-    fn chosen(&self, offer: &Offer, issuer: &Issuer<'_>) -> Result<Vec<Configuration>> {
+    fn chosen(&self, offer: &Offer, issuer: &Issuer) -> Result<Vec<Configuration>> {
         if self.config.iter().any(|id| !offer.configurations.contains(id)) {
             return Err(WalletError::Offer("does not hold that configuration"));
         }
         let wanted = if self.config.is_empty() { &offer.configurations } else { &self.config };
-        wanted.iter().map(|id| Configuration::read(id, issuer.configuration(id)?)).collect()
-    }
-}
-
-/// What the metadata says about an offered configuration.
-struct Configuration {
-    id: String,
-    format: String,
-    vct: Option<String>,
-    doctype: Option<String>,
-}
-
-impl Configuration {
-    fn read(id: &str, metadata: &Value) -> Result<Self> {
-        let text = |name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
-        let format = text("format").filter(|format| is_understood(format));
-        let format = format.ok_or(WalletError::Offer("is for a format that this wallet does not understand"))?;
-        Ok(Self { id: id.to_owned(), format, vct: text("vct"), doctype: text("doctype") })
-    }
-}
-
-/// The cards of an answer, checked: each is bound to one of the keys that were sent, and no two to the same.
-fn received(
-    configuration: &Configuration,
-    issuer: &Issuer<'_>,
-    issued: &Issued,
-    keys: &[FileKey],
-    trust: &Trust,
-    list: Option<&TrustList>,
-    clock: &Clock,
-) -> Result<Vec<KeptCard>> {
-    let mut unbound: BTreeMap<String, &FileKey> = keys.iter().map(|key| (key_name(key.public_key()), key)).collect();
-    let check = |credential: &String| {
-        let mut card = KeptCard {
-            configuration: configuration.id.clone(),
-            format: configuration.format.clone(),
-            credential: credential.clone(),
-            key: String::new(),
-            issuer: issuer.id.clone(),
-            vct: configuration.vct.clone(),
-            doctype: configuration.doctype.clone(),
-            trust_anchor_pem: trust.pem.clone(),
-            received_at: clock.now(),
-            times_shown: 0,
-        };
-        let holder = Checked::new(&card, trust, list, clock.now())?.holder;
-        card.key = key_name(&holder);
-        unbound.remove(&card.key).ok_or(WalletError::Issued("it is not bound to a key of its own of this wallet"))?;
-        Ok(card)
-    };
-    issued.credentials.iter().map(check).collect()
-}
-
-/// The issuer may learn what became of its cards; that it did not is no reason to lose them.
-async fn tell(issuer: &Issuer<'_>, token: &AccessToken, issued: &Issued, event: &str) {
-    if let Err(error) = issuer.notify(token, issued, event).await {
-        eprintln!("Chưa báo được cho nơi cấp. / The issuer could not be told: {error}.");
+        wanted.iter().map(|id| issuer.configuration(id)).collect()
     }
 }
 

@@ -169,6 +169,8 @@ pub enum Card {
         #[arg(long, value_name = "CODE")]
         reason: String,
     },
+    /// Thay ngay các thẻ có thông tin đã đổi / replace cards whose verified facts changed: now, not in the server's next round
+    Refresh,
 }
 
 impl Card {
@@ -179,6 +181,10 @@ impl Card {
             Self::Replace { card, reason } => {
                 let new = service.replace_card(&operator(), &handle(&card)?, self::reason(&reason)?).await?;
                 print_json(&json!({"card": new.as_str()}));
+                return Ok(());
+            }
+            Self::Refresh => {
+                print_json(&json!({"records": service.refresh_cards().await?}));
                 return Ok(());
             }
             Self::Lock(why) => (why, Step::Lock),

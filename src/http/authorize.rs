@@ -13,7 +13,7 @@ use super::extract::{Form, InPath};
 use super::pages::{escape, page};
 use crate::error::{Error, Refusal};
 use crate::flow::Service;
-use crate::flow::authorize::{Consent, Cookie, Step, Stop, WhyNoCard};
+use crate::flow::authorize::{Choice, Consent, Cookie, Step, Stop, WhyNoCard};
 use crate::model::id::Handle;
 use crate::model::person::NotVerified;
 use crate::protocol::oid4vci::CLAIMS;
@@ -113,14 +113,18 @@ const TITLE: &str = "Nhận thẻ cán bộ, công chức, viên chức";
 fn ask(service: &Service, consent: &Consent) -> Response {
     let wallet = escape(&consent.wallet);
     let mut body = format!(
-        "<p>Ứng dụng <strong>{wallet}</strong> xin nhận thẻ của bạn.<br>\
-         <span lang=\"en\">The app <strong>{wallet}</strong> asks for your card.</span></p><ul>"
+        "<p>Ứng dụng <strong>{wallet}</strong> xin nhận thẻ của bạn:<br>\
+         <span lang=\"en\">The app <strong>{wallet}</strong> asks for your card:</span></p><ul>"
     );
-    for configuration in &consent.configurations {
-        let (vi, en) = configuration.names();
-        let _ = write!(body, "<li>{} <span lang=\"en\">· {}</span></li>", escape(vi), escape(en));
+    // One line for all forms of the same thing.
+    let mut names = Vec::new();
+    for (vi, en) in consent.configurations.iter().map(|configuration| configuration.names()) {
+        if !names.contains(&vi) {
+            names.push(vi);
+            let _ = write!(body, "<li>{} <span lang=\"en\">· {}</span></li>", escape(vi), escape(en));
+        }
     }
-    body.push_str("</ul><p>Thẻ có các thông tin / <span lang=\"en\">the card says</span>:</p><ul>");
+    body.push_str("</ul><p>Thẻ có các thông tin <span lang=\"en\">· The card says</span>:</p><ul class=\"claims\">");
     for (_, vi, en, _) in CLAIMS {
         let _ = write!(body, "<li>{vi} <span lang=\"en\">· {en}</span></li>");
     }
@@ -130,36 +134,51 @@ fn ask(service: &Service, consent: &Consent) -> Response {
         escape(&service.config.public_url),
         escape(&consent.id)
     );
-    let several = consent.choices.len() > 1;
-    for (place, choice) in consent.choices.iter().enumerate() {
-        let agency = escape(&choice.agency);
-        let note = if choice.is_under_review {
-            "<br>Hồ sơ đang được xác minh; thẻ sẽ tự đến ví khi xong. \
-             <span lang=\"en\">The record is under review; the card will come to the wallet by itself.</span>"
-        } else {
-            ""
-        };
-        if several {
-            let checked = if place == 0 { " checked" } else { "" };
-            let record = escape(choice.record.as_str());
+    match consent.choices.as_slice() {
+        [only] => {
             let _ = write!(
                 body,
-                "<p><label><input type=\"radio\" name=\"record\" value=\"{record}\"{checked}> {agency}</label>{note}</p>"
+                "<input type=\"hidden\" name=\"record\" value=\"{}\">\
+                 <p>Người nhận <span lang=\"en\">· For</span>: <strong>{}</strong><br>\
+                 Cơ quan <span lang=\"en\">· Agency</span>: <strong>{}</strong>{}</p>",
+                escape(only.record.as_str()),
+                escape(&only.name),
+                escape(&only.agency),
+                review_note(only)
             );
-        } else {
-            let (name, record) = (escape(&choice.name), escape(choice.record.as_str()));
-            let _ = write!(
-                body,
-                "<input type=\"hidden\" name=\"record\" value=\"{record}\"><p>Người nhận / <span lang=\"en\">for</span>: \
-                 <strong>{name}</strong><br>Cơ quan / <span lang=\"en\">agency</span>: <strong>{agency}</strong>{note}</p>"
+        }
+        several => {
+            body.push_str(
+                "<fieldset><legend>Thẻ của cơ quan nào? <span lang=\"en\">· Of which agency?</span></legend>",
             );
+            for (place, choice) in several.iter().enumerate() {
+                let _ = write!(
+                    body,
+                    "<label class=\"choice\"><input type=\"radio\" name=\"record\" value=\"{}\"{}> <span>{}{}</span></label>",
+                    escape(choice.record.as_str()),
+                    if place == 0 { " checked" } else { "" },
+                    escape(&choice.agency),
+                    review_note(choice)
+                );
+            }
+            body.push_str("</fieldset>");
         }
     }
     body.push_str(
-        "<p><button id=\"approve\" name=\"decision\" value=\"approve\">Đồng ý / Approve</button> \
-         <button id=\"deny\" name=\"decision\" value=\"deny\">Từ chối / Deny</button></p></form>",
+        "<p class=\"answers\"><button id=\"approve\" class=\"main\" name=\"decision\" value=\"approve\">Đồng ý \
+         <span lang=\"en\">· Approve</span></button><button id=\"deny\" name=\"decision\" value=\"deny\">Từ chối \
+         <span lang=\"en\">· Deny</span></button></p></form>",
     );
     page(TITLE, &body)
+}
+
+fn review_note(choice: &Choice) -> &'static str {
+    if choice.is_under_review {
+        "<br>Hồ sơ đang được xác minh; thẻ sẽ tự đến ví khi xong. \
+         <span lang=\"en\">The record is under review; the card will come to the wallet by itself.</span>"
+    } else {
+        ""
+    }
 }
 
 fn no_card(service: &Service, id: &str, why: WhyNoCard) -> Response {
@@ -191,8 +210,8 @@ fn no_card(service: &Service, id: &str, why: WhyNoCard) -> Response {
         ),
     };
     let body = format!(
-        "{}<form method=\"post\" action=\"{}/authorize/{}\"><p><button id=\"deny\" name=\"decision\" value=\"deny\">\
-         Quay lại ví / Back to the wallet</button></p></form>",
+        "{}<form method=\"post\" action=\"{}/authorize/{}\"><p class=\"answers\"><button id=\"deny\" class=\"main\" \
+         name=\"decision\" value=\"deny\">Quay lại ví <span lang=\"en\">· Back to the wallet</span></button></p></form>",
         sentences(vi, en),
         escape(&service.config.public_url),
         escape(id)

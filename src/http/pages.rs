@@ -19,6 +19,12 @@ a { color: LinkText } a, summary { padding: .2rem 0 } [lang=en] { opacity: .85 }
 details { border: 1px solid color-mix(in srgb, CanvasText 25%, Canvas); border-radius: .4rem; margin: .5rem 0; padding: .4rem .8rem }
 summary { cursor: pointer; min-height: 1.75rem } pre { overflow-x: auto; padding: .6rem; background: color-mix(in srgb, CanvasText 7%, Canvas); border-radius: .3rem }
 code { font-family: ui-monospace, monospace; font-size: .92em } .method { font-weight: 700; display: inline-block; min-width: 3.5rem }
+:focus-visible { outline: 3px solid LinkText; outline-offset: 3px; border-radius: .2rem }
+button { font: inherit; min-height: 2.75rem; padding: .45rem 1.1rem; border: 2px solid CanvasText; border-radius: .4rem; background: Canvas; color: CanvasText; cursor: pointer }
+button.main { background: CanvasText; color: Canvas } .answers { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: 1.5rem }
+fieldset { border: 1px solid color-mix(in srgb, CanvasText 45%, Canvas); border-radius: .4rem; margin: 1rem 0; padding: .2rem 1rem }
+.choice { display: flex; gap: .7rem; padding: .5rem 0; cursor: pointer } .choice input { width: 1.5rem; height: 1.5rem; margin: 0; flex: none }
+.claims { columns: 18rem; padding-left: 1.2rem } .claims li { break-inside: avoid }
 ";
 
 /// `GET /`: what this is and where to go.

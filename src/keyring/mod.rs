@@ -21,6 +21,7 @@
 //! passphrase (PBES2, RFC 7517 appendix C). Files are created with mode 0600 and never overwritten. The listener's
 //! `tls.pem` and `tls.key` stand outside this PKI.
 
+mod attester;
 mod decrypt;
 mod files;
 mod iaca;
@@ -38,6 +39,7 @@ use crate::config::Secret;
 use crate::credential::x509::{self, Anchors, Use};
 use crate::credential::{Algorithm, PublicKey, Signer};
 use crate::error::Fault;
+pub use attester::attester;
 pub use decrypt::DecryptionKey;
 pub use files::{add, fresh_p256_jwk, init, write_new, write_private};
 pub use iaca::{Ceremony, read_certificates};

@@ -21,4 +21,12 @@ if ! cmp -s requirements.txt "$environment/installed"; then
   "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement requirements.txt
   cp requirements.txt "$environment/installed"
 fi
+
+# The wallet of other people's libraries, exactly as npm/package-lock.json has them; no package runs anything when it is
+# installed.
+export PATH="$environment/bin:$PATH"
+if ! cmp -s npm/package-lock.json npm/node_modules/installed; then
+  (cd npm && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel error)
+  cp npm/package-lock.json npm/node_modules/installed
+fi
 exec "$environment/bin/python" -B -m pytest -p no:cacheprovider "$@"

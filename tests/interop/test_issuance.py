@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import time
 
 import pytest
@@ -229,20 +230,26 @@ class TestNonce:
         refused(redeemed.ask_credential(second), "invalid_nonce")
 
 
+def challenges(answer: requests.Response) -> list[str]:
+    """The schemes by which the answer says that a token is needed."""
+    return re.findall(r"(?:^|, )(DPoP|Bearer)\b", answer.headers["WWW-Authenticate"])
+
+
 class TestAccessToken:
     @pytest.fixture
     def request_body(self, redeemed) -> dict:
         return redeemed.request(SD_JWT, [redeemed.proof(Holder("ES256"), redeemed.nonce())])
 
     def unauthorized(self, answer: requests.Response) -> None:
-        """RFC 6750 section 3."""
+        """RFC 6750 section 3, and RFC 9449 section 7.1: either kind of token would do."""
         refused(answer, "invalid_token", 401)
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert challenges(answer) == ["DPoP", "Bearer"]
 
     def test_is_needed(self, redeemed, request_body):
         answer = requests.post(redeemed.metadata["credential_endpoint"], json=request_body, timeout=30)
         assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert challenges(answer) == ["DPoP", "Bearer"]
+        assert "error" not in answer.headers["WWW-Authenticate"]
 
     def test_must_be_known(self, redeemed, request_body):
         self.unauthorized(redeemed.post("credential_endpoint", request_body, token="made-up"))

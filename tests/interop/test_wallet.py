@@ -1,9 +1,15 @@
 """The reference wallet as a careful wallet: whom it believes, what it keeps, how it bears the loss of an answer."""
 
+import contextlib
 import http.server
 import json
+import os
+import queue
+import sqlite3
+import subprocess
 import threading
 from collections import Counter
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -47,7 +53,8 @@ def test_copies_are_shown_in_turn(issuer, wallet):
 def test_keys_and_cards_are_for_their_owner_only(issuer, wallet, tmp_path):
     wallet(*offer(issuer, "official-card-sdjwt", "official-card-qr"))
     files = [path for path in (tmp_path / "wallet").rglob("*") if path.is_file()]
-    assert Counter(path.suffix for path in files) == {".jwk": 2, ".json": 2}
+    # Two cards with their keys, and the grant with its key.
+    assert Counter(path.suffix for path in files) == {".jwk": 3, ".json": 3}
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
 
 
@@ -119,6 +126,8 @@ class LosingProxy(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
         self.send_response(answer.status_code)
+        if nonce := answer.headers.get("DPoP-Nonce"):
+            self.send_header("DPoP-Nonce", nonce)
         self.send_header("Content-Length", str(len(answer.content)))
         self.end_headers()
         self.wfile.write(answer.content)
@@ -146,6 +155,84 @@ def test_lost_answers_cost_nothing(issuer, wallet, losing):
     network, answers = losing
     wallet("take", made["credential_offer"], *code, "--copies", "2", http_proxy=network, no_proxy="")
     endpoints = ("token", "nonce", "credential", "notification")
-    assert {path: answers[f"{issuer.url}/{path}"] for path in endpoints} == dict.fromkeys(endpoints, 2)
+    # The token endpoint is asked once more: the answer that was lost held the nonce for the DPoP proof.
+    asked = dict.fromkeys(endpoints, 2) | {"token": 3}
+    assert {path: answers[f"{issuer.url}/{path}"] for path in endpoints} == asked
     assert wallet("show").count("in force") == 2
     assert issuer.credentials_issued(made["card"]) == issued_before + 2
+
+
+def sign_in(issuer, product: str = "wallet", person: str = "verified") -> tuple[str, ...]:
+    """A sign-in as the arguments that do it: the wallet fills in the forms."""
+    demo = issuer.demo
+    who = ("--person", demo["people"][person], "--password", demo["sign_in"]["password"])
+    anchors = ("--trust-anchor", issuer.trust_anchor_file, issuer.iaca_file)
+    return ("take", "--sign-in", issuer.url, "--product", demo[product]["product_file"], *who, *anchors)
+
+
+@pytest.mark.parametrize("product", ["wallet", "wallet_b"])
+def test_a_person_signs_in_and_the_wallet_comes_back_without_them(issuer, wallet, product):
+    wallet(*sign_in(issuer, product), "--config", "official-card-sdjwt", "official-card-mdoc", "--copies", "2")
+    assert wallet("show").count("in force") == 4
+    assert "Nothing is new" in wallet("refresh")
+    shown = holder_of(wallet(*ASKED))
+    assert wallet("refresh", "--all").count("Received 2") == 2
+    assert wallet("show").count("in force") == 4
+    assert holder_of(wallet(*ASKED)) != shown
+
+
+def test_a_person_without_a_record_is_told(issuer, wallet):
+    assert "No agency has sent a record" in wallet(*sign_in(issuer, person="none"), succeeds=False)
+    wrong = sign_in(issuer)[:-5]
+    assert "password is wrong" in wallet(*wrong, "--password", "sai", succeeds=False)
+
+
+def test_an_offer_that_is_taken_by_signing_in_is_for_one_person(issuer, wallet):
+    body = {"personal_id_number": issuer.demo["people"]["verified"], "assurance_level": 2}
+    link = issuer.call("offers", {**body, "grants": ["authorization_code"]})["credential_offer"]
+    arguments = ["take", link, *sign_in(issuer)[3:]]
+    number = arguments.index("--person") + 1
+    stranger = [*arguments[:number], issuer.person, *arguments[number + 1 :]]
+    assert "for somebody else" in wallet(*stranger, succeeds=False)
+    assert "Received 1 of official-card-qr" in wallet(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"state": "x"}, "answer to another request"),
+        ({"iss": "https://issuer.example"}, "answer of another server"),
+        ({"iss": None}, "answer of another server"),
+        ({"error": "access_denied", "code": None}, "access_denied"),
+        ({"code": None}, "failed at the authorization server"),
+        ({}, "invalid_grant"),
+    ],
+)
+def test_the_wallet_believes_the_answer_to_its_own_request_only(issuer, tmp_path, change, told):
+    """Somebody else's browser calls at the wallet's address; only the server knows that the code is not one of its own."""
+    command = [os.environ["OFFICIALS_CARD_WALLET"], "--dir", str(tmp_path / "wallet"), *sign_in(issuer)]
+    person = command.index("--person")
+    del command[person : person + 4]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=lambda: [lines.put(line) for line in process.stdout], daemon=True).start()
+        try:
+            assert "Open this page" in lines.get(timeout=30)
+            assert lines.get(timeout=30).startswith(f"{issuer.url}/authorize?")
+            # The state is nobody's but the server's and the wallet's: a real person brings it back.
+            state = pushed_state(issuer)
+            answer = {"code": "c0de", "state": state, "iss": issuer.url, **change}
+            query = urlencode({name: value for name, value in answer.items() if value is not None})
+            page = requests.get(f"{issuer.demo['wallet']['redirect_uri']}?{query}", timeout=30)
+            assert page.ok
+            assert process.wait(30) != 0
+            assert told in process.stderr.read()
+        finally:
+            process.kill()
+
+
+def pushed_state(issuer) -> str:
+    """The state of the newest pushed request, from the server's own database."""
+    with contextlib.closing(sqlite3.connect(issuer.database)) as database:
+        [state] = database.execute("SELECT state FROM authorizations ORDER BY created_at DESC, rowid DESC").fetchone()
+    return state

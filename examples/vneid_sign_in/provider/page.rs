@@ -38,7 +38,9 @@ fn page(status: StatusCode, body: &str) -> Response {
         r#"<!doctype html>
 <html lang="vi"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Đăng nhập VNeID (mô phỏng)</title>
-<style>body {{ font: 17px/1.5 system-ui, sans-serif; max-width: 32rem; margin: 2rem auto; padding: 0 1rem }} input, select, button {{ font: inherit; padding: .3rem .6rem }}</style>
+<style>:root {{ color-scheme: light dark; font: 17px/1.5 system-ui, sans-serif }} body {{ max-width: 32rem; margin: 2rem auto; padding: 0 1rem }}
+h1 {{ font-size: 1.6rem; line-height: 1.25 }} input, select, button {{ font: inherit; padding: .45rem .8rem; min-height: 2.75rem; box-sizing: border-box; max-width: 100% }}
+:focus-visible {{ outline: 3px solid LinkText; outline-offset: 3px }}</style>
 </head><body><main><h1>Đăng nhập VNeID (mô phỏng)</h1>
 <p><em>Đây là chương trình mô phỏng để chạy thử, không phải VNeID: đừng nhập mật khẩu thật.</em>
 <em lang="en">This is a simulator for trials, not VNeID: do not enter a real password.</em></p>
