@@ -139,19 +139,19 @@ fn ask(service: &Service, consent: &Consent) -> Response {
         } else {
             ""
         };
+        let (name, record) = (escape(&choice.name), escape(choice.record.as_str()));
+        let person = format!("Người nhận / <span lang=\"en\">for</span>: <strong>{name}</strong>");
         if several {
             let checked = if place == 0 { " checked" } else { "" };
-            let record = escape(choice.record.as_str());
             let _ = write!(
                 body,
-                "<p><label><input type=\"radio\" name=\"record\" value=\"{record}\"{checked}> {agency}</label>{note}</p>"
+                "<p><label><input type=\"radio\" name=\"record\" value=\"{record}\"{checked}> {agency}</label><br>{person}{note}</p>"
             );
         } else {
-            let (name, record) = (escape(&choice.name), escape(choice.record.as_str()));
             let _ = write!(
                 body,
-                "<input type=\"hidden\" name=\"record\" value=\"{record}\"><p>Người nhận / <span lang=\"en\">for</span>: \
-                 <strong>{name}</strong><br>Cơ quan / <span lang=\"en\">agency</span>: <strong>{agency}</strong>{note}</p>"
+                "<input type=\"hidden\" name=\"record\" value=\"{record}\"><p>{person}<br>Cơ quan / \
+                 <span lang=\"en\">agency</span>: <strong>{agency}</strong>{note}</p>"
             );
         }
     }
