@@ -134,15 +134,15 @@ fn ask(service: &Service, consent: &Consent) -> Response {
         escape(&service.config.public_url),
         escape(&consent.id)
     );
+    let name = consent.choices.first().map(|choice| escape(&choice.name)).unwrap_or_default();
+    let _ = write!(body, "<p>Người nhận <span lang=\"en\">· For</span>: <strong>{name}</strong></p>");
     match consent.choices.as_slice() {
         [only] => {
             let _ = write!(
                 body,
                 "<input type=\"hidden\" name=\"record\" value=\"{}\">\
-                 <p>Người nhận <span lang=\"en\">· For</span>: <strong>{}</strong><br>\
-                 Cơ quan <span lang=\"en\">· Agency</span>: <strong>{}</strong>{}</p>",
+                 <p>Cơ quan <span lang=\"en\">· Agency</span>: <strong>{}</strong>{}</p>",
                 escape(only.record.as_str()),
-                escape(&only.name),
                 escape(&only.agency),
                 review_note(only)
             );

@@ -63,7 +63,7 @@ impl PopulationRegistry for Disagreeing {
 }
 
 /// The population database answers, and not as the unit would like.
-async fn disagrees(town: &Town, knows: bool) {
+pub async fn disagrees(town: &Town, knows: bool) {
     let asker = Asker { officer: "test".into(), purpose: "test".into(), pause_seconds: 0 };
     match_pending(town.service.store(), &town.clock, &Disagreeing { knows }, &asker, |_| {}).await.unwrap();
 }
@@ -177,6 +177,7 @@ story! {
             "<li>Số định danh cá nhân <span",
             "<button id=\"approve\" name=\"decision\" value=\"approve\">Đồng ý / Approve</button>",
             "<button id=\"deny\" name=\"decision\" value=\"deny\">Từ chối / Deny</button>",
+            "<strong>Nguyễn Thị Thử Nghiệm</strong>",
             "<strong>Ủy ban nhân dân thành phố Hà Nội</strong>",
             "<form method=\"post\" action=\"http://127.0.0.1:8080/authorize/",
         ] {
@@ -206,6 +207,7 @@ story! {
         agencies.sort_unstable();
         assert_eq!(agencies, ["Bộ Nội vụ", "Ủy ban nhân dân thành phố Hà Nội"]);
         assert_eq!(page.text().matches(" checked>").count(), 1);
+        assert_eq!(page.text().matches("<strong>Nguyễn Thị Thử Nghiệm</strong>").count(), 2, "each says for whom");
         // No record, another person's, and none at all: the question comes again.
         let person = officials_card::model::id::PersonalNumber::parse(NEIGHBOUR).unwrap();
         let foreign = office.town.service.store().records_of(&person).await.unwrap().remove(0).handle;
@@ -317,7 +319,9 @@ async fn behind_https_the_cookie_goes_nowhere_else() {
         wallet.par().under("/dept").pop(|_, claims| claims["aud"] = json!("https://card.example.vn/dept")).send().await;
     let url = format!("/dept/authorize?client_id=vneid&request_uri={}", request_uri(pushed));
     let set = office.browser().get(&url).await;
-    assert!(set.header("set-cookie").ends_with("; Path=/dept; Max-Age=600; HttpOnly; SameSite=Lax; Secure"), "{set:?}");
+    let cookie = set.header("set-cookie");
+    assert!(cookie.starts_with("__Host-authorization-"), "{set:?}");
+    assert!(cookie.ends_with("; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"), "{set:?}");
 }
 
 story! {
@@ -369,17 +373,115 @@ story! {
         let (state, code) = (parameter(&callback, "state"), parameter(&callback, "code"));
         let failed = "Đăng nhập VNeID không thành công";
         for (wrong, status, text) in [
-            (callback.replace(&code, &parameter(&other, "code")), 502, failed),
-            (callback.replace(&code, "x"), 502, failed),
-            (callback.replace("iss=", "was="), 502, failed),
+            (callback.replace(&code, &parameter(&other, "code")), 400, failed),
+            (callback.replace(&code, "x"), 400, failed),
+            (callback.replace("iss=", "was="), 400, failed),
             (callback.replace(&state, &state.to_uppercase()), 400, OVER),
             (format!("{callback}&state=x"), 400, OVER),
             ("/sign-in/callback".to_owned(), 400, OVER),
             ("/sign-in/callback?state=%ff&code=%00".to_owned(), 400, OVER),
-            (format!("/sign-in/callback?state={state}&error=invalid_scope"), 502, failed),
+            (format!("/sign-in/callback?state={state}&error=invalid_scope"), 400, failed),
         ] {
             shows(&browser.get(&wrong).await, status, text);
         }
+    }
+}
+
+story! {
+    async fn what_one_person_was_asked_another_does_not_answer(town) {
+        let office = Office::open(town).await;
+        office.town.hires(NEIGHBOUR, "G09").await;
+        let (wallet, browser) = (office.wallet(), office.browser());
+        // Two people open VNeID from one request: who signs in first is asked, and the page stays theirs.
+        let request_uri = wallet.pushed().await;
+        let vneid = browser.goes_to_vneid(&wallet.client_id, &request_uri).await;
+        let (mine, theirs) =
+            (office.vneid.signs_in(&vneid, PERSON, 2).await, office.vneid.signs_in(&vneid, NEIGHBOUR, 2).await);
+        let page = browser.returns(&mine).await;
+        shows(&page.answer, 200, "<strong>Ủy ban nhân dân thành phố Hà Nội</strong>");
+        shows(&browser.get(&theirs).await, 400, OVER);
+        shows(&browser.get(&page.path).await, 200, "<strong>Ủy ban nhân dân thành phố Hà Nội</strong>");
+
+        // Who begins anew signs in anew, and the page of the first asks for the second before it says yes.
+        let again = browser.arrives(&office, &wallet.client_id, &request_uri, NEIGHBOUR).await;
+        shows(&again.answer, 200, "<strong>Bộ Nội vụ</strong>");
+        let asked = page.decide(&browser, "approve").await;
+        shows(&asked, 200, "<strong>Bộ Nội vụ</strong>");
+        for wrong in [&[("decision", "approve")][..], &[("decision", "approve"), ("record", "0000000000000000")]] {
+            shows(&browser.post(&page.path, wrong).await, 200, "<strong>Bộ Nội vụ</strong>");
+        }
+        let code = wallet.landing(again.decide(&browser, "approve").await).code();
+        let issued = wallet.issued(&Tokens::of(wallet.redeem(&code).send().await).access).await;
+        assert_eq!(claims(&office, &issued)["personal_id_number"], NEIGHBOUR);
+    }
+}
+
+story! {
+    async fn who_looks_at_a_link_takes_nothing_from_the_person(town) {
+        let office = Office::open(town).await;
+        let (wallet, browser, scanner) = (office.wallet(), office.browser(), office.browser());
+        let request_uri = wallet.pushed().await;
+        let query = crate::browser::form(&[("client_id", wallet.client_id.as_str()), ("request_uri", &request_uri)]);
+        let vneid = browser.goes_to_vneid(&wallet.client_id, &request_uri).await;
+        let callback = office.vneid.signs_in(&vneid, PERSON, 2).await;
+        let looks = async || {
+            for url in [format!("/authorize?{query}"), callback.clone()] {
+                for from in [&scanner, &browser] {
+                    let answer = from.head(&url).await;
+                    assert_eq!(answer.status, 405);
+                    assert!(answer.headers.get("set-cookie").is_none());
+                }
+            }
+        };
+        looks().await;
+        let page = browser.returns(&callback).await;
+        shows(&page.answer, 200, "id=\"approve\"");
+        looks().await;
+        wallet.landing(page.decide(&browser, "approve").await).code();
+    }
+}
+
+story! {
+    async fn a_request_that_is_visited_again_and_again_ends(town) {
+        let office = Office::open(town).await;
+        let (wallet, browser) = (office.wallet(), office.browser());
+        let request_uri = wallet.pushed().await;
+        for seconds in [89, 599, 500, 11] {
+            office.town.clock.advance(seconds);
+            assert_eq!(browser.visits(&wallet.client_id, &request_uri).await.status, 303);
+        }
+        let page = browser.arrives(&office, &wallet.client_id, &request_uri, PERSON).await;
+        shows(&page.answer, 200, "id=\"approve\"");
+        office.town.clock.advance(1);
+        shows(&page.decide(&browser, "approve").await, 400, OVER);
+        shows(&browser.visits(&wallet.client_id, &request_uri).await, 400, OVER);
+    }
+}
+
+story! {
+    async fn an_offer_that_expires_during_the_sign_in_still_says_for_whom_it_is(town) {
+        let office = Office::open(town).await;
+        office.town.hires(PERSON, "G09").await;
+        office.town.hires(NEIGHBOUR, "H26").await;
+        let (wallet, browser) = (office.wallet(), office.browser());
+        let ask = json!({"personal_id_number": PERSON, "assurance_level": 2, "unit": "G09", "grants": ["authorization_code"]});
+        let made = office.town.officer("vneid").await.post("/api/v1/offers", ask).await.expect(201);
+        let state = made["credential_offer_uri"].as_str().unwrap().rsplit('/').next().unwrap();
+        office.town.clock.advance(550);
+        let push = async || request_uri(wallet.par().with("issuer_state", state).send().await);
+        let (one, two) = (push().await, push().await);
+        let mine = browser.goes_to_vneid(&wallet.client_id, &one).await;
+        let theirs = browser.goes_to_vneid(&wallet.client_id, &two).await;
+        office.town.clock.advance(100);
+        assert_eq!(wallet.par().with("issuer_state", state).send().await.error(400), "invalid_request", "it has expired");
+        let page = browser.returns(&office.vneid.signs_in(&theirs, NEIGHBOUR, 2).await).await;
+        no_card(&browser, &wallet, &page, "Lời mời nhận thẻ này dành cho người khác.").await;
+        let page = browser.returns(&office.vneid.signs_in(&mine, PERSON, 2).await).await;
+        shows(&page.answer, 200, "<strong>Bộ Nội vụ</strong>");
+        assert!(page.choices().is_empty(), "the offer has chosen");
+        let tokens = Tokens::of(wallet.redeem(&wallet.landing(page.decide(&browser, "approve").await).code()).send().await);
+        let issued = wallet.issued(&tokens.access).await;
+        assert_eq!(claims(&office, &issued)["employing_agency"]["name"], "Bộ Nội vụ");
     }
 }
 

@@ -58,6 +58,11 @@ impl<'a> Browser<'a> {
         answer
     }
 
+    /// Asks for the head of one of our addresses, as whoever looks at links does.
+    pub async fn head(&self, url: &str) -> Answer {
+        self.send(Request::head(url.strip_prefix(URL).unwrap_or(url)), String::new()).await
+    }
+
     /// Opens the authorization endpoint.
     pub async fn visits(&self, client_id: &str, request_uri: &str) -> Answer {
         self.get(&format!("/authorize?{}", form(&[("client_id", client_id), ("request_uri", request_uri)]))).await
@@ -115,18 +120,20 @@ impl Page {
         let (_, rest) = text.split_once("<form method=\"post\" action=\"").expect("a form");
         let action = rest.split('"').next().unwrap().strip_prefix(URL).unwrap();
         let mut fields = vec![("decision", button)];
-        let chosen = text.split("name=\"record\" value=\"").find(|part| part.contains("\" checked>"));
-        let chosen = chosen.filter(|_| text.contains("name=\"record\"")).and_then(|part| part.split('"').next());
+        let fixed = text.split("type=\"hidden\" name=\"record\" value=\"").nth(1);
+        let checked =
+            text.split("type=\"radio\" name=\"record\" value=\"").skip(1).find(|part| part.contains("\" checked>"));
+        let chosen = fixed.or(checked).and_then(|part| part.split('"').next());
         fields.extend(record.or(chosen).map(|record| ("record", record)));
         browser.post(action, &fields).await
     }
 
     /// The records that can be chosen, each with its agency.
     pub fn choices(&self) -> Vec<(String, String)> {
-        let parts = self.text().split("name=\"record\" value=\"").skip(1);
+        let parts = self.text().split("type=\"radio\" name=\"record\" value=\"").skip(1);
         let choice = |part: &str| {
             let (record, rest) = part.split_once('"').unwrap();
-            let agency = rest.split_once("> ").unwrap().1.split('<').next().unwrap();
+            let agency = rest.split_once("> <span>").unwrap().1.split('<').next().unwrap();
             (record.to_owned(), agency.to_owned())
         };
         parts.map(choice).collect()

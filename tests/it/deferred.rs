@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::authorize::claims;
-use crate::holder::{CodeWallet, Draft, NEIGHBOUR, Office, PERSON, SD_JWT, Tokens, status_of};
+use crate::holder::{CodeWallet, Draft, NEIGHBOUR, Office, PERSON, SD_JWT, Tokens, fresh_key, status_of};
 use crate::proofs::Envelope;
 use crate::story;
 use crate::town::Town;
@@ -41,7 +41,7 @@ story! {
         let transaction = &later["transaction_id"];
         assert_eq!(later, json!({"transaction_id": transaction, "interval": 300}));
         assert_eq!(collect(&wallet, &tokens.access, transaction).send().await.expect(202), later, "the same id");
-        assert_eq!(request.send().await.error(400), "invalid_nonce", "its nonce is used");
+        assert_eq!(request.send().await.expect(202), later, "the same request again, whose answer may have been lost");
 
         office.town.clock.advance(301);
         office.town.matches_and_confirms("H26").await;
@@ -127,6 +127,35 @@ story! {
         let again = request.send().await.expect(200);
         assert_eq!(again["notification_id"], lost["notification_id"]);
         assert_eq!(status_of(&again), status_of(&lost), "the same copy, signed again");
+    }
+}
+
+story! {
+    async fn another_request_with_the_nonce_of_one_that_waits_is_refused(town) {
+        let office = office(town).await;
+        let wallet = office.wallet();
+        let tokens = wallet.tokens(PERSON).await;
+        let (nonce, key) = (wallet.nonce().await, fresh_key());
+        let asks = |key| {
+            let body = json!({"credential_configuration_id": SD_JWT, "proofs": {"jwt": [wallet.proof(key, &nonce)]}});
+            wallet.call("/credential", &tokens.access, body)
+        };
+        let request = asks(&wallet.key);
+        let later = request.send().await.expect(202);
+        let of_another = office.wallet();
+        let others = of_another.tokens(PERSON).await;
+        for verified in [false, true] {
+            assert_eq!(asks(&key).send().await.error(400), "invalid_nonce", "another key");
+            let copied = json!({"credential_configuration_id": SD_JWT, "proofs": {"jwt": [of_another.proof(&key, &nonce)]}});
+            let copied = of_another.call("/credential", &others.access, copied);
+            assert_eq!(copied.send().await.error(400), "invalid_nonce", "another grant");
+            if !verified {
+                assert_eq!(collect(&wallet, &tokens.access, &later["transaction_id"]).send().await.expect(202), later);
+                office.town.matches_and_confirms("H26").await;
+            }
+        }
+        let issued = collect(&wallet, &tokens.access, &later["transaction_id"]).send().await.expect(200);
+        assert_eq!(claims(&office, &issued)["full_name"], "Nguyễn Thị Thử Nghiệm");
     }
 }
 

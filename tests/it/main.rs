@@ -18,6 +18,7 @@ mod feed;
 mod grants;
 mod haip;
 mod holder;
+mod holders;
 mod issue;
 mod kill;
 mod mdoc;

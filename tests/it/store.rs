@@ -64,7 +64,12 @@ story! {
         assert!(store.record_issuance(issuance(&card, "n2", "r3", 0)).await.is_err(), "an index serves once");
         assert_eq!(store.record_issuance(issuance(&card, "n3", "r4", 3)).await.unwrap(), Recorded::New);
         assert_eq!(store.record_issuance(issuance(&card, "n4", "r5", 4)).await.unwrap(), Recorded::New);
-        assert_eq!(store.record_issuance(issuance(&card, "n5", "r6", 5)).await.unwrap(), Recorded::CardNotInForce);
+        for request in ["r6", "r7"] {
+            let beyond = issuance(&card, "n5", request, 5);
+            assert_eq!(store.record_issuance(beyond).await.unwrap(), Recorded::CardNotInForce, "the nonce is not used");
+        }
+        let wider = Issuance { max_credentials: 4, ..issuance(&card, "n5", "r6", 5) };
+        assert_eq!(store.record_issuance(wider).await.unwrap(), Recorded::New, "nothing was left of what was refused");
     }
 }
 

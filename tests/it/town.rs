@@ -422,6 +422,11 @@ impl Town {
 
     /// A unit sends a record: with this position and employment status.
     pub async fn imports(&self, person: &str, unit: &str, position: &str, status: &str) {
+        self.imports_as(person, person, unit, position, status).await;
+    }
+
+    /// The same under the personnel number of somebody whose number in the population database is `number`.
+    pub async fn imports_as(&self, number: &str, person: &str, unit: &str, position: &str, status: &str) {
         use officials_card::flow::import::{Format, ImportRequest, import};
         let portrait = base64::engine::general_purpose::STANDARD.encode(PORTRAIT);
         let year = 1900 + 100 * (person[3..4].parse::<i32>().unwrap() / 2) + person[4..6].parse::<i32>().unwrap();
@@ -430,9 +435,9 @@ impl Town {
         let rows = format!(
             "agency_personnel_number,record_type,full_name,gender,date_of_birth,personal_id_number,portrait_photo,\
              managing_unit_code,using_unit_code,position_title,employment_status,employment_status_date\n\
-             N{person},01,Nguyễn Thị Thử Nghiệm,{sex},{year}0315,{person},{portrait},{unit},{unit},{position},{status},20200101\n"
+             N{number},01,Nguyễn Thị Thử Nghiệm,{sex},{year}0315,{person},{portrait},{unit},{unit},{position},{status},20200101\n"
         );
-        let file = self.file(&format!("{person}-{position}-{status}.csv"), rows);
+        let file = self.file(&format!("{number}-{person}-{position}-{status}.csv"), rows);
         let request = ImportRequest {
             rejects: file.with_extension("rejects.csv"),
             file,
@@ -447,10 +452,16 @@ impl Town {
 
     /// The population database agrees, and the unit confirms.
     pub async fn matches_and_confirms(&self, unit: &str) {
-        use officials_card::flow::enroll::{Asker, confirm, match_pending};
+        use officials_card::flow::enroll::confirm;
+        self.matches().await;
+        confirm(self.service.store(), &self.clock, unit, officials_card::store::Confirmed::All, "test").await.unwrap();
+    }
+
+    /// The population database agrees; the unit has still to confirm.
+    pub async fn matches(&self) {
+        use officials_card::flow::enroll::{Asker, match_pending};
         let asker = Asker { officer: "test".into(), purpose: "test".into(), pause_seconds: 0 };
         match_pending(self.service.store(), &self.clock, &Agreeing, &asker, |_| {}).await.unwrap();
-        confirm(self.service.store(), &self.clock, unit, officials_card::store::Confirmed::All, "test").await.unwrap();
     }
 }
 
