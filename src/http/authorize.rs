@@ -165,7 +165,7 @@ fn ask(service: &Service, consent: &Consent) -> Response {
         }
     }
     body.push_str(
-        "<p class=\"answers\"><button id=\"approve\" class=\"main\" name=\"decision\" value=\"approve\">Đồng ý \
+        "<p class=\"answers\"><button id=\"approve\" name=\"decision\" value=\"approve\" class=\"main\">Đồng ý \
          <span lang=\"en\">· Approve</span></button><button id=\"deny\" name=\"decision\" value=\"deny\">Từ chối \
          <span lang=\"en\">· Deny</span></button></p></form>",
     );

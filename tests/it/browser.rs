@@ -115,7 +115,7 @@ impl Page {
     /// The same, with a record chosen or the one that is chosen already.
     pub async fn decide_on(&self, browser: &Browser<'_>, button: &str, record: Option<&str>) -> Answer {
         let text = self.text();
-        assert!(text.contains(&format!("<button id=\"{button}\" name=\"decision\" value=\"{button}\">")), "{text}");
+        assert!(text.contains(&format!("<button id=\"{button}\" name=\"decision\" value=\"{button}\"")), "{text}");
         // A page without a place of its own, as after a sign-in of level 1, has it in its form.
         let (_, rest) = text.split_once("<form method=\"post\" action=\"").expect("a form");
         let action = rest.split('"').next().unwrap().strip_prefix(URL).unwrap();
