@@ -431,7 +431,9 @@ story! {
         let answers = join_all((0..8).map(|at| page.decide(&browsers[at % 2], "approve"))).await;
         let (served, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 303);
         assert_eq!(served.len(), 1);
-        refused.iter().for_each(|answer| shows(answer, 400, OVER));
+        for answer in &refused {
+            shows(answer, 400, OVER);
+        }
         let code = wallet.landing(served.into_iter().next().unwrap()).code();
         let tokens = Tokens::of(wallet.redeem(&code).send().await);
         wallet.issued(&tokens.access).await;

@@ -105,7 +105,9 @@ story! {
             .collect();
         let answers = join_all(drafts.iter().map(Draft::send)).await;
         let (issued, over): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
-        over.into_iter().for_each(|answer| assert_eq!(answer.error(400), "invalid_transaction_id"));
+        for answer in over {
+            assert_eq!(answer.error(400), "invalid_transaction_id");
+        }
         let issued: Vec<_> = issued.into_iter().map(|answer| answer.json()).collect();
         assert!(!issued.is_empty());
         assert!(issued.iter().all(|one| one["notification_id"] == issued[0]["notification_id"]), "one issuance");

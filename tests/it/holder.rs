@@ -514,7 +514,7 @@ impl<'a> Draft<'a> {
 
     /// Gives the access token under another scheme.
     pub fn scheme(mut self, scheme: &str) -> Self {
-        self.token.as_mut().unwrap().0 = scheme.to_owned();
+        scheme.clone_into(&mut self.token.as_mut().unwrap().0);
         self
     }
 
