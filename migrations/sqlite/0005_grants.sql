@@ -77,3 +77,14 @@ CREATE INDEX client_assertions_by_end ON client_assertions (expires_at);
 ALTER TABLE records ADD COLUMN compared_version BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX records_not_compared ON records (id)
     WHERE population = 'matched' AND confirmed_at IS NOT NULL AND compared_version < version;
+
+-- What the background looks for: cards whose term is over, and what is cleared away by its end. The index by grant
+-- also serves the foreign key when a grant goes, and the count of requests of one grant that wait.
+CREATE INDEX deferrals_by_grant ON deferrals (grant_id, delivered_at);
+CREATE INDEX deferrals_by_end ON deferrals (expires_at);
+CREATE INDEX api_tokens_by_end ON api_tokens (expires_at);
+CREATE INDEX cards_by_term ON cards (valid_until) WHERE state IN ('active', 'locked');
+CREATE INDEX grants_by_end ON grants (expires_at);
+CREATE INDEX grants_by_revocation ON grants (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX offers_by_end ON offers (expires_at);
+CREATE INDEX authorizations_with_person ON authorizations (expires_at) WHERE person IS NOT NULL;

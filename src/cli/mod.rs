@@ -1,5 +1,6 @@
 //! The same stories from a terminal. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
+mod background;
 mod cards;
 mod deliver;
 mod demo;

@@ -4,18 +4,15 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::{deliver, service, start_log};
+use super::{background, deliver, service, start_log};
 use crate::config::{Config, Secret};
 use crate::error::{Fault, Result};
 use crate::flow::Service;
-use crate::flow::enroll::{Asker, match_pending};
 use crate::http;
 use crate::remote::population::HttpRegistry;
 
-/// How often the background looks what is due.
+/// How often the server looks whether its certificate was renewed.
 const ROUND: Duration = Duration::from_secs(30);
-/// How long a question that the population database did not answer rests: an outage must not fill the audit table.
-const RETRY_SECONDS: i64 = 600;
 /// How long a question to the population database may take.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,16 +28,16 @@ pub async fn run(config: Config) -> Result<()> {
     serve(service, listener, tls).await
 }
 
-/// Serves on a listener, with the background rounds, until SIGTERM or Ctrl-C; requests under way are finished.
+/// Serves on a listener, with what goes on in the background, until SIGTERM or Ctrl-C; requests under way are finished.
 pub async fn serve(service: Service, listener: TcpListener, tls: Option<http::Tls>) -> Result<()> {
     http::start_metrics()?;
     service.refresh_published().await?;
     let mut delivering = deliver::start(&service)?;
-    let background = tokio::spawn(background(service.clone()));
+    let mut background = background::start(&service);
     let grace = Duration::from_secs(service.config.limits.request_seconds);
     let certificates = tls.clone().map(|tls| tokio::spawn(renew(tls)));
     http::serve(listener, tls, http::router(service), told_to_stop(), grace).await;
-    background.abort();
+    background.shutdown().await;
     if let Some(certificates) = certificates {
         certificates.abort();
     }
@@ -53,39 +50,6 @@ pub fn registry(config: &Config) -> Result<Option<HttpRegistry>> {
     let key = config.population_key.as_ref().map(Secret::expose).unwrap_or_default();
     let registry = config.population_url.as_deref().map(|url| HttpRegistry::new(url, key, REGISTRY_TIMEOUT));
     Ok(registry.transpose()?)
-}
-
-/// Every round: cards whose term is over or whose facts changed, rows that nobody needs any more, lists that have to be signed again, records that the population database
-/// could not be asked about.
-async fn background(service: Service) {
-    let registry = registry(&service.config).ok().flatten();
-    let asker = Asker {
-        officer: "system".into(),
-        purpose: "card issuance: match of new records".into(),
-        pause_seconds: RETRY_SECONDS,
-    };
-    let mut rounds = tokio::time::interval(ROUND);
-    loop {
-        rounds.tick().await;
-        service.forget_idle_callers();
-        if let Err(error) = service.expire_cards().await {
-            tracing::error!(%error, "cards could not be expired");
-        }
-        if let Err(error) = service.refresh_cards().await {
-            tracing::error!(%error, "cards whose facts changed could not be replaced");
-        }
-        if let Err(error) = service.store().clear_away(service.clock.now()).await {
-            tracing::error!(%error, "what is over could not be cleared away");
-        }
-        if let Err(error) = service.refresh_published().await {
-            tracing::error!(%error, "lists could not be signed again");
-        }
-        if let Some(registry) = &registry
-            && let Err(error) = match_pending(service.store(), &service.clock, registry, &asker, |_| {}).await
-        {
-            tracing::error!(%error, "records could not be matched");
-        }
-    }
 }
 
 /// Takes a renewed certificate into force: at once on SIGHUP, and soon without.

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::attestation::{AttestationError, Times};
 use super::jws::Jws;
 use super::key::PublicKey;
-use super::status_list::StatusReference;
 use super::x509::Anchors;
 use crate::clock::UnixSeconds;
 
@@ -33,14 +32,8 @@ pub struct ClientAttestation {
     pub instance_key: PublicKey,
     /// `jti` of the proof of possession, which may be used once.
     pub pop_jti: String,
-    /// `iat` of the proof of possession.
-    pub pop_issued_at: UnixSeconds,
     /// The challenge that the proof of possession answers.
     pub challenge: Option<String>,
-    /// `exp` of the attestation.
-    pub expires_at: UnixSeconds,
-    /// Where the wallet provider tells whether it has revoked the instance, if it says so. Not looked up here.
-    pub status: Option<StatusReference>,
 }
 
 impl ClientAttestation {
@@ -60,7 +53,10 @@ impl ClientAttestation {
         let client_id = text(&claims, "sub")?.ok_or(AttestationError::Claim("sub of the attestation is missing"))?;
         let times = Times::read(&claims)?;
         times.check(now)?;
-        let expires_at = times.expires_at.ok_or(AttestationError::Claim("exp of the attestation is missing"))?;
+        // Its end is what bounds it: whether the wallet provider has revoked the instance (`status`) is not looked up.
+        if times.expires_at.is_none() {
+            return Err(AttestationError::Claim("exp of the attestation is missing"));
+        }
         let key = claims.get("cnf").and_then(|confirmation| confirmation.get("jwk"));
         let key = key.ok_or(AttestationError::Claim("cnf.jwk of the attestation is missing"))?;
         let instance_key = PublicKey::from_jwk(key).map_err(AttestationError::Key)?;
@@ -77,14 +73,13 @@ impl ClientAttestation {
         }
         let times = Times::read(&pop)?;
         times.check(now)?;
-        let pop_issued_at =
-            times.issued_at.ok_or(AttestationError::Claim("iat of the proof of possession is missing"))?;
-        if pop_issued_at < now - MAX_POP_AGE_SECONDS {
+        let issued_at = times.issued_at.ok_or(AttestationError::Claim("iat of the proof of possession is missing"))?;
+        if issued_at < now - MAX_POP_AGE_SECONDS {
             return Err(AttestationError::Claim("the proof of possession is too old"));
         }
         let pop_jti = text(&pop, "jti")?.ok_or(AttestationError::Claim("jti of the proof of possession is missing"))?;
-        let (challenge, status) = (text(&pop, "challenge")?, status(&claims));
-        Ok(Self { client_id, instance_key, pop_jti, pop_issued_at, challenge, expires_at, status })
+        let challenge = text(&pop, "challenge")?;
+        Ok(Self { client_id, instance_key, pop_jti, challenge })
     }
 }
 
@@ -105,10 +100,4 @@ fn is_only_audience(claim: Option<&Value>, audience: &str) -> bool {
         Some(Value::Array(several)) => matches!(several.as_slice(), [Value::String(one)] if one == audience),
         _ => false,
     }
-}
-
-fn status(claims: &Value) -> Option<StatusReference> {
-    let list = claims.get("status")?.get("status_list")?;
-    let index = list.get("idx")?.as_u64()?.try_into().ok()?;
-    Some(StatusReference { index, uri: list.get("uri")?.as_str()?.to_owned() })
 }

@@ -18,7 +18,13 @@ use crate::protocol::oid4vci::Configuration;
 use crate::store::{Ahead, Deferral, FoundCard, Grant};
 
 /// Records looked at in one step of a round.
-const PAGE: i64 = 500;
+const PAGE: i64 = 100;
+/// Steps of a round in which records without a card are marked, some hundred in each.
+const PAGES: usize = 100;
+/// Records that one round compares with their cards.
+const MOST_TRIED: usize = 5_000;
+/// Faults after which a round ends: it is then not the records.
+const MOST_FAULTS: usize = 100;
 
 /// What a grant is good for.
 pub(super) enum GrantedCard {
@@ -82,26 +88,53 @@ impl Service {
         Ok(stored.and_then(|stored| VerifiedRecord::new(stored.record, &stored.standing).err()))
     }
 
-    /// Replaces every card whose record was verified anew and says something else, so that whoever verifies the old one
-    /// learns it, and the wallet gets the new one with its refresh token. Returns how many cards were compared.
+    /// Replaces cards whose record was verified anew and says something else, so that whoever verifies the old one learns
+    /// it, and the wallet gets the new one with its refresh token. It goes on where the last call stopped, and stops after
+    /// some thousand records. A record whose card cannot be compared is passed over; the last such fault is the answer when
+    /// the others are done. Returns how many cards were compared.
     pub async fn refresh_cards(&self) -> Result<u64> {
-        while self.store.mark_without_card().await? > 0 {}
-        let (mut after, mut compared) = (String::new(), 0);
-        loop {
-            let page = self.store.records_ahead_of_cards(&after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(compared) };
-            after = last.record.to_string();
-            for Ahead { record, person, version } in page {
-                match self.newest_card(&person, &record).await {
-                    // A locked card waits for its review.
-                    Err(Error::Refusal(Refusal::CardState { .. })) => continue,
-                    // A record that no card can be made from any more is the officer's to decide about.
-                    Ok(_) | Err(Error::Refusal(_)) => {}
-                    Err(fault) => return Err(fault),
+        let mut place = self.refreshing.lock().await;
+        let (mut tried, mut compared, mut faults) = (0, 0, Vec::new());
+        for _ in 0..PAGES {
+            let until = self.store.mark_without_card(place.clone()).await?;
+            loop {
+                let page = self.store.records_ahead_of_cards(&place, until.as_deref(), PAGE).await?;
+                let Some(last) = page.last() else { break };
+                let after = last.record.to_string();
+                for ahead in page {
+                    tried += 1;
+                    match self.compare(&ahead).await {
+                        Ok(is_compared) => compared += u64::from(is_compared),
+                        Err(error) => {
+                            tracing::error!(%error, record = ahead.record.as_str(), "a card could not be compared");
+                            faults.push(error);
+                        }
+                    }
                 }
-                self.store.mark_compared(record, version).await?;
-                compared += 1;
+                *place = after;
+                if tried >= MOST_TRIED || faults.len() >= MOST_FAULTS {
+                    return faults.pop().map_or(Ok(compared), Err);
+                }
             }
+            *place = until.unwrap_or_default();
+            if place.is_empty() {
+                break;
+            }
+        }
+        faults.pop().map_or(Ok(compared), Err)
+    }
+
+    /// Compares the card of a record that is ahead of it; `false` if that has to wait.
+    async fn compare(&self, Ahead { record, person, version }: &Ahead) -> Result<bool> {
+        match self.newest_card(person, record).await {
+            // A locked card waits for its review.
+            Err(Error::Refusal(Refusal::CardState { .. })) => Ok(false),
+            // A record that no card can be made from any more is the officer's to decide about.
+            Ok(_) | Err(Error::Refusal(_)) => {
+                self.store.mark_compared(record.clone(), *version).await?;
+                Ok(true)
+            }
+            Err(fault) => Err(fault),
         }
     }
 

@@ -83,6 +83,9 @@ pub struct Parts {
     limiters: limits::Limiters,
     places: feed::Places,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
+    /// Where the next round of [`Service::refresh_cards`] goes on.
+    refreshing: tokio::sync::Mutex<String>,
+    counted: Mutex<Option<revoke::Counts>>,
 }
 
 impl std::ops::Deref for Service {
@@ -114,6 +117,8 @@ impl Service {
             limiters: limits::Limiters::new(&config.rate_limits, &clock),
             places: feed::Places::default(),
             labels: Mutex::default(),
+            refreshing: tokio::sync::Mutex::default(),
+            counted: Mutex::default(),
             config,
             clock,
             chance,

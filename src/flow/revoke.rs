@@ -1,8 +1,11 @@
 //! The life of a card after it was made: found, locked, unlocked, withdrawn, replaced, expired.
 
+use std::sync::PoisonError;
+
 use super::enroll::day_in_vietnam;
 use super::offer::From;
 use super::{Caller, Service};
+use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
 use crate::model::agency::agencies;
 use crate::model::card::{Card, Moved, Reason, Selector, Step};
@@ -12,6 +15,15 @@ use crate::store::FoundCard;
 
 /// Cards that one search returns at most.
 const MOST_FOUND: i64 = 100;
+/// How old the counts of cards may be that operators see.
+const COUNTS_SECONDS: i64 = 15;
+
+/// How many cards were in each state, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    at: UnixSeconds,
+    by_state: Vec<(String, i64)>,
+}
 
 impl Step {
     fn scope(self) -> &'static str {
@@ -95,9 +107,18 @@ impl Service {
         Ok(name)
     }
 
-    /// How many cards are in each state.
+    /// How many cards are in each state, at most [`COUNTS_SECONDS`] old: counting reads all of them.
     pub async fn count_cards(&self) -> Result<Vec<(String, i64)>> {
-        Ok(self.store.count_cards().await?)
+        let now = self.clock.now();
+        if let Some(Counts { at, by_state }) = self.counted.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
+            && (0..COUNTS_SECONDS).contains(&(now - at))
+        {
+            return Ok(by_state.clone());
+        }
+        let by_state = self.store.count_cards().await?;
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Counts { at: now, by_state: by_state.clone() });
+        Ok(by_state)
     }
 
     /// Notes the cards whose term is over.

@@ -134,7 +134,7 @@ impl Service {
         let grant = NewGrant {
             id: self.random_name(),
             record: coded.record,
-            person: coded.person,
+            person: coded.person.ok_or_else(unknown)?,
             card: coded.card,
             holder: client.holder(),
             token_key: Some(URL_SAFE_NO_PAD.encode(key)),

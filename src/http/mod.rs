@@ -64,7 +64,7 @@ pub fn router(service: Service) -> Router {
         .route("/sign-in/callback", get(authorize::signed_in).head(answer::method_not_allowed))
         .route("/authorize/{id}", get(authorize::consent).post(authorize::decide))
         .method_not_allowed_fallback(answer::method_not_allowed)
-        .layer(from_fn_with_state(service.clone(), throttle::requests));
+        .layer(from_fn_with_state(service.clone(), throttle::browsers));
 
     // Programs of VNeID and of the units.
     let api = Router::new()

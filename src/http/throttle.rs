@@ -13,12 +13,20 @@ use super::pages;
 use crate::error::Refusal;
 use crate::flow::{Service, Traffic};
 
-/// For the endpoints of wallets and browsers.
+/// For the endpoints of wallets.
 pub async fn requests(State(service): State<Service>, request: Request, next: Next) -> Response {
     match limit(&service, &request, Traffic::Requests) {
         Ok(()) => next.run(request).await,
         Err(refusal) if is_browser(&request) => pages::too_many_requests(&refusal),
         Err(refusal) => OAuthError::from(refusal).into_response(),
+    }
+}
+
+/// For the pages that lead a person to a card.
+pub async fn browsers(State(service): State<Service>, request: Request, next: Next) -> Response {
+    match limit(&service, &request, Traffic::Requests) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => pages::too_many_requests(&refusal),
     }
 }
 
@@ -38,7 +46,7 @@ fn limit(service: &Service, request: &Request, traffic: Traffic) -> Result<(), R
     service.limit_address(address, traffic)
 }
 
-/// Whether a person looks at the answer: a page is fetched, and asked for by name.
+/// Whether a person followed a link that was meant for a wallet: a page is fetched, and asked for by name.
 fn is_browser(request: &Request) -> bool {
     let wants_page = |headers: &HeaderMap| Choices::of(headers, &header::ACCEPT).weight(&["text/html"]) > 0;
     request.method() == Method::GET && wants_page(request.headers())

@@ -56,8 +56,8 @@ pub struct Coded {
     pub request: NewAuthorization,
     /// The record that the person chose.
     pub record: Handle,
-    /// Whose it is.
-    pub person: PersonalNumber,
+    /// Whose it is; forgotten some time after the code can no longer be redeemed.
+    pub person: Option<PersonalNumber>,
     /// Its card; none while it is under review.
     pub card: Option<Handle>,
     /// The grant that it became.
@@ -164,10 +164,7 @@ impl Store {
             request: request(&row)?,
             record: cards::handle(&row, "record_id")?,
             card: card.as_deref().and_then(Handle::parse),
-            person: person
-                .as_deref()
-                .and_then(PersonalNumber::parse)
-                .ok_or_else(|| Fault::new("reading an authorization code", "its person is malformed"))?,
+            person: person.as_deref().and_then(PersonalNumber::parse),
             grant: row.try_get("grant_id").map_err(&doing)?,
         }))
     }

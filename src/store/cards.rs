@@ -243,7 +243,7 @@ impl Change for ExpireCards {
         let rows = sqlx::query(
             "UPDATE cards SET state = 'expired', state_at = valid_until, state_reason = NULL \
              WHERE handle IN (SELECT handle FROM cards WHERE state IN ('active', 'locked') AND valid_until <= $1 \
-             LIMIT $2) AND state IN ('active', 'locked') RETURNING handle, unit",
+             ORDER BY valid_until LIMIT $2) AND state IN ('active', 'locked') RETURNING handle, unit",
         )
         .bind(self.at)
         .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
@@ -286,6 +286,7 @@ async fn insert_after(
     .map_err(failed("making a card"))?;
     let is_new = inserted.rows_affected() == 1;
     if is_new {
+        follow(transaction, card).await?;
         transaction.event(NewEvent {
             at: card.created_at,
             kind: EventKind::Created,
@@ -296,6 +297,18 @@ async fn insert_after(
         });
     }
     Ok(is_new)
+}
+
+/// Notes which version of its record a new card was compared with: its own. A record that has moved on since is thereby
+/// ahead of its card, even if it was marked while nobody could see this card; and until this is committed it cannot move.
+async fn follow(transaction: &mut Transaction<'_>, card: &NewCard) -> Result<(), Fault> {
+    sqlx::query("UPDATE records SET compared_version = $2 WHERE id = $1")
+        .bind(card.record.as_str())
+        .bind(card.record_version)
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+        .map_err(failed("noting what a card was compared with"))
 }
 
 /// Notes that a card says what a newer version of its record says.

@@ -13,10 +13,37 @@ impl Store {
         self.write(UseOnce { name, expires_at }).await
     }
 
-    /// Clears away what nobody can use any more, some thousand rows a time: names of used things, API tokens, requests that
-    /// were never finished, deferred requests. Returns how many rows.
+    /// Clears away what nobody can use any more: names of used things, API tokens, authorization and deferred requests,
+    /// grants and offers, and who signed in for a request that ended. Little at a time, so that other changes get their
+    /// turn. Returns how many rows went.
     pub async fn clear_away(&self, now: UnixSeconds) -> Result<u64> {
-        self.write(ClearAway { now }).await
+        let forget = format!(
+            "UPDATE authorizations SET person = NULL WHERE id IN (SELECT id FROM authorizations \
+             WHERE person IS NOT NULL AND ((ended_at IS NOT NULL AND COALESCE(code_expires_at, 0) <= $1) \
+             OR (ended_at IS NULL AND expires_at <= $1)) LIMIT {CLEARED})"
+        );
+        self.repeat(&forget, now).await?;
+        let mut cleared = 0;
+        for (table, key, kept_seconds, is_over) in OVER {
+            let statement = format!(
+                "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {is_over} LIMIT {CLEARED})"
+            );
+            cleared += self.repeat(&statement, now - kept_seconds).await?;
+        }
+        Ok(cleared)
+    }
+
+    /// Runs a statement as often as it changes as many rows as it may. Returns how many rows.
+    async fn repeat(&self, statement: &str, before: UnixSeconds) -> Result<u64> {
+        let mut changed = 0;
+        for _ in 0..REPETITIONS {
+            let now = self.write(ClearAway { statement: statement.to_owned(), before }).await?;
+            changed += now;
+            if now < CLEARED {
+                break;
+            }
+        }
+        Ok(changed)
     }
 
     /// Keeps a new API token, by its hash.
@@ -65,37 +92,53 @@ impl Change for UseOnce {
     }
 }
 
-/// Rows of one table that are cleared away at once.
-const CLEARED: i64 = 5_000;
+/// Rows of one table that one change clears away.
+const CLEARED: u64 = 1_000;
+/// Changes of one table in one round.
+const REPETITIONS: usize = 500;
+/// How long a grant is kept that is over or revoked: who asks about it finds when it ended.
+const GRANT_KEPT_SECONDS: i64 = 30 * DAY_SECONDS;
+/// How long an offer is kept that expired. Its idempotency key is remembered as long.
+const OFFER_KEPT_SECONDS: i64 = 90 * DAY_SECONDS;
+
+/// Tables with their key, for how long a row is kept, and which go: those that were over before `$1`.
+const OVER: [(&str, &str, i64, &str); 7] = [
+    ("client_assertions", "jti", 0, "expires_at < $1"),
+    ("api_tokens", "hash", 0, "expires_at < $1"),
+    // A redeemed code is kept for a day, so that its second use is recognised and ends the grant.
+    ("authorizations", "id", DAY_SECONDS, "expires_at < $1"),
+    ("deferrals", "id", 0, "expires_at < $1"),
+    (
+        "grants",
+        "id",
+        GRANT_KEPT_SECONDS,
+        "expires_at < $1 AND NOT EXISTS (SELECT 1 FROM deferrals WHERE grant_id = grants.id)",
+    ),
+    (
+        "grants",
+        "id",
+        GRANT_KEPT_SECONDS,
+        "revoked_at < $1 AND revoked_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM deferrals WHERE grant_id = grants.id)",
+    ),
+    // What was pushed of an offer goes with it.
+    ("offers", "id", OFFER_KEPT_SECONDS, "expires_at < $1"),
+];
 
 struct ClearAway {
-    now: UnixSeconds,
+    statement: String,
+    before: UnixSeconds,
 }
 
 impl Change for ClearAway {
     type Done = u64;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
-        let mut cleared = 0;
-        // A redeemed code is kept for a day, so that its second use is recognised and ends the grant.
-        for (table, key, kept_seconds) in [
-            ("client_assertions", "jti", 0),
-            ("api_tokens", "hash", 0),
-            ("authorizations", "id", DAY_SECONDS),
-            ("deferrals", "id", 0),
-        ] {
-            let statement = format!(
-                "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE expires_at < $1 LIMIT $2)"
-            );
-            let deleted = sqlx::query(sqlx::AssertSqlSafe(statement))
-                .bind(self.now - kept_seconds)
-                .bind(CLEARED)
-                .execute(&mut **transaction)
-                .await
-                .map_err(failed("clearing away"))?;
-            cleared += deleted.rows_affected();
-        }
-        Ok(cleared)
+        let cleared = sqlx::query(sqlx::AssertSqlSafe(self.statement.clone()))
+            .bind(self.before)
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("clearing away"))?;
+        Ok(cleared.rows_affected())
     }
 }
 

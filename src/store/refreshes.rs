@@ -10,8 +10,8 @@ use super::{Change, Store, Transaction, failed, offers};
 use crate::error::{Fault, Result};
 use crate::model::id::{Handle, PersonalNumber};
 
-/// Records that are marked by one statement.
-const MARKED: i64 = 1_000;
+/// Records that one change looks at.
+const LOOKED_AT: i64 = 1_000;
 
 /// The condition of the index `records_not_compared`.
 const NOT_COMPARED: &str = "records.population = 'matched' AND records.confirmed_at IS NOT NULL AND records.compared_version < records.version";
@@ -36,19 +36,31 @@ impl Store {
         self.write(EnsureCard { new, actor }).await
     }
 
-    /// Marks verified versions that no card in force is older than as compared: at most some thousand. Returns how many.
-    pub async fn mark_without_card(&self) -> Result<u64> {
-        self.write(MarkWithoutCard).await
+    /// Looks at the next some hundred versions that were not compared, after `after` in the order of the records' handles,
+    /// and marks those as compared that no card in force is older than. Returns where it stopped, if there may be more.
+    pub async fn mark_without_card(&self, after: String) -> Result<Option<String>> {
+        self.write(MarkWithoutCard { after }).await
     }
 
-    /// Verified versions that cards in force are older than, after `after` in the order of the records' handles.
-    pub async fn records_ahead_of_cards(&self, after: &str, limit: i64) -> Result<Vec<Ahead>, Fault> {
+    /// Verified versions that cards in force are older than, in the order of the records' handles: those after `after`, up
+    /// to `until` if that is given.
+    pub async fn records_ahead_of_cards(
+        &self,
+        after: &str,
+        until: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<Ahead>, Fault> {
         let doing = failed("reading records that are ahead of their cards");
         let statement = format!(
             "SELECT records.id, records.person, records.version FROM records JOIN cards ON {OLDER_CARD} \
-             WHERE {NOT_COMPARED} AND records.person IS NOT NULL AND records.id > $1 ORDER BY records.id LIMIT $2"
+             WHERE {NOT_COMPARED} AND records.person IS NOT NULL AND records.id > $1 {} ORDER BY records.id LIMIT $2",
+            if until.is_some() { "AND records.id <= $3" } else { "" }
         );
-        let rows = sqlx::query(AssertSqlSafe(statement)).bind(after).bind(limit).fetch_all(self.readers()).await;
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(after).bind(limit);
+        if let Some(until) = until {
+            query = query.bind(until);
+        }
+        let rows = query.fetch_all(self.readers()).await;
         let mut ahead = Vec::new();
         for row in &rows.map_err(&doing)? {
             let person: String = row.try_get("person").map_err(&doing)?;
@@ -74,23 +86,48 @@ struct EnsureCard {
 impl Change for EnsureCard {
     type Done = Handle;
 
+    fn order(&self) -> &str {
+        self.new.record.as_str()
+    }
+
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Handle> {
         offers::card_in_force(transaction, &self.new, &self.actor).await
     }
 }
 
-struct MarkWithoutCard;
+struct MarkWithoutCard {
+    after: String,
+}
 
 impl Change for MarkWithoutCard {
-    type Done = u64;
+    type Done = Option<String>;
 
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
-        let statement = format!(
-            "UPDATE records SET compared_version = version WHERE id IN (SELECT records.id FROM records \
-             WHERE {NOT_COMPARED} AND NOT EXISTS (SELECT 1 FROM cards WHERE {OLDER_CARD}) LIMIT $1)"
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Option<String>> {
+        let doing = failed("marking records as compared");
+        let last = format!(
+            "SELECT records.id FROM records WHERE {NOT_COMPARED} AND records.id > $1 ORDER BY records.id LIMIT 1 OFFSET $2"
         );
-        let marked = sqlx::query(AssertSqlSafe(statement)).bind(MARKED).execute(&mut **transaction).await;
-        Ok(marked.map_err(failed("marking records as compared"))?.rows_affected())
+        let last = sqlx::query(AssertSqlSafe(last))
+            .bind(&self.after)
+            .bind(LOOKED_AT - 1)
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        let last = last.map(|row| row.try_get(0)).transpose().map_err(&doing)?;
+        // A record that moves on meanwhile keeps its mark: what is compared is the version that was looked at.
+        let statement = format!(
+            "UPDATE records SET compared_version = looked_at.version FROM (SELECT records.id, records.version FROM records \
+             WHERE {NOT_COMPARED} AND records.id > $1 ORDER BY records.id LIMIT $2) AS looked_at \
+             WHERE records.id = looked_at.id AND records.version = looked_at.version \
+             AND NOT EXISTS (SELECT 1 FROM cards WHERE {OLDER_CARD})"
+        );
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(&self.after)
+            .bind(LOOKED_AT)
+            .execute(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        Ok(last)
     }
 }
 

@@ -216,3 +216,16 @@ story! {
         assert_eq!(personal, 0);
     }
 }
+
+story! {
+    async fn cards_are_counted_once_for_many_scrapes(town) {
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        assert_eq!(town.service.count_cards().await.unwrap(), []);
+        officer.offer(PERSON).await;
+        town.clock.advance(14);
+        assert_eq!(town.service.count_cards().await.unwrap(), []);
+        town.clock.advance(1);
+        assert_eq!(town.service.count_cards().await.unwrap(), [("active".to_owned(), 1)]);
+    }
+}

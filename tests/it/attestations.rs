@@ -81,9 +81,7 @@ fn a_wallet_instance_proves_itself() {
     let verified = instance.verify().unwrap();
     assert_eq!(verified.client_id, WALLET);
     assert_eq!(&verified.instance_key, instance.key.public_key());
-    assert_eq!((verified.pop_jti.as_str(), verified.pop_issued_at), ("j-1", NOW));
-    assert_eq!((verified.challenge.as_deref(), verified.expires_at), (Some("c-1"), NOW + 3600));
-    assert_eq!(verified.status, None);
+    assert_eq!((verified.pop_jti.as_str(), verified.challenge.as_deref()), ("j-1", Some("c-1")));
 }
 
 #[test]
@@ -104,8 +102,7 @@ fn newer_drafts_and_slow_clocks_are_borne() {
         assert!(Instance::with(place, name, value.clone()).is_ok(), "{place} {name} {value}");
     }
     let status = json!({"status_list": {"idx": 7, "uri": "https://attester.example/s/1"}});
-    let status = Instance::with("attestation", "status", status).unwrap().status.unwrap();
-    assert_eq!((status.index, status.uri.as_str()), (7, "https://attester.example/s/1"));
+    assert!(Instance::with("attestation", "status", status).is_ok(), "it is not looked up");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use officials_card::credential::x509::Anchors;
 use officials_card::credential::{Signer, jws};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sqlx::{Connection, Row};
 
 use crate::revoke::{published, status_of};
 use crate::story;
@@ -136,4 +137,28 @@ async fn gets_the_new_card(files: Town, status: u8) {
     assert_eq!(published(&town, &status_of(&second)).await, 0);
     assert_eq!(published(&town, &status_of(&first)).await, status, "the old one stays what it is");
     assert_eq!(told(&town.officer("vneid").await).await.len(), 3, "and the wallet's visit changes no card");
+}
+
+story! {
+    async fn a_card_that_cannot_be_compared_keeps_no_other_waiting(town) {
+        let people = [PERSON.to_owned(), "001199000019".to_owned(), "001199000020".to_owned()];
+        let officer = town.officer("vneid").await;
+        for person in &people {
+            town.hires(person, "H26").await;
+            officer.offer(person).await;
+            town.imports(person, "H26", "002", "active").await;
+        }
+        town.matches_and_confirms("H26").await;
+        // The first one in order cannot be read.
+        let mut database = sqlx::AnyConnection::connect(&town.database_url).await.unwrap();
+        let broken = sqlx::query(
+            "UPDATE cards SET facts = '{}' WHERE record_id = (SELECT MIN(id) FROM records)",
+        );
+        assert_eq!(broken.execute(&mut database).await.unwrap().rows_affected(), 1);
+        let error = town.service.refresh_cards().await.unwrap_err().to_string();
+        assert!(people.iter().all(|person| !error.contains(person.as_str())), "{error}");
+        let replaced = sqlx::query("SELECT COUNT(*) FROM cards WHERE state = 'withdrawn'").fetch_one(&mut database).await;
+        assert_eq!(replaced.unwrap().get::<i64, _>(0), 2);
+        assert!(town.service.refresh_cards().await.is_err(), "it is tried again");
+    }
 }

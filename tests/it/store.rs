@@ -6,11 +6,14 @@ use officials_card::store::{
     Ahead, Approval, Deferral, Holder, Issuance, NewAuthorization, NewCard, NewCredential, NewGrant, Recorded, Store,
 };
 use serde_json::json;
+use sqlx::Row;
 
 use crate::story;
 use crate::town::Town;
 
 const PERSON: &str = "001199000018";
+/// The end of a grant of [`begun`].
+const GRANT_ENDS: i64 = 1_000;
 
 async fn card(town: &Town) -> Handle {
     town.hires(PERSON, "H26").await;
@@ -280,7 +283,7 @@ story! {
         assert!(!store.approve(approval("r", "b", &record, "d")).await.unwrap() && store.coded("d").await.unwrap().is_none());
         assert!(!store.deny("r".into(), "b".into(), "no", 11).await.unwrap() && !sign_in(store, "r", "b", 11).await);
         let coded = store.coded("c").await.unwrap().unwrap();
-        assert_eq!((&coded.record, coded.person, coded.card, coded.grant), (&record, person(), None, None));
+        assert_eq!((&coded.record, coded.person, coded.card, coded.grant), (&record, Some(person()), None, None));
         assert_eq!(format!("{:?}", NewAuthorization { expires_at: 90, ..coded.request }), format!("{:?}", pushed("r")));
         let told = store.history(record.as_str()).await.unwrap();
         assert_eq!(told.iter().filter(|line| line.2 == "authorization.approved").count(), 1);
@@ -454,15 +457,15 @@ story! {
         };
         let same = new("0000000000000001", 1, "Nguyễn Thị Thử Nghiệm");
         assert_eq!(store.ensure_card(same, "test".into()).await.unwrap(), first, "it says that already");
-        assert!(store.records_ahead_of_cards("", 10).await.unwrap().is_empty());
+        assert!(store.records_ahead_of_cards("", None, 10).await.unwrap().is_empty());
         town.imports(PERSON, "H26", "002", "active").await;
-        assert!(store.records_ahead_of_cards("", 10).await.unwrap().is_empty(), "not verified yet");
+        assert!(store.records_ahead_of_cards("", None, 10).await.unwrap().is_empty(), "not verified yet");
         assert!(store.ensure_card(new("0000000000000002", 2, "Khác"), "test".into()).await.is_err());
         town.matches_and_confirms("H26").await;
-        while store.mark_without_card().await.unwrap() > 0 {}
-        let ahead = store.records_ahead_of_cards("", 10).await.unwrap();
+        assert_eq!(store.mark_without_card(String::new()).await.unwrap(), None, "that was all");
+        let ahead = store.records_ahead_of_cards("", None, 10).await.unwrap();
         assert_eq!(ahead, [Ahead { record: record.clone(), person: person(), version: 2 }]);
-        assert!(store.records_ahead_of_cards(record.as_str(), 10).await.unwrap().is_empty(), "after it there is none");
+        assert!(store.records_ahead_of_cards(record.as_str(), None, 10).await.unwrap().is_empty(), "after it there is none");
         assert!(store.ensure_card(new("0000000000000002", 1, "Khác"), "test".into()).await.is_err(), "of an older version");
         let other = town.second_process().await;
         let stores = [store, other.service.store()];
@@ -472,15 +475,15 @@ story! {
         let made: std::collections::HashSet<_> = made.into_iter().map(|made| made.unwrap()).collect();
         assert_eq!(made.len(), 1, "one of them");
         assert!(!made.contains(&first));
-        assert!(store.records_ahead_of_cards("", 10).await.unwrap().is_empty());
+        assert!(store.records_ahead_of_cards("", None, 10).await.unwrap().is_empty());
         assert_eq!(store.cards(&Selector::Person(person()), 10).await.unwrap().len(), 2);
 
         // A version that was compared is not looked at again, whatever became of the card.
         town.imports(PERSON, "H26", "003", "active").await;
         town.matches_and_confirms("H26").await;
-        assert_eq!(store.records_ahead_of_cards("", 10).await.unwrap().len(), 1);
+        assert_eq!(store.records_ahead_of_cards("", None, 10).await.unwrap().len(), 1);
         store.mark_compared(record.clone(), 3).await.unwrap();
-        assert!(store.records_ahead_of_cards("", 10).await.unwrap().is_empty());
+        assert!(store.records_ahead_of_cards("", None, 10).await.unwrap().is_empty());
     }
 }
 
@@ -493,9 +496,121 @@ story! {
         store.use_once("proof".into(), 100).await.unwrap();
         store.keep_api_token("token".into(), "vneid".into(), "cards:read".into(), 200, 0).await.unwrap();
         assert!(store.defer(deferral("d", "g", "n")).await.unwrap().is_some());
-        for (now, cleared) in [(100, 0), (101, 1), (201, 1), (500, 0), (501, 1), (90 + 86_400, 0), (91 + 86_400, 1), (601 + 86_400, 0), (602 + 86_400, 1), (1 << 40, 0)] {
+        for (now, cleared) in [(100, 0), (101, 1), (201, 1), (500, 0), (501, 1), (90 + 86_400, 0), (91 + 86_400, 1), (601 + 86_400, 0), (602 + 86_400, 1), (GRANT_ENDS + 30 * 86_400, 0), (GRANT_ENDS + 30 * 86_400 + 1, 1), (1 << 40, 0)] {
             assert_eq!(store.clear_away(now).await.unwrap(), cleared, "at {now}");
         }
-        assert!(store.grant("g", 999).await.unwrap().is_some(), "a grant stays: copies of cards point to it");
     }
+}
+
+story! {
+    async fn a_grant_that_was_revoked_or_still_has_requests_is_kept_long_enough(town) {
+        town.hires(PERSON, "H26").await;
+        let (store, record) = (town.service.store(), record(&town).await);
+        begun(store, "revoked", &record).await;
+        begun(store, "waits", &record).await;
+        let late = Deferral { expires_at: 1 << 40, ..deferral("d", "waits", "n") };
+        assert!(store.defer(late).await.unwrap().is_some());
+        store.revoke_grant("revoked".into(), "test".into(), 100).await.unwrap();
+        assert_eq!(store.clear_away(100 + 30 * 86_400).await.unwrap(), 2, "the two requests");
+        assert_eq!(store.clear_away(101 + 30 * 86_400).await.unwrap(), 1, "the revoked one, not the one that has a request");
+        assert!(store.grant("waits", 999).await.unwrap().is_some());
+        assert_eq!(store.clear_away(1 << 40).await.unwrap(), 0);
+        assert_eq!(store.clear_away((1 << 40) + 1).await.unwrap(), 2, "the request and then its grant");
+    }
+}
+
+story! {
+    async fn an_offer_is_remembered_for_long_after_its_end(town) {
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let ask = json!({"personal_id_number": PERSON, "assurance_level": 2});
+        let made = officer.post_with("/api/v1/offers", ask.clone(), &[("idempotency-key", "once")]).await.expect(201);
+        town.wallet().token(&made).await;
+        let path = made["credential_offer_uri"].as_str().unwrap().to_owned();
+        let end = town.clock.now() + town.service.config.limits.offer_ttl_seconds + 90 * 86_400;
+        let store = town.service.store();
+        store.clear_away(end).await.unwrap();
+        town.clock.advance(end - town.clock.now());
+        let officer = town.officer("vneid").await;
+        let same = officer.post_with("/api/v1/offers", ask.clone(), &[("idempotency-key", "once")]).await.json();
+        assert_eq!(same["credential_offer_uri"], path.as_str());
+        assert_eq!(store.clear_away(end + 1).await.unwrap(), 1);
+        let fresh = officer.post_with("/api/v1/offers", ask, &[("idempotency-key", "once")]).await.expect(201);
+        assert_ne!(fresh["credential_offer_uri"], path.as_str());
+        assert_eq!(fresh["card"], made["card"], "the card stays");
+    }
+}
+
+story! {
+    async fn much_that_is_over_goes_in_one_call(town) {
+        let mut database = open(&town).await;
+        let rows: Vec<_> = (0..2_500).map(|row| format!("('{row}', {row})")).collect();
+        let statement = format!("INSERT INTO client_assertions (jti, expires_at) VALUES {}", rows.join(", "));
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut database).await.unwrap();
+        assert_eq!(town.service.store().clear_away(2_400).await.unwrap(), 2_400);
+        assert_eq!(town.service.store().clear_away(2_500).await.unwrap(), 100);
+    }
+}
+
+story! {
+    async fn who_signed_in_is_forgotten_when_the_request_ended(town) {
+        let mut database = open(&town).await;
+        let store = town.service.store();
+        for id in ["goes-on", "decided", "over"] {
+            let ends = if id == "over" { 100 } else { 200 };
+            store.push_request(NewAuthorization { expires_at: ends, ..pushed(id) }).await.unwrap();
+            assert!(store.visit_request(id.into(), pushed(id).client, "b".into(), 600, 50).await.unwrap());
+            assert!(store.note_sign_in(id.into(), "b".into(), person(), 50).await.unwrap());
+        }
+        assert!(store.deny("decided".into(), "b".into(), "test", 60).await.unwrap());
+        assert_eq!(store.clear_away(100).await.unwrap(), 0);
+        let known = sqlx::query("SELECT id FROM authorizations WHERE person IS NOT NULL").fetch_all(&mut database);
+        let known: Vec<String> = known.await.unwrap().iter().map(|row| row.get(0)).collect();
+        assert_eq!(known, ["goes-on"]);
+        assert!(store.authorization("goes-on", 100).await.unwrap().unwrap().person.is_some());
+    }
+}
+
+story! {
+    async fn a_card_that_is_older_than_its_record_is_compared_though_the_record_was_marked(town) {
+        town.hires(PERSON, "H26").await;
+        let mut database = open(&town).await;
+        // As if it had been marked while another process was about to make the card.
+        let marked = sqlx::query("UPDATE records SET version = 2, compared_version = 2").execute(&mut database).await;
+        assert_eq!(marked.unwrap().rows_affected(), 1);
+        sqlx::query("UPDATE records SET version = 1").execute(&mut database).await.unwrap();
+        card(&town).await;
+        sqlx::query("UPDATE records SET version = 2").execute(&mut database).await.unwrap();
+        let store = town.service.store();
+        assert_eq!(store.mark_without_card(String::new()).await.unwrap(), None);
+        assert_eq!(store.records_ahead_of_cards("", None, 10).await.unwrap().len(), 1);
+    }
+}
+
+story! {
+    async fn records_without_a_card_are_marked_step_by_step(town) {
+        town.hires(PERSON, "H26").await;
+        let mut database = open(&town).await;
+        let copies = format!(
+            "INSERT INTO records (id, unit, number, version, digest, run, changed_at, population, confirmed_at) VALUES {}",
+            (0..1_500).map(|at| format!("('{at:016x}', 'H26', 'C{at}', 1, '', '', 1, 'matched', 1)")).collect::<Vec<_>>().join(", ")
+        );
+        sqlx::query(sqlx::AssertSqlSafe(copies)).execute(&mut database).await.unwrap();
+        let store = town.service.store();
+        let step = store.mark_without_card(String::new()).await.unwrap().expect("there is more");
+        assert_eq!(step, format!("{:016x}", 999));
+        let mut left = async || {
+            let left = sqlx::query("SELECT COUNT(*) FROM records WHERE compared_version < version").fetch_one(&mut database);
+            left.await.unwrap().get::<i64, _>(0)
+        };
+        assert_eq!(left().await, 501);
+        assert_eq!(store.mark_without_card(step).await.unwrap(), None);
+        assert_eq!(left().await, 0);
+    }
+}
+
+/// A connection past the store.
+async fn open(town: &Town) -> sqlx::AnyConnection {
+    use sqlx::Connection;
+    sqlx::AnyConnection::connect(&town.database_url).await.unwrap()
 }

@@ -80,6 +80,12 @@ async fn a_person_at_a_browser_gets_a_page() {
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert!(String::from_utf8_lossy(&page.bytes).contains("Hãy thử lại sau 60 giây."));
     assert_eq!(from(&town, "192.0.2.1", ask("*/*")).await.error(429), "temporarily_unavailable");
+    // What only browsers use shows a page, whatever is asked for.
+    for request in [Request::post("/authorize/x"), Request::get("/authorize"), Request::get("/sign-in/callback")] {
+        let page = from(&town, "192.0.2.1", request).await;
+        assert_eq!((page.status.as_u16(), page.header("content-type")), (429, "text/html; charset=utf-8"));
+        assert_eq!((page.header("retry-after"), page.header("cache-control")), ("60", "no-store"));
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,141 @@
+//! What is done on the side while the server runs: a task for each job, so that one that takes long or fails keeps no
+//! other waiting.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::serve::registry;
+use crate::error::Result;
+use crate::flow::Service;
+use crate::flow::enroll::{Asker, match_pending};
+
+/// How often a job looks what is due.
+const ROUND: Duration = Duration::from_secs(30);
+/// How long a question that the population database did not answer rests: an outage must not fill the audit table.
+const RETRY_SECONDS: i64 = 600;
+/// Steps of one round that expires cards, some hundred in each.
+const EXPIRING_STEPS: usize = 100;
+
+/// Starts all jobs, until the set is shut down: what is cut off are changes that are whole or were not made.
+pub fn start(service: &Service) -> JoinSet<()> {
+    let mut jobs = JoinSet::new();
+    let with = |work: fn(Service) -> Job| {
+        let service = service.clone();
+        move || work(service.clone())
+    };
+    every(&mut jobs, ROUND, "forgetting idle callers", with(|service| Box::pin(forget(service))));
+    every(&mut jobs, ROUND, "expiring cards", with(|service| Box::pin(expire(service))));
+    every(&mut jobs, ROUND, "replacing cards whose facts changed", with(|service| Box::pin(refresh(service))));
+    every(&mut jobs, ROUND, "clearing away what is over", with(|service| Box::pin(clear_away(service))));
+    every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
+    every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
+    jobs
+}
+
+type Job = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// Has `work` done at once and then every `round`, one at a time; what fails is logged and tried again in the next round.
+fn every<F>(jobs: &mut JoinSet<()>, round: Duration, what: &'static str, mut work: impl FnMut() -> F + Send + 'static)
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    jobs.spawn(async move {
+        let mut rounds = tokio::time::interval(round);
+        // After a long round there is a pause, too.
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            // A task of its own, which ends with this one: a panic loses the round, not the job.
+            let mut alone = JoinSet::new();
+            alone.spawn(work());
+            match alone.join_next().await {
+                Some(Ok(Err(error))) => tracing::error!(%error, what, "a job in the background failed"),
+                Some(Err(_)) => tracing::error!(what, "a job in the background panicked"),
+                _ => {}
+            }
+        }
+    });
+}
+
+#[allow(clippy::unused_async)]
+async fn forget(service: Service) -> Result<()> {
+    service.forget_idle_callers();
+    Ok(())
+}
+
+/// Cards whose term is over.
+async fn expire(service: Service) -> Result<()> {
+    for _ in 0..EXPIRING_STEPS {
+        if service.expire_cards().await?.cards.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn refresh(service: Service) -> Result<()> {
+    service.refresh_cards().await.map(|_| ())
+}
+
+/// Rows that nobody needs any more.
+async fn clear_away(service: Service) -> Result<()> {
+    service.store().clear_away(service.clock.now()).await.map(|_| ())
+}
+
+/// Status lists and the trust list.
+async fn sign_again(service: Service) -> Result<()> {
+    service.refresh_published().await
+}
+
+/// Records that the population database could not be asked about.
+async fn match_records(service: Service) -> Result<()> {
+    let asker = Asker {
+        officer: "system".into(),
+        purpose: "card issuance: match of new records".into(),
+        pause_seconds: RETRY_SECONDS,
+    };
+    let Some(registry) = registry(&service.config)? else { return Ok(()) };
+    match_pending(service.store(), &service.clock, &registry, &asker, |_| {}).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::error::Fault;
+
+    #[tokio::test]
+    async fn a_job_that_hangs_fails_or_panics_keeps_no_other_waiting_and_comes_again() {
+        let mut jobs = JoinSet::new();
+        let (told, mut rounds) = mpsc::unbounded_channel();
+        let round = Duration::from_millis(1);
+        for name in ["hangs", "fails", "panics", "works"] {
+            let told = told.clone();
+            every(&mut jobs, round, name, move || {
+                let told = told.clone();
+                async move {
+                    told.send(name).unwrap();
+                    match name {
+                        "hangs" => std::future::pending().await,
+                        "fails" => Err(Fault::new("trying", "in vain").into()),
+                        "panics" => panic!("on purpose"),
+                        _ => Ok(()),
+                    }
+                }
+            });
+        }
+        drop(told);
+        let mut seen = std::collections::HashMap::<_, u32>::new();
+        while ["fails", "panics", "works"].iter().any(|name| seen.get(name).is_none_or(|rounds| *rounds < 3)) {
+            *seen.entry(rounds.recv().await.unwrap()).or_default() += 1;
+        }
+        assert_eq!(seen["hangs"], 1, "one at a time");
+        // The work ends with its job, even the one that hangs: nobody is left who could tell.
+        jobs.shutdown().await;
+        while rounds.recv().await.is_some() {}
+    }
+}
