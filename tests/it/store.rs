@@ -186,7 +186,7 @@ fn pushed(id: &str) -> NewAuthorization {
 }
 
 async fn visit(store: &Store, id: &str, browser: &str, now: i64) -> bool {
-    store.visit_request(id.into(), "wallet".into(), browser.into(), now + 600, now).await.unwrap()
+    store.visit_request(id.into(), "wallet".into(), browser.into(), 600, now).await.unwrap()
 }
 
 async fn sign_in(store: &Store, id: &str, browser: &str, now: i64) -> bool {
