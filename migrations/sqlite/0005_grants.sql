@@ -88,3 +88,5 @@ CREATE INDEX grants_by_end ON grants (expires_at);
 CREATE INDEX grants_by_revocation ON grants (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX offers_by_end ON offers (expires_at);
 CREATE INDEX authorizations_with_person ON authorizations (expires_at) WHERE person IS NOT NULL;
+CREATE INDEX authorizations_by_record ON authorizations (record_id) WHERE code IS NOT NULL;
+CREATE INDEX offers_by_card ON offers (card);

@@ -210,8 +210,8 @@ fn no_card(service: &Service, id: &str, why: WhyNoCard) -> Response {
         ),
     };
     let body = format!(
-        "{}<form method=\"post\" action=\"{}/authorize/{}\"><p class=\"answers\"><button id=\"deny\" class=\"main\" \
-         name=\"decision\" value=\"deny\">Quay lại ví <span lang=\"en\">· Back to the wallet</span></button></p></form>",
+        "{}<form method=\"post\" action=\"{}/authorize/{}\"><p class=\"answers\"><button id=\"deny\" \
+         name=\"decision\" value=\"deny\" class=\"main\">Quay lại ví <span lang=\"en\">· Back to the wallet</span></button></p></form>",
         sentences(vi, en),
         escape(&service.config.public_url),
         escape(id)

@@ -296,7 +296,10 @@ pub(super) async fn end_with(
                  AND record_id IN (SELECT record_id FROM cards WHERE handle IN ({places}))"
             ),
             format!("UPDATE offers SET expires_at = $1 WHERE expires_at > $1 AND card IN ({places})"),
-            format!("UPDATE authorizations SET code_expires_at = $1 WHERE code_expires_at > $1 AND card IN ({places})"),
+            format!(
+                "UPDATE authorizations SET code_expires_at = $1 WHERE code_expires_at > $1 \
+                 AND record_id IN (SELECT record_id FROM cards WHERE handle IN ({places}))"
+            ),
         ] {
             let mut query = sqlx::query(AssertSqlSafe(statement)).bind(at);
             for card in chunk {

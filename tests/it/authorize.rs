@@ -168,15 +168,15 @@ story! {
         let (wallet, browser) = (office.wallet(), office.browser());
         let par = wallet.par().with("scope", "openid official-card-qr unknown official-card-sdjwt");
         let page = browser.arrives(&office, &wallet.client_id, &request_uri(par.send().await), PERSON).await;
-        shows(&page.answer, 200, "Ứng dụng <strong>Ví &lt;b&gt;&quot;&amp; của tôi</strong> xin nhận thẻ của bạn.");
+        shows(&page.answer, 200, "Ứng dụng <strong>Ví &lt;b&gt;&quot;&amp; của tôi</strong> xin nhận thẻ của bạn:");
         for text in [
             "<title>Nhận thẻ cán bộ, công chức, viên chức</title>",
             "<li>Thẻ cán bộ, công chức, viên chức <span lang=\"en\">· Officials card</span></li>",
             "<li>Mã QR thẻ cán bộ, công chức, viên chức <span lang=\"en\">· Officials card QR code</span></li>",
             "<li>Họ và tên <span lang=\"en\">· Full name</span></li>",
             "<li>Số định danh cá nhân <span",
-            "<button id=\"approve\" name=\"decision\" value=\"approve\">Đồng ý / Approve</button>",
-            "<button id=\"deny\" name=\"decision\" value=\"deny\">Từ chối / Deny</button>",
+            "<button id=\"approve\" name=\"decision\" value=\"approve\" class=\"main\">Đồng ý <span lang=\"en\">· Approve</span></button>",
+            "<button id=\"deny\" name=\"decision\" value=\"deny\">Từ chối <span lang=\"en\">· Deny</span></button>",
             "<strong>Nguyễn Thị Thử Nghiệm</strong>",
             "<strong>Ủy ban nhân dân thành phố Hà Nội</strong>",
             "<form method=\"post\" action=\"http://127.0.0.1:8080/authorize/",
@@ -207,7 +207,7 @@ story! {
         agencies.sort_unstable();
         assert_eq!(agencies, ["Bộ Nội vụ", "Ủy ban nhân dân thành phố Hà Nội"]);
         assert_eq!(page.text().matches(" checked>").count(), 1);
-        assert_eq!(page.text().matches("<strong>Nguyễn Thị Thử Nghiệm</strong>").count(), 2, "each says for whom");
+        assert_eq!(page.text().matches("<strong>Nguyễn Thị Thử Nghiệm</strong>").count(), 1, "the page says for whom");
         // No record, another person's, and none at all: the question comes again.
         let person = officials_card::model::id::PersonalNumber::parse(NEIGHBOUR).unwrap();
         let foreign = office.town.service.store().records_of(&person).await.unwrap().remove(0).handle;

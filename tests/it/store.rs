@@ -559,7 +559,7 @@ story! {
         for id in ["goes-on", "decided", "over"] {
             let ends = if id == "over" { 100 } else { 200 };
             store.push_request(NewAuthorization { expires_at: ends, ..pushed(id) }).await.unwrap();
-            assert!(store.visit_request(id.into(), pushed(id).client, "b".into(), 600, 50).await.unwrap());
+            assert!(store.visit_request(id.into(), pushed(id).client, "b".into(), if id == "over" { 40 } else { 600 }, 50).await.unwrap());
             assert!(store.note_sign_in(id.into(), "b".into(), person(), 50).await.unwrap());
         }
         assert!(store.deny("decided".into(), "b".into(), "test", 60).await.unwrap());
