@@ -19,7 +19,8 @@
 //!
 //! `NAME.pem` is the certificate, `NAME.jwk` the private key (RFC 7517), `NAME.jwk.jwe` the same encrypted by a
 //! passphrase (PBES2, RFC 7517 appendix C). Files are created with mode 0600 and never overwritten. The listener's
-//! `tls.pem` and `tls.key` stand outside this PKI.
+//! `tls.pem` and `tls.key` stand outside this PKI, and so does the demo's wallet provider (`attester.jwk`,
+//! `attester-root.pem`).
 
 mod attester;
 mod decrypt;
