@@ -365,8 +365,8 @@ impl Service {
             let name = stored.record.full_name().to_owned();
             let is_under_review = match VerifiedRecord::new(stored.record, &stored.standing) {
                 Ok(_) => false,
-                Err(_) if card.is_some() => false,
-                Err(NotVerified::Unmatched | NotVerified::Unconfirmed) => true,
+                // While a newer version is under review, the card that there is stands.
+                Err(NotVerified::Unmatched | NotVerified::Unconfirmed) => card.is_none(),
                 Err(reason) => {
                     why = WhyNoCard::NotVerified(reason);
                     continue;
