@@ -153,16 +153,7 @@ pub fn answers<E>(
 where
     E: Send,
 {
-    let reader = Reader {
-        body,
-        bounds,
-        bytes: 0,
-        number: 0,
-        rest: Vec::new(),
-        is_too_long: false,
-        state: Reading::Body,
-        until: Instant::now() + ALTOGETHER,
-    };
+    let reader = Reader::new(body, bounds);
     let lines = stream::unfold(reader, |mut reader| async { reader.next().await.map(|line| (line, reader)) });
     lines
         .map(move |line| {
@@ -244,6 +235,20 @@ impl<S, E> Reader<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
+    /// At the beginning of a body, whose time begins now.
+    fn new(body: S, bounds: Bounds) -> Self {
+        Self {
+            body,
+            bounds,
+            bytes: 0,
+            number: 0,
+            rest: Vec::new(),
+            is_too_long: false,
+            state: Reading::Body,
+            until: Instant::now() + ALTOGETHER,
+        }
+    }
+
     /// The next line that is not empty.
     async fn next(&mut self) -> Option<Line> {
         loop {
@@ -327,16 +332,7 @@ mod tests {
 
     async fn lines(chunks: &[&str], bounds: Bounds) -> Vec<(u64, Result<String, String>)> {
         let chunks: Vec<_> = chunks.iter().map(|chunk| Ok::<_, ()>(Bytes::from((*chunk).to_owned()))).collect();
-        let mut reader = Reader {
-            body: stream::iter(chunks),
-            bounds,
-            bytes: 0,
-            number: 0,
-            rest: Vec::new(),
-            is_too_long: false,
-            state: Reading::Body,
-            until: Instant::now() + ALTOGETHER,
-        };
+        let mut reader = Reader::new(stream::iter(chunks), bounds);
         let mut lines = Vec::new();
         while let Some(line) = reader.next().await {
             let content = line.content.map(|content| String::from_utf8(content).unwrap().trim().to_owned());
