@@ -48,6 +48,11 @@ impl DecryptionKey {
         &self.public
     }
 
+    /// Opens a compact JWE of at most about `limit` bytes that was encrypted to this key and is not compressed.
+    pub fn open_plain(&self, compact: &str, limit: usize) -> Result<Vec<u8>, JweError> {
+        jwe::open_plain(compact, &self.kid, &self.decrypter, limit)
+    }
+
     /// Opens a compact JWE that was encrypted to this key, inflating it to at most `limit` bytes.
     pub fn open(&self, compact: &str, limit: usize) -> Result<Vec<u8>, JweError> {
         jwe::open(compact, &self.kid, &self.decrypter, limit)

@@ -24,6 +24,8 @@ mod kill;
 mod mdoc;
 mod metadata;
 mod population;
+mod presented;
+mod presenter;
 mod proofs;
 mod races;
 mod records;
