@@ -9,6 +9,7 @@ pub mod enroll;
 mod feed;
 pub mod import;
 mod issue;
+mod issuers;
 mod limits;
 pub mod lists;
 mod metadata;
@@ -18,6 +19,7 @@ mod publish;
 mod revoke;
 mod sealing;
 mod show;
+mod statuses;
 mod token;
 mod verify;
 mod wallet;
@@ -45,12 +47,14 @@ pub use access::Caller;
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
 pub use issue::{Answer, Issued, IssuedCredentials};
+pub use issuers::CardIssuer;
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
+pub use statuses::StatusCounts;
 pub use verify::{Bundle, VerifyRequest, verify_offline};
 pub use wallet::{DpopHeader, WalletCall};
 
@@ -77,6 +81,7 @@ pub struct Parts {
     configurations: Vec<Configuration>,
     templates: issue::Templates,
     attesters: attesters::Attesters,
+    statuses: Arc<statuses::Statuses>,
     positions: positions::Positions,
     published: publish::Published,
     documents: metadata::Documents,
@@ -111,6 +116,7 @@ impl Service {
                 .collect(),
             templates: issue::Templates::new(&config, &keys),
             attesters: attesters::Attesters::new(&config),
+            statuses: Arc::new(statuses::Statuses::new(&config, &clock)),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
             documents: metadata::Documents::default(),
@@ -131,6 +137,7 @@ impl Service {
     pub fn check_settings(&self) -> Result<(), Fault> {
         self.check_clients()?;
         self.check_attesters()?;
+        self.check_issuers()?;
         self.check_delivery()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
