@@ -14,7 +14,7 @@ use crate::error::Fault;
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
 pub use trust::{
-    MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusPrefix, StatusRule, TrustFault, TrustedIssuer, is_public,
+    MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
 };
 
 /// All settings of a server or command.

@@ -27,9 +27,13 @@ pub struct TrustedIssuer {
     /// The `iss` that its SD-JWT cards may carry; any when empty.
     #[serde(default)]
     pub issuers: Vec<String>,
+    /// The extended key usages (dotted) of which a signer of its mdocs must have one, with the rest of the document
+    /// signer's profile of ISO/IEC 18013-5 Annex B; when empty, any certificate for signatures will do.
+    #[serde(default)]
+    pub document_usages: Vec<String>,
     /// Whether its cards must name a status list.
     #[serde(default)]
-    pub status: StatusRule,
+    pub status: StatusNeed,
     /// Where its status lists are; without it a card that names one can never be told to be in force.
     #[serde(default)]
     pub status_lists: Option<StatusLists>,
@@ -38,7 +42,7 @@ pub struct TrustedIssuer {
 /// Whether a card must name a status list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum StatusRule {
+pub enum StatusNeed {
     /// A card without one is refused.
     #[default]
     Required,
@@ -79,6 +83,11 @@ impl StatusPrefix {
         } else {
             Err(TrustFault::Prefix)
         }
+    }
+
+    /// The prefix as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 
     /// Whether a list may stand there. The address must be written as a URL parser writes it: then it is the very text that
@@ -239,7 +248,7 @@ pub(super) fn check(config: &Config) -> Result<(), TrustFault> {
         }
         match &issuer.status_lists {
             Some(lists) => check_lists(&issuer.name, lists)?,
-            None if issuer.status == StatusRule::Required => {
+            None if issuer.status == StatusNeed::Required => {
                 return Err(TrustFault::NoStatusLists(issuer.name.clone()));
             }
             None => {}

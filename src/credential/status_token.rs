@@ -178,11 +178,12 @@ impl ProvedList {
         let mut why = None;
         let token = StatusListToken::from_cwt(bytes, uri, now, |message| {
             let chain = message.certificates();
-            let proved = match chain.is_empty() {
-                true => Err(TokenError::NoChain),
-                false => signers.key(&chain, now).map_err(TokenError::Signer).and_then(|signer| {
+            let proved = if chain.is_empty() {
+                Err(TokenError::NoChain)
+            } else {
+                signers.key(&chain, now).map_err(TokenError::Signer).and_then(|signer| {
                     message.verify(&signer).map_err(|error: CoseError| StatusListError::from(error).into())
-                }),
+                })
             };
             why = proved.err();
             why.is_none()

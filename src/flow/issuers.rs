@@ -2,11 +2,17 @@
 
 use super::Service;
 use super::statuses::{SourceId, StatusCounts, Statuses};
+use crate::config::{Config, StatusNeed, StatusPrefix};
+use crate::credential::presentation::{SignedFor, StatusPolicy, TrustedIssuer};
 use crate::credential::status_list::StatusReference;
 use crate::credential::verify::StatusAnswer;
 use crate::credential::x509::{self, Anchors, ChainError};
 use crate::error::Fault;
+use crate::keyring::Keyring;
 use crate::protocol::mdoc;
+
+/// How many of the trusted issuers are ourselves: of SD-JWT cards, and of mdocs.
+const OURS: usize = 2;
 
 /// Who has issued a card that has been proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +24,20 @@ pub enum CardIssuer<'a> {
 }
 
 impl Service {
+    /// Whom a presentation may come from: ourselves first, then the issuers of the settings in their order. Our own SD-JWT
+    /// cards need the trust list besides.
+    pub fn trusted_issuers(&self) -> &[TrustedIssuer] {
+        &self.trusted_issuers
+    }
+
+    /// Who the issuer at a place of [`Service::trusted_issuers`] is.
+    pub fn card_issuer(&self, place: usize) -> CardIssuer<'_> {
+        if place < OURS {
+            return CardIssuer::Ours;
+        }
+        CardIssuer::Other(self.trusted_issuers.get(place).map_or("", |issuer| &issuer.name))
+    }
+
     /// The status of a card: of ours as the database has it now, of another issuer's as its status list says.
     ///
     /// For a card of another issuer this may fetch the list, so it is called only once the card is proved: signature,
@@ -66,6 +86,46 @@ impl Service {
         }
         Statuses::check(&self.config)
     }
+}
+
+/// Ourselves and the issuers of the settings. One whose anchors cannot be read is left out; [`Service::check_issuers`]
+/// tells.
+pub(super) fn trusted(config: &Config, keys: &Keyring, vct: &str) -> Vec<TrustedIssuer> {
+    let own = |name: &str, anchors: &Anchors, kind: String, issuers| TrustedIssuer {
+        name: name.to_owned(),
+        anchors: anchors.clone(),
+        types: vec![kind],
+        signed_for: SignedFor::Own,
+        issuers,
+        status: StatusPolicy::Required,
+        status_lists: vec![format!("{}/s/", config.public_url)],
+        pinned_signers: Vec::new(),
+    };
+    let iss = Some(vec![config.public_url.clone()]);
+    let ours = [
+        own("own cards", &keys.anchors, vct.to_owned(), iss),
+        own("own mdocs", &keys.iaca, mdoc::doctype(config.specimen).to_owned(), None),
+    ];
+    let others = config.trusted_issuers.iter().filter_map(|issuer| {
+        let prefixes = issuer.status_lists.iter().flat_map(|lists| &lists.prefixes);
+        Some(TrustedIssuer {
+            name: issuer.name.clone(),
+            anchors: anchors(&issuer.anchors).ok()?,
+            types: issuer.types.clone(),
+            signed_for: match issuer.document_usages.as_slice() {
+                [] => SignedFor::Anything,
+                usages => SignedFor::Documents(usages.to_vec()),
+            },
+            issuers: Some(issuer.issuers.clone()).filter(|issuers| !issuers.is_empty()),
+            status: match issuer.status {
+                StatusNeed::Required => StatusPolicy::Required,
+                StatusNeed::IfPresent => StatusPolicy::IfPresent,
+            },
+            status_lists: prefixes.map(StatusPrefix::as_str).map(str::to_owned).collect(),
+            pinned_signers: Vec::new(),
+        })
+    });
+    ours.into_iter().chain(others).collect()
 }
 
 /// Anchors from PEM; each must be a certificate of a key that we can check signatures with.

@@ -34,6 +34,7 @@ use crate::chance::Chance;
 use crate::clock::{Clock, UnixSeconds};
 use crate::config::Config;
 use crate::credential::nonce::Nonces;
+use crate::credential::presentation::TrustedIssuer;
 use crate::credential::wallet_token::WalletTokens;
 use crate::error::Fault;
 use crate::keyring::Keyring;
@@ -82,6 +83,7 @@ pub struct Parts {
     templates: issue::Templates,
     attesters: attesters::Attesters,
     statuses: Arc<statuses::Statuses>,
+    trusted_issuers: Vec<TrustedIssuer>,
     positions: positions::Positions,
     published: publish::Published,
     documents: metadata::Documents,
@@ -103,6 +105,7 @@ impl std::ops::Deref for Service {
 impl Service {
     /// Puts the parts together. Nothing is read or written yet.
     pub fn new(config: Config, clock: Clock, chance: Chance, store: Store, keys: Keyring) -> Self {
+        let templates = issue::Templates::new(&config, &keys);
         Self(Arc::new(Parts {
             nonces: Nonces::new(&keys.secret, "c_nonce"),
             dpop_nonces: Nonces::new(&keys.secret, "DPoP nonce"),
@@ -114,7 +117,8 @@ impl Service {
                 .into_iter()
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
                 .collect(),
-            templates: issue::Templates::new(&config, &keys),
+            trusted_issuers: issuers::trusted(&config, &keys, &templates.vct),
+            templates,
             attesters: attesters::Attesters::new(&config),
             statuses: Arc::new(statuses::Statuses::new(&config, &clock)),
             positions: positions::Positions::default(),

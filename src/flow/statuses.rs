@@ -25,14 +25,13 @@ use crate::config::{Config, StatusFetches, StatusLists};
 use crate::credential::status_list::{Band, MAX_TOKEN_BYTES, StatusReference};
 use crate::credential::status_token::{ListSigners, ProvedList, TokenError, TokenForm};
 use crate::credential::verify::StatusAnswer;
-use crate::credential::x509::{Anchors, ChainError};
 use crate::error::Fault;
 use crate::remote::status_lists::{StatusHosts, Unfetched};
 
 /// How long a first failure is remembered; each further one doubles it.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest that a failure is remembered: after a host came back, this long it may take to be noticed.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// What the lists of others have cost and given so far, in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -480,10 +479,10 @@ impl Drop for Waiting<'_> {
 fn source(name: &str, lists: &StatusLists, anchors: &str, fetches: &StatusFetches) -> Result<Source, Fault> {
     let anchors = lists.anchors.as_deref().unwrap_or(anchors);
     let anchors = super::issuers::anchors(anchors)
-        .map_err(|_: ChainError| Fault::new("checking the configuration", format!("{name}: wrong anchors")))?;
+        .map_err(|_| Fault::new("checking the configuration", format!("{name}: wrong anchors")))?;
     Ok(Source {
         name: name.to_owned(),
         hosts: StatusHosts::new(lists, fetches)?,
-        signers: ListSigners::of_others(Anchors::clone(&anchors)),
+        signers: ListSigners::of_others(anchors),
     })
 }

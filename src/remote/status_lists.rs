@@ -217,9 +217,12 @@ impl Resolve for Guard {
         let found = self.lookup.addresses(host);
         let allowed = Arc::clone(&self.allowed);
         Box::pin(async move {
-            let may_connect = |address: &IpAddr| match is_this_machine {
-                true => address.to_canonical().is_loopback(),
-                false => is_public(*address) || allowed.iter().any(|network| network.contains(*address)),
+            let may_connect = |address: &IpAddr| {
+                if is_this_machine {
+                    address.to_canonical().is_loopback()
+                } else {
+                    is_public(*address) || allowed.iter().any(|network| network.contains(*address))
+                }
             };
             let fitting: Vec<_> = found.await?.into_iter().filter(may_connect).collect();
             if fitting.is_empty() {

@@ -10,23 +10,29 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use officials_card::config::{KeyAttestations, StatusFetches, StatusPrefix, WhenUnavailable};
+use officials_card::credential::Signer as _;
 use officials_card::credential::jws::{self, JwsError};
+use officials_card::credential::mdoc::device::SessionTranscript;
+use officials_card::credential::presentation::{Asked, PresentationError, Trusted, Wanted, verify_sd_jwt};
 use officials_card::credential::status_list::{Band, StatusListError, StatusListToken, StatusReference};
 use officials_card::credential::status_token::{ListSigners, ProvedList, TokenError, TokenForm};
 use officials_card::credential::verify::StatusAnswer;
 use officials_card::credential::x509::{Anchors, ChainError};
 use officials_card::flow::{CardIssuer, StatusCounts};
-use officials_card::keyring::Keyring;
+use officials_card::keyring::{FileKey, Keyring};
 use officials_card::remote::status_lists::{Lookup, StatusHosts, Unfetched};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::attester::{Attester, key_claims};
-use crate::holder::{Office, PERSON, SD_JWT};
+use crate::holder::{Office, PERSON, SD_JWT, fresh_key, spoiled};
 use crate::status_host::{Act, StatusHost, hasty, patient, serving, signed, token};
 use crate::story;
 use crate::town::{NOW, Town, URL};
 
 const NAME: &str = "Bộ Y tế";
+const AUDIENCE: &str = "x509_hash:verifier";
+const NONCE: &str = "a-nonce-of-the-verifier";
 const JWT: &str = "application/statuslist+jwt";
 const CWT: &str = "application/statuslist+cwt";
 
@@ -70,6 +76,60 @@ impl Border {
 
 fn known(value: u8, as_of: i64, band: Band) -> StatusAnswer {
     StatusAnswer::Known { value, as_of, band }
+}
+
+/// A card of the issuer, bound to the holder's key, with that key's answer to the question.
+fn doctors_card(signer: &Attester, holder: &FileKey, status: &Value) -> String {
+    let claims = json!({
+        "iss": "https://health.example.vn", "vct": "urn:example:doctor", "iat": NOW, "exp": NOW + 3600,
+        "cnf": {"jwk": holder.public_key().to_jwk()}, "status": status, "speciality": "surgery",
+    });
+    let card = format!("{}~", signer.sign("dc+sd-jwt", &claims));
+    let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(&card));
+    let answer = json!({"aud": AUDIENCE, "nonce": NONCE, "iat": NOW, "sd_hash": hash});
+    let proof = jws::sign(holder, &jws::header(holder, "kb+jwt", json!({})), answer.to_string().as_bytes()).unwrap();
+    format!("{card}{proof}")
+}
+
+/// What the verifier believes of a card, and what its status is.
+async fn presented(town: &Town, card: &str) -> Result<StatusAnswer, PresentationError> {
+    let transcript = SessionTranscript::of_redirect(AUDIENCE, NONCE, None, "https://card.example.vn/answer");
+    let asked = Asked { audience: AUDIENCE, nonce: NONCE, transcript: &transcript, requested_at: NOW };
+    let wanted = Wanted { types: &["urn:example:doctor".to_owned()], bound: true };
+    let trusted = Trusted { issuers: town.service.trusted_issuers(), list: None };
+    let believed = verify_sd_jwt(card, &wanted, &trusted, &asked, NOW)?;
+    let issuer = town.service.card_issuer(believed.issuer);
+    assert_eq!(issuer, CardIssuer::Other(NAME));
+    Ok(town.service.status_of_card(&believed.status.unwrap(), issuer).await)
+}
+
+story! {
+    async fn a_card_of_another_issuer_is_proved_before_its_list_is_fetched(town) {
+        let border = Border::open(town, patient()).await;
+        let holder = fresh_key();
+        border.publishes("1", &[(5, 1)]);
+        let at = |uri: &str| json!({"status_list": {"idx": 5, "uri": uri}});
+        let (good, elsewhere) = (at(&border.host.uri("1")), at("https://elsewhere.example/1"));
+        let stranger = doctors_card(&Attester::new(NOW), &holder, &good);
+        assert!(matches!(presented(&border.town, &stranger).await, Err(PresentationError::Untrusted(_))));
+        let spoilt = spoiled(&doctors_card(&border.ministry, &holder, &good));
+        assert!(matches!(presented(&border.town, &spoilt).await, Err(PresentationError::Card(_))));
+        let other = doctors_card(&border.ministry, &holder, &elsewhere);
+        assert_eq!(presented(&border.town, &other).await, Err(PresentationError::StatusListNotAllowed));
+        assert_eq!(border.host.calls(), 0, "nothing that is not proved is asked for");
+        let card = doctors_card(&border.ministry, &holder, &good);
+        assert_eq!(presented(&border.town, &card).await, Ok(known(1, NOW, Band::Fresh)));
+        assert_eq!(border.host.calls(), 1);
+        // Our own come first, and are never fetched.
+        let ours = &border.town.service.trusted_issuers()[0];
+        assert_eq!((&ours.types[0], border.town.service.card_issuer(0)), (&format!("{URL}/types/official-card/1"), CardIssuer::Ours));
+        assert_eq!(border.town.service.card_issuer(1), CardIssuer::Ours);
+        let reference = StatusReference { uri: format!("{URL}/s/99"), index: 1 };
+        assert_eq!(border.town.service.status_of_card(&reference, CardIssuer::Ours).await, StatusAnswer::OutOfRange);
+        let reference = StatusReference { uri: border.host.uri("1"), index: 5 };
+        assert_eq!(border.town.service.status_of_card(&reference, CardIssuer::Ours).await, StatusAnswer::Unavailable);
+        assert_eq!(border.host.calls(), 1);
+    }
 }
 
 // ---- Hosts that answer ----
@@ -540,7 +600,6 @@ fn every_wrong_jwt_is_refused() {
     let under = |header: Value| prove(&ministry.sign_under("statuslist+jwt", &good, header));
     assert_eq!(under(json!({})), Err(TokenError::NoChain));
     assert_eq!(under(json!({"x5c": []})), Err(TokenError::NoChain));
-    use officials_card::credential::Signer as _;
     assert_eq!(under(json!({"jwk": ministry.public_key().to_jwk()})), Err(TokenError::NoChain));
     let mut chain = ministry.certificates().to_vec();
     chain.push(ministry.root());

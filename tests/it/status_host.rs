@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
-use officials_card::config::{StatusFetches, StatusLists, StatusPrefix, StatusRule, TrustedIssuer};
+use officials_card::config::{StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustedIssuer};
 use officials_card::credential::status_list::{Bits, StatusList, StatusListToken};
 use officials_card::credential::status_token::TokenForm;
 use officials_card::credential::{Signer, jws};
@@ -90,7 +90,8 @@ impl StatusHost {
             anchors: anchors.into(),
             types: vec!["urn:example:doctor".into()],
             issuers: Vec::new(),
-            status: StatusRule::Required,
+            document_usages: Vec::new(),
+            status: StatusNeed::Required,
             status_lists: Some(self.lists()),
         }
     }
