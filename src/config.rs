@@ -2,6 +2,7 @@
 
 mod delivery;
 mod edge;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use serde_json::Value;
 use crate::error::Fault;
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
+pub use trust::{
+    MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
+};
 
 /// All settings of a server or command.
 #[derive(Clone, Debug, Deserialize)]
@@ -74,6 +78,10 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// Where offers go that are asked to be pushed.
     pub offer_push: Option<OfferPush>,
+    /// Other issuers whose cards are accepted.
+    pub trusted_issuers: Vec<TrustedIssuer>,
+    /// How the status lists of others are fetched and kept.
+    pub status_fetches: StatusFetches,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -89,6 +97,24 @@ pub struct Attester {
     /// The `client_id`s of the wallet products that it may vouch for; all when empty.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// Where the status lists are that its attestations may name in `status`, so that a revoked one is refused. Without
+    /// it the claim is not looked at: attestations are short-lived.
+    #[serde(default)]
+    pub status_lists: Option<StatusLists>,
+    /// What becomes of an attestation whose status list does not answer.
+    #[serde(default)]
+    pub status_unavailable: WhenUnavailable,
+}
+
+/// What becomes of an attestation whose status cannot be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenUnavailable {
+    /// It is refused until the list answers: no list is never "not revoked".
+    #[default]
+    Refuse,
+    /// It is taken for the time that its dates allow: a list that is down stops no issuance.
+    Accept,
 }
 
 /// What an attester is trusted for.
@@ -335,6 +361,8 @@ impl Default for Config {
             rate_limits: RateLimits::default(),
             webhooks: Vec::new(),
             offer_push: None,
+            trusted_issuers: Vec::new(),
+            status_fetches: StatusFetches::default(),
         }
     }
 }
@@ -384,6 +412,7 @@ impl Config {
         };
         config.override_by(|name| std::env::var(format!("OFFICIALS_CARD_{name}")).ok())?;
         config.read_attesters()?;
+        trust::read(&mut config)?;
         config.check()?;
         Ok(config)
     }
@@ -480,6 +509,7 @@ impl Config {
             sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
         }
         edge::check(self).or_else(wrong)?;
+        trust::check(self).or_else(|what| wrong(&what.to_string()))?;
         let limits = &self.limits;
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),

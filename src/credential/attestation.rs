@@ -4,8 +4,9 @@
 //! What is decided here where the specification leaves it open:
 //!
 //! - The signer is named by `x5c` only, whose chain leads to a configured attester and does not carry the anchor.
-//! - A key attestation always carries a nonce of ours, so it was made within the lifetime of that nonce. That is why its
-//!   `status`, which would tell of a revocation since it was made, is not looked up.
+//! - A key attestation always carries a nonce of ours, so it was made within the lifetime of that nonce. Its `status`, which
+//!   tells of a revocation since it was made, is handed out ([`Standing`]) and looked up where the settings name the
+//!   attester's status lists.
 //! - `iso_18045_high` is resistance to everything that `iso_18045_moderate` resists, and so on down to `basic`
 //!   (ISO/IEC 18045, AVA_VAN.5 to .2). A policy that names a level accepts the higher ones, and the metadata lists all that
 //!   it accepts. Values of other schemes are compared letter by letter.
@@ -59,6 +60,16 @@ pub enum AttestationError {
     Level(&'static str),
 }
 
+/// By whom an attestation, of keys or of a wallet, was signed, and where it says that its status stands: still to be looked
+/// up, by the rules of that attester.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The chain of the signer's certificates, which leads to one of the anchors.
+    pub chain: Vec<Vec<u8>>,
+    /// The claim `status` as it came.
+    pub status: Option<Value>,
+}
+
 /// A key attestation whose signature, chain and times are checked.
 #[derive(Clone, Debug)]
 pub struct KeyAttestation {
@@ -66,6 +77,8 @@ pub struct KeyAttestation {
     pub keys: Vec<AttestedKey>,
     /// The `c_nonce` that it carries, still to be checked.
     pub nonce: String,
+    /// Whose it is, and where its status stands.
+    pub standing: Standing,
     key_storage: Vec<String>,
     user_authentication: Vec<String>,
     expires_at: Option<UnixSeconds>,
@@ -96,6 +109,7 @@ impl KeyAttestation {
         Ok(Self {
             keys: attested_keys(&claims)?,
             nonce: nonce.ok_or(AttestationError::Claim("nonce of the key attestation is missing"))?.to_owned(),
+            standing: Standing { status: claims.get("status").cloned(), chain },
             key_storage: levels(&claims, "key_storage")?,
             user_authentication: levels(&claims, "user_authentication")?,
             expires_at: times.expires_at,

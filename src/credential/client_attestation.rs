@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::attestation::{AttestationError, Times};
+use super::attestation::{AttestationError, Standing, Times};
 use super::jws::Jws;
 use super::key::PublicKey;
 use super::x509::Anchors;
@@ -34,6 +34,8 @@ pub struct ClientAttestation {
     pub pop_jti: String,
     /// The challenge that the proof of possession answers.
     pub challenge: Option<String>,
+    /// Who vouches for it, and where its status stands.
+    pub standing: Standing,
 }
 
 impl ClientAttestation {
@@ -53,7 +55,7 @@ impl ClientAttestation {
         let client_id = text(&claims, "sub")?.ok_or(AttestationError::Claim("sub of the attestation is missing"))?;
         let times = Times::read(&claims)?;
         times.check(now)?;
-        // Its end is what bounds it: whether the wallet provider has revoked the instance (`status`) is not looked up.
+        // Whether the wallet provider has revoked the instance since is looked up later: `standing`.
         if times.expires_at.is_none() {
             return Err(AttestationError::Claim("exp of the attestation is missing"));
         }
@@ -79,7 +81,8 @@ impl ClientAttestation {
         }
         let pop_jti = text(&pop, "jti")?.ok_or(AttestationError::Claim("jti of the proof of possession is missing"))?;
         let challenge = text(&pop, "challenge")?;
-        Ok(Self { client_id, instance_key, pop_jti, challenge })
+        let standing = Standing { status: claims.get("status").cloned(), chain };
+        Ok(Self { client_id, instance_key, pop_jti, challenge, standing })
     }
 }
 

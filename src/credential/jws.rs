@@ -42,13 +42,22 @@ pub struct Jws<'a> {
 impl<'a> Jws<'a> {
     /// Parses a compact JWS whose header carries this `typ`.
     pub fn parse(compact: &'a str, typ: &str) -> Result<Self, JwsError> {
-        let jws = Self::parse_any_type(compact)?;
+        Self::parse_within(compact, typ, MAX_LENGTH)
+    }
+
+    /// Parses a compact JWS whose header carries this `typ` and that may be longer than [`MAX_LENGTH`]: status lists.
+    pub fn parse_within(compact: &'a str, typ: &str, most: usize) -> Result<Self, JwsError> {
+        let jws = Self::parse_of_length(compact, most)?;
         if jws.header.get("typ").and_then(Value::as_str) == Some(typ) { Ok(jws) } else { Err(JwsError::WrongType) }
     }
 
     /// Parses a compact JWS whose `typ` does not matter: client assertions have none of their own (RFC 7523).
     pub fn parse_any_type(compact: &'a str) -> Result<Self, JwsError> {
-        if compact.len() > MAX_LENGTH {
+        Self::parse_of_length(compact, MAX_LENGTH)
+    }
+
+    fn parse_of_length(compact: &'a str, most: usize) -> Result<Self, JwsError> {
+        if compact.len() > most {
             return Err(JwsError::Malformed);
         }
         let (signing_input, signature) = compact.rsplit_once('.').ok_or(JwsError::Malformed)?;

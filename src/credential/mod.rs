@@ -19,6 +19,7 @@ pub mod proof;
 pub mod qr;
 pub mod sd_jwt;
 pub mod status_list;
+pub mod status_token;
 pub mod symbol;
 pub mod trust_list;
 pub mod verdict;

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::attestation::{AttestationError, KeyAttestation, KeyPolicy};
+use super::attestation::{AttestationError, KeyAttestation, KeyPolicy, Standing};
 use super::jws::Jws;
 use super::key::PublicKey;
 use super::x509::{self, Anchors};
@@ -55,6 +55,8 @@ pub struct Proved {
     pub keys: Vec<PublicKey>,
     /// The different `c_nonce`s.
     pub nonces: Vec<String>,
+    /// The standing of each attestation, still to be looked up.
+    pub attestations: Vec<Standing>,
 }
 
 impl Proved {
@@ -78,6 +80,7 @@ impl Proved {
         for (_, attestation) in &attestations {
             proved.carries(&attestation.nonce);
             proved.add_keys(attestation, most);
+            proved.attestations.push(attestation.standing.clone());
         }
         Ok(proved)
     }
@@ -92,6 +95,7 @@ impl Proved {
         if proved.keys.is_empty() {
             return Err(ProofError::Proof("the key attestation holds no key for signatures"));
         }
+        proved.attestations.push(attestation.standing);
         Ok(proved)
     }
 

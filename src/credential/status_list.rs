@@ -179,6 +179,11 @@ impl StatusList {
         Ok(self.bytes.get(at).ok_or(StatusListError::OutOfRange)? >> shift & mask)
     }
 
+    /// The bytes that it takes, not compressed.
+    pub fn size_in_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The form that goes into tokens.
     pub fn compress(&self) -> CompressedList {
         CompressedList { bits: self.bits, bytes: zlib::deflate(&self.bytes), aggregation_uri: None }

@@ -1,8 +1,11 @@
 //! Who may vouch for wallets and keys, and what is asked of keys: the settings, parsed once.
 
 use super::Service;
-use crate::config::{Attester, Certifies, Config};
-use crate::credential::attestation::KeyPolicy;
+use crate::clock::UnixSeconds;
+use crate::config::{Attester, Certifies, Config, WhenUnavailable};
+use crate::credential::attestation::{KeyPolicy, Standing};
+use crate::credential::status_list::StatusReference;
+use crate::credential::verify::StatusAnswer;
 use crate::credential::x509::{self, Anchors};
 use crate::error::Fault;
 use crate::protocol::oid4vci::Configuration;
@@ -15,6 +18,30 @@ pub(super) struct Attesters {
     /// Roots of key attestations; `None` when there are none, and the proof type `attestation` is not offered.
     pub(super) keys: Option<Anchors>,
     policies: Vec<(Configuration, KeyPolicy)>,
+    /// Those whose attestations are looked up in a status list, by their place in the settings.
+    revoking: Vec<(usize, Anchors, WhenUnavailable)>,
+}
+
+/// Why an attestation is not in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotInForce {
+    /// The attester says so.
+    Revoked,
+    /// Its claim names no status list, or no place in it.
+    NoPlace,
+    /// Nobody can tell now.
+    Unknown,
+}
+
+impl NotInForce {
+    /// For the wallet's developer.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Revoked => "the attestation has been revoked",
+            Self::NoPlace => "status of the attestation names no place in a status list",
+            Self::Unknown => "whether the attestation has been revoked cannot be told now; try again later",
+        }
+    }
 }
 
 impl Attesters {
@@ -33,10 +60,15 @@ impl Attesters {
             .iter()
             .filter(attests_wallets)
             .filter_map(|attester| Some((attester.clients.clone(), x509::pem_certificates(&attester.root).ok()?)));
+        let revoking = config.attesters.iter().enumerate().filter_map(|(place, attester)| {
+            attester.status_lists.as_ref()?;
+            Some((place, Anchors::from_pem(&attester.root).ok()?, attester.status_unavailable))
+        });
         Self {
             wallets: wallets.collect(),
             keys: Some(roots(Certifies::Keys)).filter(|roots| !roots.is_empty()).map(Anchors::new),
             policies: Configuration::ALL.into_iter().filter_map(policy).collect(),
+            revoking: revoking.collect(),
         }
     }
 
@@ -59,6 +91,25 @@ impl Attesters {
 }
 
 impl Service {
+    /// Whether an attestation that has been proved is still in force (Token Status List; OpenID4VCI 1.0 appendix D.1 and E,
+    /// where `status` is optional). It is looked up when it carries `status` and the settings name its attester's lists;
+    /// attestations of others end by their dates alone. When the list does not answer, it is refused unless the attester's
+    /// `status_unavailable` says otherwise.
+    pub(super) async fn attestation_in_force(&self, standing: &Standing, now: UnixSeconds) -> Result<(), NotInForce> {
+        let Some(status) = &standing.status else { return Ok(()) };
+        let is_its = |(_, anchors, _): &&(usize, Anchors, _)| anchors.check_path(&standing.chain, now).is_ok();
+        let Some((place, _, when_unavailable)) = self.attesters.revoking.iter().find(is_its) else { return Ok(()) };
+        let reference = StatusReference::from_json(status).ok_or(NotInForce::NoPlace)?;
+        let source = self.statuses.of_attester(*place).ok_or(NotInForce::Unknown)?;
+        match self.status_of_other(&reference, source).await {
+            StatusAnswer::Known { value: 0, .. } => Ok(()),
+            StatusAnswer::Known { .. } => Err(NotInForce::Revoked),
+            StatusAnswer::OutOfRange => Err(NotInForce::NoPlace),
+            StatusAnswer::Unavailable if *when_unavailable == WhenUnavailable::Accept => Ok(()),
+            StatusAnswer::Unavailable => Err(NotInForce::Unknown),
+        }
+    }
+
     /// Checks that every attester's root can be read, and that every policy is for a configuration of ours.
     pub fn check_attesters(&self) -> Result<(), Fault> {
         let wrong = |what: String| Err(Fault::new("checking the configuration", what));

@@ -137,7 +137,7 @@ impl Service {
         let encryption = request.response_encryption()?;
         self.check_response_encryption(encryption.as_ref(), opened.was_encrypted)?;
         let proofs = request.proofs(self.config.limits.batch_size)?;
-        let (keys, nonce) = self.prove(configuration, &proofs, grant.holder.client.as_deref(), now)?;
+        let (keys, nonce) = self.prove(configuration, &proofs, grant.holder.client.as_deref(), now).await?;
         let digests: Vec<String> = proofs.texts().iter().map(|proof| hash(&[proof.as_bytes()])).collect();
         let request_hash = hash(&[grant.id.as_bytes(), configuration.id().as_bytes(), digests.join(" ").as_bytes()]);
         let answer = match self.card_of_grant(&grant).await? {
@@ -232,8 +232,8 @@ impl Service {
     }
 
     /// Proves all keys of a request, which are all different. Its proofs and attestations carry one live nonce; one that is
-    /// none of ours is told first, so that the wallet fetches a new one.
-    fn prove(
+    /// none of ours is told first, so that the wallet fetches a new one. Revoked attestations are refused.
+    async fn prove(
         &self,
         configuration: Configuration,
         proofs: &Proofs,
@@ -260,6 +260,10 @@ impl Service {
         let proved = proved.map_err(|error| Refusal::InvalidProof(error.to_string()))?;
         if proved.nonces.iter().any(|nonce| self.nonces.check(nonce, now).is_none()) {
             return Err(Refusal::InvalidNonce);
+        }
+        for attestation in &proved.attestations {
+            let in_force = self.attestation_in_force(attestation, now).await;
+            in_force.map_err(|why| Refusal::InvalidProof(why.sentence().to_owned()))?;
         }
         match <[String; 1]>::try_from(proved.nonces) {
             Ok([nonce]) => Ok((proved.keys, nonce)),

@@ -9,6 +9,7 @@ pub mod enroll;
 mod feed;
 pub mod import;
 mod issue;
+mod issuers;
 mod limits;
 pub mod lists;
 mod metadata;
@@ -18,6 +19,7 @@ mod publish;
 mod revoke;
 mod sealing;
 mod show;
+mod statuses;
 mod token;
 mod verify;
 mod wallet;
@@ -32,6 +34,7 @@ use crate::chance::Chance;
 use crate::clock::{Clock, UnixSeconds};
 use crate::config::Config;
 use crate::credential::nonce::Nonces;
+use crate::credential::presentation::TrustedIssuer;
 use crate::credential::wallet_token::WalletTokens;
 use crate::error::Fault;
 use crate::keyring::Keyring;
@@ -45,12 +48,14 @@ pub use access::Caller;
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
 pub use issue::{Answer, Issued, IssuedCredentials};
+pub use issuers::CardIssuer;
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
+pub use statuses::StatusCounts;
 pub use verify::{Bundle, VerifyRequest, verify_offline};
 pub use wallet::{DpopHeader, WalletCall};
 
@@ -77,6 +82,8 @@ pub struct Parts {
     configurations: Vec<Configuration>,
     templates: issue::Templates,
     attesters: attesters::Attesters,
+    statuses: Arc<statuses::Statuses>,
+    trusted_issuers: Vec<TrustedIssuer>,
     positions: positions::Positions,
     published: publish::Published,
     documents: metadata::Documents,
@@ -98,6 +105,7 @@ impl std::ops::Deref for Service {
 impl Service {
     /// Puts the parts together. Nothing is read or written yet.
     pub fn new(config: Config, clock: Clock, chance: Chance, store: Store, keys: Keyring) -> Self {
+        let templates = issue::Templates::new(&config, &keys);
         Self(Arc::new(Parts {
             nonces: Nonces::new(&keys.secret, "c_nonce"),
             dpop_nonces: Nonces::new(&keys.secret, "DPoP nonce"),
@@ -109,8 +117,10 @@ impl Service {
                 .into_iter()
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
                 .collect(),
-            templates: issue::Templates::new(&config, &keys),
+            trusted_issuers: issuers::trusted(&config, &keys, &templates.vct),
+            templates,
             attesters: attesters::Attesters::new(&config),
+            statuses: Arc::new(statuses::Statuses::new(&config, &clock)),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
             documents: metadata::Documents::default(),
@@ -131,6 +141,7 @@ impl Service {
     pub fn check_settings(&self) -> Result<(), Fault> {
         self.check_clients()?;
         self.check_attesters()?;
+        self.check_issuers()?;
         self.check_delivery()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");

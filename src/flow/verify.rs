@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::Service;
+use super::{CardIssuer, Service};
 use crate::clock::UnixSeconds;
 use crate::credential::qr::Challenge;
 use crate::credential::status_list::{Band, StatusList, StatusListToken, StatusReference};
@@ -62,7 +62,8 @@ impl Service {
         let challenge = request.challenge()?;
         let trust = self.read_trust_list(&self.trust_list().await?.bytes)?;
         let status = match verify::status_reference(&request.text) {
-            Some(reference) => self.status_now(&reference, now).await,
+            // Not proved yet: ours alone may be asked for, in the database.
+            Some(reference) => self.status_of_card(&reference, CardIssuer::Ours).await,
             None => StatusAnswer::Unavailable,
         };
         let context = Context {
@@ -76,7 +77,7 @@ impl Service {
     }
 
     /// The status of one of our own entries. A database that does not answer is "unavailable", not "valid".
-    async fn status_now(&self, reference: &StatusReference, now: UnixSeconds) -> StatusAnswer {
+    pub(super) async fn status_now(&self, reference: &StatusReference, now: UnixSeconds) -> StatusAnswer {
         let prefix = format!("{}/s/", self.config.public_url);
         let Some(list) = reference.uri.strip_prefix(&prefix).and_then(|list| list.parse().ok()) else {
             return StatusAnswer::Unavailable;

@@ -151,6 +151,7 @@ impl Service {
         if !self.store.use_once(name, remembered).await? {
             return Err(Refusal::InvalidClient("the attestation's proof of possession was used before").into());
         }
+        self.attestation_in_force(&proved.standing, now).await.map_err(|why| Refusal::InvalidClient(why.sentence()))?;
         Ok(WalletClient { wallet, instance_key: Some(instance_key) })
     }
 

@@ -87,7 +87,7 @@ pub async fn ready(State(service): State<Service>) -> Response {
     (status, Json(json!({"ready": is_ready, "checks": checks}))).into_response()
 }
 
-/// Prometheus text: requests, cards by state, how delivery stands.
+/// Prometheus text: requests, cards by state, how delivery stands, the status lists of others.
 pub async fn metrics(State(service): State<Service>) -> Response {
     if let Ok(counts) = service.count_cards().await {
         for (state, count) in counts {
@@ -115,6 +115,16 @@ pub async fn metrics(State(service): State<Service>) -> Response {
             set("officials_offer_pushes", word, count);
         }
     }
+    let lists = service.status_counts();
+    for (outcome, count) in [("fetched", lists.fetched), ("failed", lists.failed)] {
+        metrics::counter!("officials_status_list_fetches_total", "outcome" => outcome).absolute(count);
+    }
+    for (kind, count) in [("fresh", lists.fresh), ("aging", lists.aging), ("unavailable", lists.unavailable)] {
+        metrics::counter!("officials_status_list_answers_total", "kind" => kind).absolute(count);
+    }
+    metrics::counter!("officials_status_list_waits_total").absolute(lists.waited);
+    #[allow(clippy::cast_precision_loss)]
+    metrics::gauge!("officials_status_list_waiting").set(lists.waiting as f64);
     let text = METRICS.get().map(PrometheusHandle::render).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -238,6 +238,8 @@ story! {
                     root: provider.root_pem.clone(),
                     certifies: vec![Certifies::Wallets],
                     clients: vec![client.into()],
+                    status_lists: None,
+                    status_unavailable: officials_card::config::WhenUnavailable::Refuse,
                 });
             }
             let mut for_keys = config.attesters.remove(0);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::http::Request;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use officials_card::config::{Attester as TrustedAttester, Certifies, Config};
+use officials_card::config::{Attester as TrustedAttester, Certifies, Config, WhenUnavailable};
 use officials_card::credential::sd_jwt::Presentation;
 use officials_card::credential::status_list::StatusReference;
 use officials_card::keyring::{FileKey, fresh_p256_jwk};
@@ -79,6 +79,8 @@ impl Office {
                 root: provider.root_pem.clone(),
                 certifies: vec![Certifies::Wallets, Certifies::Keys],
                 clients: Vec::new(),
+                status_lists: None,
+                status_unavailable: WhenUnavailable::Refuse,
             });
             change(config);
         });

@@ -4,7 +4,7 @@
 use axum::http::{Request, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use officials_card::config::{Attester as TrustedAttester, Certifies, KeyAttestations};
+use officials_card::config::{Attester as TrustedAttester, Certifies, KeyAttestations, WhenUnavailable};
 use officials_card::credential::jwe::Recipient;
 use officials_card::credential::sd_jwt::Presentation;
 use officials_card::credential::{PublicKey, Signer, attestation, jws};
@@ -31,6 +31,8 @@ fn trusting(town: &Town, attester: &Attester, policies: &[(&str, KeyAttestations
             name: "wallet provider".into(),
             root: attester.root_pem.clone(),
             certifies: vec![Certifies::Keys],
+            status_lists: None,
+            status_unavailable: WhenUnavailable::Refuse,
         });
         config.key_attestations =
             policies.iter().map(|(configuration, policy)| ((*configuration).to_owned(), policy.clone())).collect();
