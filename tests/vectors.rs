@@ -82,6 +82,26 @@ fn the_sizes_of_the_dossier_hold() {
     assert!(symbol("profile-d", Ecc::Low) <= 15);
 }
 
+/// The degraded pictures of `tests/frames/` began as these; pixels are compared, since another compressor may write
+/// another file. `UPDATE_VECTORS=1` draws them anew.
+#[test]
+fn the_symbols_of_the_frames_are_those_of_our_renderer() {
+    let pixels = |png: &[u8]| {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let side = reader.next_frame(&mut pixels).unwrap().width;
+        (side, pixels)
+    };
+    for (name, ecc) in [("profile-d", Ecc::Low), ("minimal", Ecc::Low), ("profile-s", Ecc::Medium)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/frames/symbols/{name}.png"));
+        let drawn = Symbol::new(read(name)["text"].as_str().unwrap(), ecc).unwrap().png(8).unwrap();
+        if std::env::var_os("UPDATE_VECTORS").is_some() {
+            std::fs::write(&path, &drawn).unwrap();
+        }
+        assert!(pixels(&std::fs::read(&path).unwrap()) == pixels(&drawn), "{name}");
+    }
+}
+
 #[test]
 fn the_trust_list_is_accepted_from_its_file() {
     let file = read("trust-list");

@@ -2,7 +2,7 @@
 //! SubjectPublicKeyInfo (RFC 5480, RFC 8410).
 //!
 //! Ed25519 is verified strictly and small-order keys are refused (both by ed25519-dalek). P-256 goes to aws-lc, the
-//! fastest sound implementation on servers, and to the `p256` crate in the browser.
+//! fastest sound implementation on servers, and to the `p256` crate in the browser and for compressed points.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -294,10 +294,18 @@ impl std::fmt::Debug for PublicKey {
 mod p256_backend {
     use aws_lc_rs::encoding::AsDer;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
+    use p256::elliptic_curve::sec1::ToSec1Point;
 
     pub type Verifier = std::sync::Arc<ParsedPublicKey>;
 
+    /// Wallets' keys come compressed in a QR code. Finding the second coordinate is not left to aws-lc, which takes a
+    /// third longer for it.
     pub fn parse(point: &[u8]) -> Option<Verifier> {
+        let whole = match point {
+            [2 | 3, ..] => Some(p256::PublicKey::from_sec1_bytes(point).ok()?.to_sec1_point(false)),
+            _ => None,
+        };
+        let point = whole.as_ref().map_or(point, |whole| whole.as_bytes());
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok().map(std::sync::Arc::new)
     }
 
