@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ REFUSED = ("-invalid-", "-iat-in-")
 COMMAND_SECONDS = 60
 # The suite answers the browser only after it has presented.
 PAGE_MILLISECONDS = 60_000
+END_SECONDS = 10
+SETTLE_MILLISECONDS = 500
 SCREEN = {"width": 480, "height": 800}
 
 
@@ -71,10 +74,9 @@ class PresentationDelivery:
         self.is_done = True
         asked = self.verifier.ask(self._wanted(exposed["authorization_endpoint"]))
         try:
-            self._visit(asked)
+            state = self._visit(asked)
         except Error as error:
             raise DeliveryError(f"the browser did not get through: {error.message}") from error
-        state = self.verifier.state(asked["id"])
         expected = "rejected" if any(part in self.module for part in REFUSED) else "verified"
         if state != expected:
             raise DeliveryError(f"the verifier says {state} where it has to say {expected}")
@@ -93,19 +95,31 @@ class PresentationDelivery:
             wanted["request_uri_method"] = "post"
         return wanted
 
-    def _visit(self, asked: dict) -> None:
-        """From our page to the suite's wallet, and back if that leads back; shows the suite what our page says then."""
+    def _visit(self, asked: dict) -> str:
+        """From our page to the suite's wallet, and back if that leads back; shows the suite what our page says then, and gives
+        how the transaction ended."""
         with page_of(self.browser) as page:
             page.goto(asked["page"])
             page.goto(asked["link"])
             if not page.url.startswith(self.verifier.url):
                 page.goto(asked["page"])
-            page.wait_for_load_state("networkidle")
+            state = self._end_of(asked["id"], page)
             picture = page.screenshot(path=self.screenshots / f"{self.module}.png")
         encoded = "data:image/png;base64," + base64.b64encode(picture).decode()
         for entry in self.suite.log(self.test_id):
             if entry.get("upload"):
                 self.suite.fill_placeholder(self.test_id, entry["upload"], encoded)
+        return state
+
+    def _end_of(self, identifier: str, page: Page) -> str:
+        """The state when it is over, or what it still is after a while: our page may have a script to run until then."""
+        deadline = time.monotonic() + END_SECONDS
+        while True:
+            state = self.verifier.state(identifier)
+            # Never less than once, so that the page has had time to show it.
+            page.wait_for_timeout(SETTLE_MILLISECONDS)
+            if state not in ("created", "response_received") or time.monotonic() > deadline:
+                return state
 
 
 @contextmanager
