@@ -7,6 +7,7 @@ the suite's configurations (sd_jwt_vc.json, mdoc.json), and the part of the issu
 
 import argparse
 import base64
+import itertools
 import json
 import urllib.parse
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ CREDENTIAL_QUERIES = {
         ],
     },
 }
+RESPONSE_MODES = ("direct_post.jwt", "direct_post")
+CLIENT_ID_PREFIXES = ("x509_hash", "x509_san_dns")
+REQUEST_URI_METHODS = ("get", "post")
 # The suite's mdocs are signed by a key and certificate in its source (TestAppUtils.kt), which signs itself and is renewed there
 # every year; this one is good until 3 August 2027.
 DOCUMENT_SIGNER = Path(__file__).resolve().parent / "suite-document-signer.pem"
@@ -308,8 +312,10 @@ def issuer_settings(
 
 
 def verifier_configuration(options: argparse.Namespace, card_issuer: Authority) -> dict:
-    """What the suite asks for in its form, for all formats and kinds of `client_id`. A screenshot of our page comes from run.py,
-    so that the suite's browser has nothing to do."""
+    """What the suite asks for in its form, for all formats and kinds of `client_id`.
+
+    Pictures of our page come from presentations.py: the suite's browser has nothing to do.
+    """
     (signing_key,) = card_issuer.key.jwks(private=True)["keys"]
     return {
         "alias": options.alias,
@@ -322,18 +328,27 @@ def verifier_configuration(options: argparse.Namespace, card_issuer: Authority) 
     }
 
 
+def template_name(*kind: str) -> str:
+    """The template for a credential format, response mode, kind of `client_id` and method of fetching the request."""
+    return "-".join(["suite", *kind]).replace("_", "-").replace(".", "-")
+
+
 def verifier_settings(options: argparse.Namespace, card_issuer: Authority) -> str:
-    """The verifier's [[clients]], [conformance] and [[presentation_templates]]. The suite's cards name no status list."""
+    """The verifier's [[clients]], [conformance] and a template of each kind. The suite's cards name no status list."""
     scopes = ["presentations:create", "presentations:read"]
     tables = [toml_table("[[clients]]", {"name": VERIFIER_CLIENT, "scopes": scopes})]
-    for credential_format, query in CREDENTIAL_QUERIES.items():
+    for kind in itertools.product(CREDENTIAL_QUERIES, RESPONSE_MODES, CLIENT_ID_PREFIXES, REQUEST_URI_METHODS):
+        credential_format, response_mode, client_id_prefix, request_uri_method = kind
         template = {
-            "id": "suite-" + credential_format.replace("_", "-"),
+            "id": template_name(*kind),
             "name_vi": "Bộ kiểm thử",
             "name_en": "Conformance suite",
             "purpose_vi": "Kiểm thử",
             "purpose_en": "A test",
-            "dcql_query": json.dumps({"credentials": [{"id": "card", **query}]}),
+            "dcql_query": json.dumps({"credentials": [{"id": "card", **CREDENTIAL_QUERIES[credential_format]}]}),
+            "response_mode": response_mode,
+            "client_id_prefix": client_id_prefix,
+            "request_uri_method": request_uri_method,
             "status": "if_present",
             "wallet": f"{options.suite}/test/a/{options.alias}/authorize",
             "conformance": True,

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+from configure import VERIFIER_CLIENT, template_name
 from suite import DeliveryError, Suite, request
 
-# The client of configure.py that may ask.
-CLIENT = "conformance"
 # Modules whose presentation has to be refused have one of these in their names.
 REFUSED = ("-invalid-", "-iat-in-")
 COMMAND_SECONDS = 60
@@ -47,7 +46,7 @@ class Verifier:
         return json.loads(text)
 
     def _token(self) -> str:
-        command = [self.program, "token", "--client", CLIENT]
+        command = [self.program, "token", "--client", VERIFIER_CLIENT]
         done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
         if done.returncode != 0:
             raise DeliveryError(f"no token: {done.stderr.strip()[-300:]}")
@@ -72,7 +71,7 @@ class PresentationDelivery:
         if self.is_done or "authorization_endpoint" not in exposed:
             return
         self.is_done = True
-        asked = self.verifier.ask(self._wanted(exposed["authorization_endpoint"]))
+        asked = self.verifier.ask(self._wanted())
         try:
             state = self._visit(asked)
         except Error as error:
@@ -81,19 +80,16 @@ class PresentationDelivery:
         if state != expected:
             raise DeliveryError(f"the verifier says {state} where it has to say {expected}")
 
-    def _wanted(self, wallet: str) -> dict:
-        is_haip = self.variants.get("vp_profile") != "plain_vp"
-        wanted = {
-            "template": "suite-" + self.variants["credential_format"].replace("_", "-"),
-            "wallet": wallet,
-            "client_id_prefix": self.variants.get("client_id_prefix", "x509_hash"),
-            "response_mode": self.variants["response_mode"],
-            # HAIP 1.0 section 5.1 has the browser come back; the other transactions end without it.
-            "same_device": is_haip,
-        }
-        if self.module.endswith("-request-uri-method-post"):
-            wanted["request_uri_method"] = "post"
-        return wanted
+    def _wanted(self) -> dict:
+        post = self.module.endswith("-request-uri-method-post")
+        template = template_name(
+            self.variants["credential_format"],
+            self.variants["response_mode"],
+            self.variants.get("client_id_prefix", "x509_hash"),
+            "post" if post else "get",
+        )
+        # HAIP 1.0 section 5.1 has the browser come back; the other transactions end without it.
+        return {"template": template, "same_device": self.variants.get("vp_profile") != "plain_vp"}
 
     def _visit(self, asked: dict) -> str:
         """From our page to the suite's wallet, and back if that leads back; shows the suite what our page says then, and gives
