@@ -148,8 +148,7 @@ impl Office {
             clients: vec![Client {
                 name: CLIENT.into(),
                 scopes: vec!["offers:create".into()],
-                units: None,
-                jwks: None,
+                ..Client::default()
             }],
             keys,
             rate_limits: RateLimits::OFF,

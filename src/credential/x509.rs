@@ -65,6 +65,8 @@ pub enum Use {
     Events,
     /// Signs cards as mdocs, by the profile of ISO/IEC 18013-5 Annex B.
     Mdocs,
+    /// Signs requests for presentations.
+    Requests,
 }
 
 impl Use {
@@ -76,6 +78,7 @@ impl Use {
             Self::TrustList => "urn:vn:officials-card:use:trust-list",
             Self::Metadata => "urn:vn:officials-card:use:metadata",
             Self::Events => "urn:vn:officials-card:use:events",
+            Self::Requests => "urn:vn:officials-card:use:requests",
             // RFC 3061. Not among the alternative names: see `is_document_signer`.
             Self::Mdocs => "urn:oid:2.25.116005120628725839794736311592479511309",
         }
@@ -172,6 +175,20 @@ pub fn pem_certificates(text: &str) -> Result<Vec<Vec<u8>>, ChainError> {
 /// The public key of a certificate, without any check of the certificate: for our own files.
 pub fn public_key(der: &[u8]) -> Result<PublicKey, ChainError> {
     key_of(&parse(der)?)
+}
+
+/// The DNS names among a certificate's alternative names: for our own files.
+pub fn dns_names(der: &[u8]) -> Result<Vec<String>, ChainError> {
+    let certificate = parse(der)?;
+    let names = certificate.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+        _ => None,
+    });
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    };
+    Ok(names.flatten().filter_map(name).collect())
 }
 
 /// First and last instant of a certificate: for our own files.

@@ -15,6 +15,7 @@ pub mod id;
 pub mod intake;
 pub mod partial_date;
 pub mod person;
+pub mod presentation;
 pub mod quality;
 pub mod record;
 pub mod row_fault;
