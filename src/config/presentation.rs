@@ -238,7 +238,8 @@ fn host_is_loopback(url: &url::Url) -> bool {
 /// Whether nobody but this machine can be served: see [`Conformance`].
 fn is_of_this_machine(config: &super::Config) -> bool {
     let is_named_so = url::Url::parse(&config.public_url).is_ok_and(|url| host_is_loopback(&url));
-    let listens_here = config.listen.parse::<std::net::SocketAddr>().is_ok_and(|listen| listen.ip().to_canonical().is_loopback());
+    let listens_here =
+        config.listen.parse::<std::net::SocketAddr>().is_ok_and(|listen| listen.ip().to_canonical().is_loopback());
     is_named_so && (listens_here || config.specimen)
 }
 
@@ -295,9 +296,11 @@ mod tests {
         let with = |public_url: &str, listen: &str, specimen: bool| {
             let conformance = Conformance { enabled: true, ..Conformance::default() };
             let (public_url, listen) = (public_url.to_owned(), listen.to_owned());
-            check(&Config { public_url, listen, specimen, conformance, ..Config::default() }).is_ok()
+            check(&Config { listen, public_url, specimen, conformance, ..Config::default() }).is_ok()
         };
-        for here in ["https://127.0.0.1:9443", "http://localhost:1", "https://[::1]:2", "https://localhost.emobix.co.uk"] {
+        for here in
+            ["https://127.0.0.1:9443", "http://localhost:1", "https://[::1]:2", "https://localhost.emobix.co.uk"]
+        {
             assert!(with(here, "127.0.0.1:9443", false), "{here}");
             assert!(with(here, "0.0.0.0:9443", true), "{here}");
             assert!(!with(here, "0.0.0.0:9443", false), "{here}");

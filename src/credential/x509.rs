@@ -177,20 +177,6 @@ pub fn public_key(der: &[u8]) -> Result<PublicKey, ChainError> {
     key_of(&parse(der)?)
 }
 
-/// The DNS names among a certificate's alternative names: for our own files.
-pub fn dns_names(der: &[u8]) -> Result<Vec<String>, ChainError> {
-    let certificate = parse(der)?;
-    let names = certificate.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-        _ => None,
-    });
-    let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        _ => None,
-    };
-    Ok(names.flatten().filter_map(name).collect())
-}
-
 /// First and last instant of a certificate: for our own files.
 pub fn validity(der: &[u8]) -> Result<(UnixSeconds, UnixSeconds), ChainError> {
     let certificate = parse(der)?;

@@ -44,9 +44,7 @@ pub use grants::{Deferral, Grant, Holder, NewGrant};
 pub use imports::{BatchOutcome, IncomingRecord, Progress};
 pub use issuances::{Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
-pub use presentations::{
-    DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned,
-};
+pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
 pub use records::{Confirmed, StoredRecord};
 pub use refreshes::Ahead;
 pub use status_lists::{Entries, StatusList};

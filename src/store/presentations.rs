@@ -363,13 +363,7 @@ impl Change for NewPresentation {
             return Err(Refusal::IdempotencyKeyReused.into());
         }
         if is_new {
-            transaction.note(line(
-                self.created_at,
-                &self.client,
-                "presentation.requested",
-                &self.id,
-                &self.template,
-            ));
+            transaction.note(line(self.created_at, &self.client, "presentation.requested", &self.id, &self.template));
         }
         Ok(found)
     }
