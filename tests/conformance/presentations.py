@@ -15,8 +15,18 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 from configure import VERIFIER_CLIENT, template_name
 from suite import DeliveryError, Suite, request
 
-# Modules whose presentation has to be refused have one of these in their names.
-REFUSED = ("-invalid-", "-iat-in-")
+MODULES = "oid4vp-1final-verifier-"
+# Modules whose presentation has to be refused, and the reason that our API has to give.
+REFUSED = {
+    "invalid-session-transcript": "binding_signature",
+    "invalid-kb-jwt-signature": "binding_signature",
+    "invalid-credential-signature": "issuer_signature",
+    "invalid-sd-hash": "binding_card",
+    "invalid-kb-jwt-nonce": "binding_nonce",
+    "invalid-kb-jwt-aud": "binding_audience",
+    "kb-jwt-iat-in-past": "binding_time",
+    "kb-jwt-iat-in-future": "binding_time",
+}
 COMMAND_SECONDS = 60
 # The suite answers the browser only after it has presented.
 PAGE_MILLISECONDS = 60_000
@@ -36,8 +46,10 @@ class Verifier:
         """Begins a transaction."""
         return self._call("POST", "/api/v1/presentations", wanted)
 
-    def state(self, identifier: str) -> str:
-        return self._call("GET", f"/api/v1/presentations/{identifier}")["state"]
+    def outcome(self, identifier: str) -> str:
+        """The state, and the reason if there is one."""
+        answer = self._call("GET", f"/api/v1/presentations/{identifier}")
+        return " ".join(answer[name] for name in ("state", "reason") if name in answer)
 
     def _call(self, method: str, path: str, body: dict | None = None) -> dict:
         status, text = request(method, self.url + path, body=body, token=self._token())
@@ -73,12 +85,13 @@ class PresentationDelivery:
         self.is_done = True
         asked = self.verifier.ask(self._wanted())
         try:
-            state = self._visit(asked)
+            outcome = self._visit(asked)
         except Error as error:
             raise DeliveryError(f"the browser did not get through: {error.message}") from error
-        expected = "rejected" if any(part in self.module for part in REFUSED) else "verified"
-        if state != expected:
-            raise DeliveryError(f"the verifier says {state} where it has to say {expected}")
+        reason = REFUSED.get(self.module.removeprefix(MODULES))
+        expected = f"rejected {reason}" if reason else "verified"
+        if outcome != expected:
+            raise DeliveryError(f"the verifier says {outcome!r} where it has to say {expected!r}")
 
     def _wanted(self) -> dict:
         post = self.module.endswith("-request-uri-method-post")
@@ -99,23 +112,23 @@ class PresentationDelivery:
             page.goto(asked["link"])
             if not page.url.startswith(self.verifier.url):
                 page.goto(asked["page"])
-            state = self._end_of(asked["id"], page)
+            outcome = self._end_of(asked["id"], page)
             picture = page.screenshot(path=self.screenshots / f"{self.module}.png")
         encoded = "data:image/png;base64," + base64.b64encode(picture).decode()
         for entry in self.suite.log(self.test_id):
             if entry.get("upload"):
                 self.suite.fill_placeholder(self.test_id, entry["upload"], encoded)
-        return state
+        return outcome
 
     def _end_of(self, identifier: str, page: Page) -> str:
-        """The state when it is over, or what it still is after a while: our page may have a script to run until then."""
+        """The outcome, or the state that it is still in after a while: our page may have a script to run until then."""
         deadline = time.monotonic() + END_SECONDS
         while True:
-            state = self.verifier.state(identifier)
+            outcome = self.verifier.outcome(identifier)
             # Never less than once, so that the page has had time to show it.
             page.wait_for_timeout(SETTLE_MILLISECONDS)
-            if state not in ("created", "response_received") or time.monotonic() > deadline:
-                return state
+            if outcome not in ("created", "response_received") or time.monotonic() > deadline:
+                return outcome
 
 
 @contextmanager
