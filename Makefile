@@ -42,3 +42,4 @@ conformance:
 	@test -n "$(SUITE_URL)" || { echo "make conformance SUITE_URL=https://localhost.emobix.co.uk:8443; tests/conformance/README.md says how to start the suite" >&2; exit 2; }
 	cargo build --locked --bins --examples
 	SUITE_URL="$(SUITE_URL)" tests/conformance/issuer.sh tests/conformance/run.py
+	SUITE_URL="$(SUITE_URL)" tests/conformance/verifier.sh tests/conformance/run.py

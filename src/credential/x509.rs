@@ -66,6 +66,8 @@ pub enum Use {
     Events,
     /// Signs cards as mdocs, by the profile of ISO/IEC 18013-5 Annex B.
     Mdocs,
+    /// Signs requests for presentations.
+    Requests,
 }
 
 impl Use {
@@ -77,6 +79,7 @@ impl Use {
             Self::TrustList => "urn:vn:officials-card:use:trust-list",
             Self::Metadata => "urn:vn:officials-card:use:metadata",
             Self::Events => "urn:vn:officials-card:use:events",
+            Self::Requests => "urn:vn:officials-card:use:requests",
             // RFC 3061. Not among the alternative names: see `is_document_signer`.
             Self::Mdocs => "urn:oid:2.25.116005120628725839794736311592479511309",
         }

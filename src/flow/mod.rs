@@ -15,6 +15,7 @@ pub mod lists;
 mod metadata;
 mod offer;
 mod positions;
+pub mod present;
 mod publish;
 mod revoke;
 mod sealing;
@@ -85,6 +86,7 @@ pub struct Parts {
     statuses: Arc<statuses::Statuses>,
     trusted_issuers: Vec<TrustedIssuer>,
     positions: positions::Positions,
+    presenting: present::Presenting,
     published: publish::Published,
     documents: metadata::Documents,
     limiters: limits::Limiters,
@@ -118,6 +120,8 @@ impl Service {
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
                 .collect(),
             trusted_issuers: issuers::trusted(&config, &keys, &templates.vct),
+            // As above.
+            presenting: present::Presenting::new(&config, &templates.vct).unwrap_or_default(),
             templates,
             attesters: attesters::Attesters::new(&config),
             statuses: Arc::new(statuses::Statuses::new(&config, &clock)),
@@ -143,6 +147,7 @@ impl Service {
         self.check_attesters()?;
         self.check_issuers()?;
         self.check_delivery()?;
+        self.check_presentations()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));

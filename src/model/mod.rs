@@ -18,6 +18,7 @@ pub mod intake;
 pub mod json;
 pub mod partial_date;
 pub mod person;
+pub mod presentation;
 pub mod quality;
 pub mod record;
 pub mod row_fault;

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Makes the settings of both sides: keys of two wallets, providers that attest wallets and keys, the suite's
-configurations (sd_jwt_vc.json, mdoc.json), and the part of the issuer's settings that trusts those keys (wallets.toml).
+"""Makes the settings of both sides. For the plans of issuers: keys of two wallets, providers that attest wallets and keys,
+the suite's configurations (sd_jwt_vc.json, mdoc.json), and the part of the issuer's settings that trusts those keys
+(wallets.toml). For the plans of verifiers: an issuer of the cards that the suite presents, the suite's configuration
+(verifier.json), and the verifier's templates and trust (verifier.toml).
 """
 
 import argparse
 import base64
+import itertools
 import json
+import urllib.parse
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +23,32 @@ from cryptography.x509.oid import NameOID
 ATTESTER = "attester.example"
 KEY_ATTESTER = "key-attester.example"
 WALLETS = ("suite-client-1", "suite-client-2")
+# Who issues the identity documents that the suite presents as SD-JWT VCs.
+CARD_ISSUER = "identity-issuer.example"
+LICENCE_NAMESPACE = "org.iso.18013.5.1"
+# What is asked for, by the suite's names of the formats.
+CREDENTIAL_QUERIES = {
+    "sd_jwt_vc": {
+        "format": "dc+sd-jwt",
+        "meta": {"vct_values": ["urn:eudi:pid:1"]},
+        "claims": [{"path": [name]} for name in ("given_name", "family_name", "birthdate")],
+    },
+    "iso_mdl": {
+        "format": "mso_mdoc",
+        "meta": {"doctype_value": "org.iso.18013.5.1.mDL"},
+        "claims": [
+            {"path": [LICENCE_NAMESPACE, name], "intent_to_retain": False} for name in ("family_name", "given_name")
+        ],
+    },
+}
+RESPONSE_MODES = ("direct_post.jwt", "direct_post")
+CLIENT_ID_PREFIXES = ("x509_hash", "x509_san_dns")
+REQUEST_URI_METHODS = ("get", "post")
+# The suite's mdocs are signed by a key and certificate in its source (TestAppUtils.kt), which signs itself and is renewed there
+# every year; this one is good until 3 August 2027.
+DOCUMENT_SIGNER = Path(__file__).resolve().parent / "suite-document-signer.pem"
+# The program that starts presentations.
+VERIFIER_CLIENT = "conformance"
 # The suite also asks for a redirect URI with a query.
 REDIRECT_QUERIES = ("", "?dummy1=lorem&dummy2=ipsum")
 PAGE_SECONDS = 10
@@ -220,13 +250,13 @@ def suite_configuration(
     key_attester: Authority,
 ) -> dict:
     """What the suite asks for in its form, for one credential configuration."""
-    steps = Pages(options.issuer, callback_of(options), options.person, options.password).steps_by_kind()
-    root = options.issuer_root.read_text(encoding="ascii")
+    steps = Pages(options.url, callback_of(options), options.person, options.password).steps_by_kind()
+    root = options.root.read_text(encoding="ascii")
     clients = [{"client_id": name, "jwks": key.jwks(private=True)} for name, key in zip(WALLETS, wallets, strict=True)]
     return {
         "alias": options.alias,
         "description": credential,
-        "vci": {"credential_issuer_url": options.issuer, "credential_configuration_id": credential},
+        "vci": {"credential_issuer_url": options.url, "credential_configuration_id": credential},
         "client": clients[0],
         "client2": clients[1],
         "client_attestation": {
@@ -258,8 +288,8 @@ def toml_value(value) -> str:
 
 
 def toml_table(heading: str, table: dict) -> str:
-    """One entry of an array of tables."""
-    return "\n".join([f"[[{heading}]]", *(f"{name} = {toml_value(value)}" for name, value in table.items()), ""])
+    """A table under its heading, brackets included."""
+    return "\n".join([heading, *(f"{name} = {toml_value(value)}" for name, value in table.items()), ""])
 
 
 def issuer_settings(
@@ -267,8 +297,8 @@ def issuer_settings(
 ) -> str:
     """The issuer's [[attesters]] and [[wallets]]."""
     tables = [
-        toml_table("attesters", {"name": "suite", "root": attester.root_pem, "certifies": ["wallets"]}),
-        toml_table("attesters", {"name": "suite keys", "root": key_attester.root_pem, "certifies": ["keys"]}),
+        toml_table("[[attesters]]", {"name": "suite", "root": attester.root_pem, "certifies": ["wallets"]}),
+        toml_table("[[attesters]]", {"name": "suite keys", "root": key_attester.root_pem, "certifies": ["keys"]}),
     ]
     for name, key in zip(WALLETS, wallets, strict=True):
         wallet = {
@@ -277,23 +307,100 @@ def issuer_settings(
             "redirect_uris": [callback_of(options) + query for query in REDIRECT_QUERIES],
             "jwks": key.jwks(private=False),
         }
-        tables.append(toml_table("wallets", wallet))
+        tables.append(toml_table("[[wallets]]", wallet))
     return "\n".join(tables)
+
+
+def verifier_configuration(options: argparse.Namespace, card_issuer: Authority) -> dict:
+    """What the suite asks for in its form, for all formats and kinds of `client_id`.
+
+    Pictures of our page come from presentations.py: the suite's browser has nothing to do.
+    """
+    (signing_key,) = card_issuer.key.jwks(private=True)["keys"]
+    return {
+        "alias": options.alias,
+        "description": "verifier",
+        "client": {
+            "client_id": urllib.parse.urlsplit(options.url).hostname,
+            "request_object_trust_anchor_pem": options.root.read_text(encoding="ascii"),
+        },
+        "credential": {"signing_jwk": signing_key},
+    }
+
+
+def template_name(*kind: str) -> str:
+    """The template for a credential format, response mode, kind of `client_id` and method of fetching the request."""
+    return "-".join(["suite", *kind]).replace("_", "-").replace(".", "-")
+
+
+def verifier_settings(options: argparse.Namespace, card_issuer: Authority) -> str:
+    """The verifier's [[clients]], [conformance] and a template of each kind. The suite's cards name no status list."""
+    scopes = ["presentations:create", "presentations:read"]
+    tables = [toml_table("[[clients]]", {"name": VERIFIER_CLIENT, "scopes": scopes})]
+    for kind in itertools.product(CREDENTIAL_QUERIES, RESPONSE_MODES, CLIENT_ID_PREFIXES, REQUEST_URI_METHODS):
+        credential_format, response_mode, client_id_prefix, request_uri_method = kind
+        template = {
+            "id": template_name(*kind),
+            "name_vi": "Bộ kiểm thử",
+            "name_en": "Conformance suite",
+            "purpose_vi": "Kiểm thử",
+            "purpose_en": "A test",
+            "dcql_query": json.dumps({"credentials": [{"id": "card", **CREDENTIAL_QUERIES[credential_format]}]}),
+            "response_mode": response_mode,
+            "client_id_prefix": client_id_prefix,
+            "request_uri_method": request_uri_method,
+            "status": "if_present",
+            "wallet": f"{options.suite}/test/a/{options.alias}/authorize",
+            "conformance": True,
+        }
+        tables.append(toml_table("[[presentation_templates]]", template))
+    trust = {
+        "enabled": True,
+        "issuers": card_issuer.root_pem,
+        "document_signers": DOCUMENT_SIGNER.read_text(encoding="ascii"),
+    }
+    tables.append(toml_table("[conformance]", trust))
+    return "\n".join(tables)
+
+
+def configure_issuer(options: argparse.Namespace) -> None:
+    wallets = [new_key(f"{name}-key") for name in WALLETS]
+    attester, key_attester = Authority(ATTESTER), Authority(KEY_ATTESTER)
+    for credential_format, credential in (("sd_jwt_vc", options.sd_jwt_vc), ("mdoc", options.mdoc)):
+        configuration = suite_configuration(options, credential, wallets, attester, key_attester)
+        write_json(options.out / f"{credential_format}.json", configuration)
+    settings = issuer_settings(options, wallets, attester, key_attester)
+    (options.out / "wallets.toml").write_text(settings, encoding="utf-8")
+
+
+def configure_verifier(options: argparse.Namespace) -> None:
+    card_issuer = Authority(CARD_ISSUER)
+    write_json(options.out / "verifier.json", verifier_configuration(options, card_issuer))
+    (options.out / "verifier.toml").write_text(verifier_settings(options, card_issuer), encoding="utf-8")
+
+
+def write_json(file: Path, value: dict) -> None:
+    file.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
-    parser.add_argument("--issuer", required=True, help="the credential issuer identifier")
-    parser.add_argument("--issuer-root", type=Path, required=True, help="root.pem of the issuer's keys")
-    parser.add_argument("--person", required=True, help="who signs in: twelve digits")
-    parser.add_argument("--password", required=True, help="the sign-in simulator's password")
+    parser.add_argument("--url", required=True, help="our public URL, the credential issuer identifier")
+    parser.add_argument("--root", type=Path, required=True, help="root.pem of our keys")
     parser.add_argument(
         "--suite", default="https://localhost.emobix.co.uk:8443", help="the suite's address [%(default)s]"
     )
     parser.add_argument("--alias", default="officials-card", help="the suite's name for the test [%(default)s]")
-    parser.add_argument("--sd-jwt-vc", default="official-card-sdjwt", help="the configuration to ask for [%(default)s]")
-    parser.add_argument("--mdoc", default="official-card-mdoc", help="the configuration to ask for [%(default)s]")
+    parties = parser.add_subparsers(required=True, metavar="PARTY")
+    issuer = parties.add_parser("issuer", help="for the plans of issuers")
+    issuer.set_defaults(configure=configure_issuer)
+    issuer.add_argument("--person", required=True, help="who signs in: twelve digits")
+    issuer.add_argument("--password", required=True, help="the sign-in simulator's password")
+    issuer.add_argument("--sd-jwt-vc", default="official-card-sdjwt", help="the configuration to ask for [%(default)s]")
+    issuer.add_argument("--mdoc", default="official-card-mdoc", help="the configuration to ask for [%(default)s]")
+    verifier = parties.add_parser("verifier", help="for the plans of verifiers")
+    verifier.set_defaults(configure=configure_verifier)
     options = parser.parse_args()
     options.suite = options.suite.rstrip("/")
     return options
@@ -302,14 +409,7 @@ def read_options() -> argparse.Namespace:
 def main() -> None:
     options = read_options()
     options.out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    wallets = [new_key(f"{name}-key") for name in WALLETS]
-    attester, key_attester = Authority(ATTESTER), Authority(KEY_ATTESTER)
-    for credential_format, credential in (("sd_jwt_vc", options.sd_jwt_vc), ("mdoc", options.mdoc)):
-        configuration = suite_configuration(options, credential, wallets, attester, key_attester)
-        file = options.out / f"{credential_format}.json"
-        file.write_text(json.dumps(configuration, indent=1) + "\n", encoding="utf-8")
-    settings = issuer_settings(options, wallets, attester, key_attester)
-    (options.out / "wallets.toml").write_text(settings, encoding="utf-8")
+    options.configure(options)
 
 
 if __name__ == "__main__":

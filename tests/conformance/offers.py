@@ -6,7 +6,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable
 
-from suite import Suite
+from suite import DeliveryError, request
 
 # The log entries by which a module says that it waits.
 WAITS_FOR_OFFER = "VCIWaitForCredentialOffer"
@@ -17,15 +17,10 @@ COMMAND_SECONDS = 60
 DELIVERY_SECONDS = 200
 
 
-class OfferError(Exception):
-    """The offer command gave no usable offer."""
-
-
 class OfferDelivery:
     """Serves one module. `say` takes lines for the tester."""
 
-    def __init__(self, suite: Suite, command: str, environment: dict[str, str], say: Callable[[str], None]):
-        self.suite = suite
+    def __init__(self, command: str, environment: dict[str, str], say: Callable[[str], None]):
         self.command = command
         self.environment = environment
         self.say = say
@@ -34,7 +29,7 @@ class OfferDelivery:
         self.code = ""
 
     def serve(self, exposed: dict, log: list[dict]) -> None:
-        """Delivers what the module has asked for since the last call; raises OfferError."""
+        """Delivers what the module has asked for since the last call; raises DeliveryError."""
         sources = [entry.get("src") for entry in log]
         if "credential_offer_endpoint" in exposed and sources.count(WAITS_FOR_OFFER) > self.offers:
             self.offers += 1
@@ -43,7 +38,7 @@ class OfferDelivery:
         elif "tx_code_endpoint" in exposed and sources.count(WAITS_FOR_CODE) > self.codes:
             self.codes += 1
             if not self.code:
-                raise OfferError("the module waits for a transaction code, but the offer has none")
+                raise DeliveryError("the module waits for a transaction code, but the offer has none")
             self._deliver(exposed["tx_code_endpoint"].split("?")[0], {"code": self.code})
 
     def _make_offer(self) -> tuple[dict[str, str], str]:
@@ -59,7 +54,7 @@ class OfferDelivery:
         )
         lines = done.stdout.splitlines()
         if done.returncode != 0 or not lines:
-            raise OfferError(f"the offer command ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+            raise DeliveryError(f"the offer command ended with {done.returncode}: {done.stderr.strip()[-300:]}")
         link, code = lines[0], lines[1] if len(lines) > 1 else ""
         return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(link).query)), code
 
@@ -68,7 +63,7 @@ class OfferDelivery:
 
         def deliver() -> None:
             try:
-                status, text = self.suite.request("GET", endpoint, query=query, seconds=DELIVERY_SECONDS)
+                status, text = request("GET", endpoint, query=query, seconds=DELIVERY_SECONDS)
             except OSError as error:
                 self.say(f"handing over {', '.join(query)}: {error}")
                 return

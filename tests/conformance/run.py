@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs test plans of the OpenID Foundation conformance suite against an issuer that issuer.sh has started."""
+"""Runs test plans of the OpenID Foundation conformance suite against what issuer.sh or verifier.sh has started."""
 
 import argparse
 import copy
@@ -9,12 +9,15 @@ import os
 import sys
 import time
 import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from offers import OfferDelivery, OfferError
+from offers import OfferDelivery
 from report import ModuleResult, Report, notes_of
-from suite import Suite, SuiteError
+from suite import DeliveryError, Suite, SuiteError
 
 HERE = Path(__file__).resolve().parent
 POLL_SECONDS = 0.4
@@ -32,9 +35,15 @@ class Run:
     settings: dict[str, str] = field(default_factory=dict)
     cannot_pass: list[str] = field(default_factory=list)
 
+    @property
+    def party(self) -> str:
+        """Who is tested: `issuer` or `verifier`."""
+        return "verifier" if "-verifier-" in self.plan else "issuer"
+
     def configuration(self, folder: Path) -> dict:
-        """The configuration for the run's credential format, with the settings (`a.b` = value) of the run."""
-        file = folder / f"{self.variants['credential_format']}.json"
+        """The configuration of configure.py, with the settings (`a.b` = value) of the run."""
+        name = "verifier" if self.party == "verifier" else self.variants["credential_format"]
+        file = folder / f"{name}.json"
         configuration = json.loads(file.read_text(encoding="utf-8"))
         configuration["description"] = self.name
         for path, value in self.settings.items():
@@ -58,6 +67,17 @@ class StuckError(Exception):
     """The module would not end by itself."""
 
 
+class Delivery(Protocol):
+    """Brings a module what it waits for."""
+
+    def serve(self, exposed: dict, log: list[dict]) -> None:
+        """Is called as long as the module waits; raises DeliveryError."""
+
+
+# By the module's name, its variants, and the test's identifier.
+DeliveryOf = Callable[[str, dict[str, str], str], Delivery]
+
+
 @dataclass
 class Driver:
     """Takes the modules of one run through the suite."""
@@ -65,9 +85,8 @@ class Driver:
     suite: Suite
     run: Run
     plan: dict
-    configuration: dict
     report: Report
-    offer_command: str
+    delivery_of: DeliveryOf
     seconds: int
 
     def run_module(self, module: dict) -> ModuleResult:
@@ -83,8 +102,8 @@ class Driver:
         test_id = self.suite.create_test(self.plan["id"], name, variants)
         notes = []
         try:
-            self._serve(test_id, self._offers(name, variants or {}))
-        except (StuckError, OfferError) as error:
+            self._serve(test_id, self.delivery_of(name, {**self.run.variants, **(variants or {})}, test_id))
+        except (StuckError, DeliveryError) as error:
             notes.append(str(error))
             self.suite.cancel(test_id)
         state, log = self.suite.state(test_id), self.suite.log(test_id)
@@ -95,17 +114,8 @@ class Driver:
         seconds = time.monotonic() - started
         return ModuleResult(title, result, seconds, cannot_pass, notes + notes_of(result, log), address)
 
-    def _offers(self, module: str, variants: dict[str, str]) -> OfferDelivery:
-        all_variants = {**self.run.variants, **variants}
-        environment = {
-            "SUITE_MODULE": module,
-            "SUITE_GRANT": all_variants.get("vci_grant_type", "authorization_code"),
-            "SUITE_CONFIGURATION": self.configuration["vci"]["credential_configuration_id"],
-        }
-        return OfferDelivery(self.suite, self.offer_command, environment, lambda line: print(f"            {line}"))
-
-    def _serve(self, test_id: str, offers: OfferDelivery) -> None:
-        """Returns when the test has ended; raises StuckError and OfferError."""
+    def _serve(self, test_id: str, delivery: Delivery) -> None:
+        """Returns when the test has ended; raises StuckError and DeliveryError."""
         deadline = time.monotonic() + self.seconds
         started = False
         screenshot_deadline = None
@@ -120,13 +130,13 @@ class Driver:
                 self.suite.start(test_id)
             elif status == "WAITING":
                 shown, log = self.suite.waiting_for(test_id), self.suite.log(test_id)
-                offers.serve(shown.get("exposed") or {}, log)
+                delivery.serve(shown.get("exposed") or {}, log)
                 if not waits_for_screenshot(shown, log):
                     screenshot_deadline = None
                 elif screenshot_deadline is None:
                     screenshot_deadline = time.monotonic() + SCREENSHOT_SECONDS
                 elif time.monotonic() > screenshot_deadline:
-                    raise StuckError("waits for a screenshot that the steps of configure.py did not take")
+                    raise StuckError("waits for a screenshot that nobody took")
             time.sleep(POLL_SECONDS)
 
 
@@ -144,18 +154,52 @@ def chosen(modules: list[dict], patterns: list[str]) -> list[dict]:
     return [module for module in modules if any(fnmatch.fnmatch(module["testModule"], each) for each in patterns)]
 
 
+@contextmanager
+def offers(configuration: dict, options: argparse.Namespace) -> Iterator[DeliveryOf]:
+    """What modules of issuers wait for."""
+
+    def delivery_of(module: str, variants: dict[str, str], _test_id: str) -> Delivery:
+        environment = {
+            "SUITE_MODULE": module,
+            "SUITE_GRANT": variants.get("vci_grant_type", "authorization_code"),
+            "SUITE_CONFIGURATION": configuration["vci"]["credential_configuration_id"],
+        }
+        return OfferDelivery(options.offer_command, environment, lambda line: print(f"            {line}"))
+
+    yield delivery_of
+
+
+@contextmanager
+def presentations(suite: Suite, screenshots: Path, options: argparse.Namespace) -> Iterator[DeliveryOf]:
+    """What modules of verifiers wait for."""
+    # Only these need a browser.
+    from presentations import PresentationDelivery, Verifier, chromium  # noqa: PLC0415
+
+    verifier = Verifier(options.url, options.program)
+    with chromium(options.chromium) as browser:
+        yield lambda module, variants, test_id: PresentationDelivery(
+            suite, verifier, browser, variants, module, screenshots, test_id
+        )
+
+
 def run_plan(suite: Suite, run: Run, options: argparse.Namespace) -> Report:
     configuration = run.configuration(options.configurations)
     plan = suite.create_plan(run.plan, run.variants, copy.deepcopy(configuration))
     report = Report(options.results / run.name, f"{run.name}: {run.plan}", {**run.variants, **run.settings})
     print(f"\n{run.name}: {suite.url}/plan-detail.html?plan={plan['id']}", flush=True)
-    driver = Driver(suite, run, plan, configuration, report, options.offer_command, options.seconds)
-    for module in chosen(plan["modules"], options.modules):
-        try:
-            result = driver.run_module(module)
-        except (SuiteError, OSError) as error:
-            result = ModuleResult(module["testModule"], "NOT RUN", 0, notes=[str(error)])
-        report.add(result)
+    deliveries = (
+        presentations(suite, report.folder, options)
+        if run.party == "verifier"
+        else offers(configuration, options)
+    )
+    with deliveries as delivery_of:
+        driver = Driver(suite, run, plan, report, delivery_of, options.seconds)
+        for module in chosen(plan["modules"], options.modules):
+            try:
+                result = driver.run_module(module)
+            except (SuiteError, OSError) as error:
+                result = ModuleResult(module["testModule"], "NOT RUN", 0, notes=[str(error)])
+            report.add(result)
     return report
 
 
@@ -163,7 +207,7 @@ def read_options() -> argparse.Namespace:
     work = Path(os.environ.get("CONFORMANCE_DIR", "target/conformance"))
     suite_url = os.environ.get("SUITE_URL", "https://localhost.emobix.co.uk:8443")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="names of plans.toml; all when absent")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="names of plans.toml; all of the party when absent")
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--modules", nargs="+", default=[], metavar="PATTERN", help="only modules of these names")
     parser.add_argument("--suite", default=suite_url, help="the suite's address [%(default)s]")
@@ -174,6 +218,12 @@ def read_options() -> argparse.Namespace:
     parser.add_argument(
         "--offer-command", default=str(HERE / "offer.sh"), help="prints a link and a code [%(default)s]"
     )
+    parser.add_argument(
+        "--party", default=os.environ.get("CONFORMANCE_PARTY", "issuer"), help="issuer or verifier [%(default)s]"
+    )
+    parser.add_argument("--url", default=os.environ.get("CONFORMANCE_URL"), help="the verifier's [%(default)s]")
+    parser.add_argument("--program", default=os.environ.get("OFFICIALS_CARD_BIN"), help="ours [%(default)s]")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="for our pages [%(default)s]")
     parser.add_argument("--seconds", type=int, default=400, help="patience with one module [%(default)s]")
     return parser.parse_args()
 
@@ -190,7 +240,8 @@ def main() -> int:
         return 2
     suite = Suite(options.suite.rstrip("/"))
     try:
-        reports = [run_plan(suite, run, options) for run in runs if not options.runs or run.name in options.runs]
+        wanted = [run for run in runs if (run.name in options.runs if options.runs else run.party == options.party)]
+        reports = [run_plan(suite, run, options) for run in wanted]
     except (SuiteError, OSError) as error:
         print(f"no plan could be made: {error}", file=sys.stderr)
         return 2
