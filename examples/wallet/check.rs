@@ -7,6 +7,7 @@ use officials_card::clock::UnixSeconds;
 use officials_card::credential::PublicKey;
 use officials_card::credential::cwt::{QrClaims, QrCredential};
 use officials_card::credential::jws::Jws;
+use officials_card::credential::mdoc::IssuerSigned;
 use officials_card::credential::sd_jwt::{self, Presentation, VerifiedCard};
 use officials_card::credential::status_list::{Band, StatusListToken, StatusReference};
 use officials_card::credential::trust_list::{Purpose, TrustList};
@@ -59,6 +60,18 @@ impl Trust {
             expires_at: card.valid_until,
             claims: official_card::claims(&card.elements, NAMESPACE).into_iter().collect(),
         })
+    }
+
+    /// The key identifiers of the certificates behind a card, by which a verifier may name its issuer.
+    pub fn authorities(&self, card: &KeptCard) -> Vec<Vec<u8>> {
+        let chain = if card.format == mdoc::FORMAT {
+            let bytes = URL_SAFE_NO_PAD.decode(&card.credential).unwrap_or_default();
+            IssuerSigned::parse(&bytes).map(|card| card.certificates()).unwrap_or_default()
+        } else {
+            let claimed = Presentation::parse(&card.credential).and_then(|card| card.claimed_issuer());
+            claimed.map(|(_, chain)| chain).unwrap_or_default()
+        };
+        self.anchors.authority_key_ids(&chain)
     }
 
     /// Checks a card that is kept, whichever format it has.

@@ -12,6 +12,7 @@ use officials_card::credential::symbol::SymbolError;
 use officials_card::credential::trust_list::TrustListError;
 use officials_card::credential::x509::ChainError;
 use officials_card::error::Fault;
+use officials_card::protocol::oid4vp::MessageError;
 
 /// The wallet's answer to each of its commands.
 pub type Result<T, E = WalletError> = std::result::Result<T, E>;
@@ -58,6 +59,9 @@ pub enum WalletError {
     /// What was issued is not what was asked for.
     #[error("the issued card is not accepted: {0}")]
     Issued(&'static str),
+    /// A message of a verifier breaks the rules.
+    #[error("the verifier's message is not accepted: {0}")]
+    Message(#[from] MessageError),
     /// An SD-JWT card does not verify.
     #[error("the card is not accepted: {0}")]
     SdJwt(#[from] CardError),

@@ -6,6 +6,7 @@
 //! wallet show
 //! wallet refresh
 //! wallet qr --watch
+//! wallet present 'openid4vp://?client_id=…&request_uri=…' --trust-anchor verifiers.pem
 //! wallet present --audience https://verifier.example --nonce 7Kq2
 //! ```
 //!
@@ -13,13 +14,15 @@
 //! pushed requests), `authorization.rs` (the code flow, with `listener.rs` waiting for the browser), `issuer.rs` (the
 //! credential issuer: OpenID4VCI 1.0), `receive.rs` and `check.rs` (what a careful wallet checks), `refresh.rs` (how cards
 //! stay true without the person). What goes with every request: `session.rs` (DPoP), `client.rs` (which wallet asks),
-//! `envelope.rs` (encryption). Then `code.rs` (the live QR code), `present.rs` (SD-JWT with key binding), `show.rs`; below
+//! `envelope.rs` (encryption). Then `code.rs` (the live QR code), `present.rs` (SD-JWT with key binding), `answer.rs` and `request.rs`
+//! (presenting online: OpenID4VP 1.0), `show.rs`; below
 //! them `folder.rs` and `http.rs`, and `browser.rs`, a person for tests. Signatures and formats are the library's
 //! (`officials_card::credential`).
 //!
 //! What a wallet for phones does differently: its keys never leave the phone's hardware, and opening the card asks for
 //! the holder's finger, face or PIN.
 
+mod answer;
 mod authorization;
 mod browser;
 mod check;
@@ -35,6 +38,7 @@ mod offer;
 mod present;
 mod receive;
 mod refresh;
+mod request;
 mod server;
 mod session;
 mod show;
@@ -72,8 +76,8 @@ enum Command {
     Show(show::Show),
     /// Show the live QR code, good for a minute.
     Qr(code::Code),
-    /// Present an SD-JWT card to a verifier.
-    Present(present::Present),
+    /// Present a card to a verifier.
+    Present(Box<present::Present>),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -95,6 +99,6 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Refresh(refresh) => refresh.run(&folder, &Http::new()?, &clock, &Chance::system()).await,
         Command::Show(show) => show.run(&folder, &Http::new()?, &clock).await,
         Command::Qr(code) => code.run(&folder, &clock).await,
-        Command::Present(present) => present.run(&folder, &clock),
+        Command::Present(present) => present.run(&folder, &clock, &Chance::system()).await,
     }
 }

@@ -51,6 +51,19 @@ pub enum JweError {
     Undecryptable,
 }
 
+/// Opens a compact JWE like [`open`], unless it is compressed: presentations never are (OpenID4VP 1.0 section 8.3 names no
+/// `zip`), and what is inflated costs more than what was sent.
+pub fn open_plain(compact: &str, kid: &str, decrypter: &EcdhEsJweDecrypter, limit: usize) -> Result<Vec<u8>, JweError> {
+    // What encrypts adds to the length and never takes from it.
+    if compact.len() / 4 * 3 > limit + MAX_HEADER_LENGTH {
+        return Err(JweError::Malformed);
+    }
+    if check_shape(compact, kid)?.contains_key("zip") {
+        return Err(JweError::Unsupported);
+    }
+    open(compact, kid, decrypter, limit)
+}
+
 /// Opens a compact JWE that names our key by `kid`. Its content is inflated to at most `limit` bytes.
 pub fn open(compact: &str, kid: &str, decrypter: &EcdhEsJweDecrypter, limit: usize) -> Result<Vec<u8>, JweError> {
     check_shape(compact, kid)?;
@@ -59,8 +72,8 @@ pub fn open(compact: &str, kid: &str, decrypter: &EcdhEsJweDecrypter, limit: usi
     if content.len() <= limit { Ok(content) } else { Err(JweError::Undecryptable) }
 }
 
-/// Looks at everything that can be seen from outside.
-fn check_shape(compact: &str, kid: &str) -> Result<(), JweError> {
+/// Looks at everything that can be seen from outside, and gives the header.
+fn check_shape(compact: &str, kid: &str) -> Result<Map<String, Value>, JweError> {
     if compact.len() > MAX_LENGTH {
         return Err(JweError::Malformed);
     }
@@ -86,7 +99,7 @@ fn check_shape(compact: &str, kid: &str) -> Result<(), JweError> {
     }
     // OpenSSL refuses a point that is not on the curve, but would take a shorter coordinate.
     header.get("epk").and_then(|key| PublicKey::from_jwk(key).ok()).ok_or(JweError::Malformed)?;
-    if text("kid") == Some(kid) { Ok(()) } else { Err(JweError::OtherKey) }
+    if text("kid") == Some(kid) { Ok(header) } else { Err(JweError::OtherKey) }
 }
 
 /// Whoever a message is encrypted to.

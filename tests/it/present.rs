@@ -565,9 +565,8 @@ story! {
 
 /// The page posts what the browser's API gave.
 async fn handed_over(browser: &Browser<'_>, path: &str, origin: &str, kind: &str, body: String) -> Answer {
-    let request = Request::post(format!("{path}/dc-response"))
-        .header(header::CONTENT_TYPE, kind)
-        .header(header::ORIGIN, origin);
+    let request =
+        Request::post(format!("{path}/dc-response")).header(header::CONTENT_TYPE, kind).header(header::ORIGIN, origin);
     browser.send(request, body).await
 }
 
