@@ -53,6 +53,7 @@ impl DecryptionKey {
     /// Its thumbprint (RFC 7638): what the holder of an mdoc signs with the rest of the session.
     pub fn thumbprint(&self) -> [u8; 32] {
         self.thumbprint
+    }
 
     /// Opens a compact JWE of at most about `limit` bytes that was encrypted to this key and is not compressed.
     pub fn open_plain(&self, compact: &str, limit: usize) -> Result<Vec<u8>, JweError> {

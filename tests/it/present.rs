@@ -594,7 +594,7 @@ story! {
             let good = reply(&wallet);
             assert_eq!(post(&browser, "https://evil.example", json, good.clone()).await.error(400), "invalid_request");
             assert_eq!(post(&browser, URL, "text/plain", good.clone()).await.problem(400), "invalid-request");
-            assert_eq!(post(&Browser::new(&town), URL, json, good.clone()).await.error(404), "not_found");
+            assert_eq!(handed_over(&Browser::new(&town), &path, URL, json, good.clone()).await.error(404), "not_found");
             assert_eq!(now(&officer, &made).await["state"], "created", "that changed nothing");
             assert_eq!(post(&browser, URL, json, good.clone()).await.expect(200), json!({}));
             let seen = now(&officer, &made).await;
