@@ -157,7 +157,8 @@ story! {
                 let seen = now(&officer, &made).await;
                 assert_eq!(seen["state"], "verified", "{name}");
                 let said = seen.to_string();
-                assert!(!said.contains(PERSON), "nobody asked for the number");
+                // A card number holds the personal number.
+                assert_eq!(said.contains(PERSON), name == "full-card", "nobody asked for the number");
                 assert_eq!(said.contains("data:image"), name == "gate-identity" || name == "full-card", "{name}");
             }
             wallet.cards.remove(0);
@@ -250,7 +251,7 @@ story! {
             assert_eq!(reader.get(&format!("{mine}{end}")).await.problem(403), "insufficient-scope");
             assert_eq!(town.get(&format!("{mine}{end}")).await.problem(401), "invalid-token");
         }
-        assert!(text(&officer.get(&format!("{mine}/qr.svg")).await).starts_with("<?xml"));
+        assert!(text(&officer.get(&format!("{mine}/qr.svg")).await).contains("<svg"));
         assert_eq!(officer.get(&format!("{mine}/qr.png")).await.header("content-type"), "image/png");
         assert_eq!(officer.get(&format!("{mine}?wait=31")).await.problem(400), "invalid-request");
 
@@ -362,6 +363,7 @@ story! {
         assert_eq!(actions, ["presentation.requested", "presentation.verified", "presentation.fetched"]);
         town.clock.advance(2 * 86_400);
         store.clear_away(town.clock.now()).await.unwrap();
+        let officer = town.officer("vneid").await;
         assert_eq!(officer.get(&format!("/api/v1/presentations/{}", id(&fetched))).await.problem(404), "not-found");
     }
 }
@@ -575,6 +577,7 @@ story! {
         town.hires(PERSON, "H26").await;
         let officer = town.officer("vneid").await;
         let mut wallet = wallet(&town).await;
+        let mut others = wallet.cards.split_off(1);
         for (same_device, format) in [(false, "dc+sd-jwt"), (true, "mso_mdoc")] {
             let made = begin(&officer, json!({"template": "gate-identity", "same_device": same_device})).await;
             let browser = Browser::new(&town);
@@ -602,7 +605,7 @@ story! {
             assert_eq!(seen["result"]["credentials"][0]["format"], format);
             assert_eq!(post(&browser, URL, json, good).await.error(410), "gone");
             assert_eq!(outcome(&browser.get(page(&made)).await), Some("accepted"));
-            wallet.cards.rotate_left(1);
+            std::mem::swap(&mut wallet.cards, &mut others);
         }
         // Made for another page: the origin is in the proof.
         for _ in 0..2 {
@@ -617,7 +620,7 @@ story! {
             let body = json!({"protocol": "openid4vp-v1-signed", "data": data}).to_string();
             assert_eq!(handed_over(&browser, &path, URL, "application/json", body).await.error(400), "invalid_request");
             assert_eq!(now(&officer, &made).await["state"], "rejected");
-            wallet.cards.rotate_left(1);
+            std::mem::swap(&mut wallet.cards, &mut others);
         }
     }
 }
