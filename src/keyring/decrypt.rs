@@ -50,14 +50,14 @@ impl DecryptionKey {
         &self.public
     }
 
-    /// Opens a compact JWE of at most about `limit` bytes that was encrypted to this key and is not compressed.
-    pub fn open_plain(&self, compact: &str, limit: usize) -> Result<Vec<u8>, JweError> {
-        jwe::open_plain(compact, &self.kid, &self.decrypter, limit)
-    }
-
     /// Its thumbprint (RFC 7638): what the holder of an mdoc signs with the rest of the session.
     pub fn thumbprint(&self) -> [u8; 32] {
         self.thumbprint
+    }
+
+    /// Opens a compact JWE of at most about `limit` bytes that was encrypted to this key and is not compressed.
+    pub fn open_plain(&self, compact: &str, limit: usize) -> Result<Vec<u8>, JweError> {
+        jwe::open_plain(compact, &self.kid, &self.decrypter, limit)
     }
 
     /// Opens a compact JWE that was encrypted to this key, inflating it to at most `limit` bytes.

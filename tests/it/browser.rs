@@ -44,7 +44,8 @@ impl<'a> Browser<'a> {
         self.send(request, form(fields)).await
     }
 
-    async fn send(&self, mut request: axum::http::request::Builder, body: String) -> Answer {
+    /// Sends a request with the cookies, and keeps those that come.
+    pub async fn send(&self, mut request: axum::http::request::Builder, body: String) -> Answer {
         let cookies: Vec<_> =
             self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {

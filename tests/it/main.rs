@@ -25,6 +25,8 @@ mod kill;
 mod mdoc;
 mod metadata;
 mod population;
+mod present;
+mod present_refused;
 mod presented;
 mod presenter;
 mod proofs;

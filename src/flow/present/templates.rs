@@ -50,7 +50,7 @@ fn ready(template: PresentationTemplate, vct: &str, specimen: bool) -> Result<Re
         .replace("${doctype}", mdoc::doctype(specimen))
         .replace("${namespace}", mdoc::NAMESPACE);
     let query: Value = serde_json::from_str(&text).map_err(|_| wrong("dcql_query is not JSON".into()))?;
-    let query = Query::parse(&query).map_err(|error| wrong(format!("dcql_query: {error}")))?;
+    let query = Query::parse_own(&query).map_err(|error| wrong(format!("dcql_query: {error}")))?;
     let verifier_info = template.verifier_info.as_deref().map(serde_json::from_str::<Value>).transpose();
     let verifier_info = verifier_info.ok().filter(|info| info.as_ref().is_none_or(is_verifier_info));
     let verifier_info = verifier_info
