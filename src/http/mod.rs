@@ -6,6 +6,7 @@ mod api;
 mod authorize;
 mod bulk;
 mod delivery;
+mod demo;
 mod extract;
 mod negotiate;
 mod observe;
@@ -120,13 +121,25 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let app = wallet.merge(browsers).merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
+    let mut app = wallet.merge(browsers).merge(api).merge(everybody).merge(pages);
+    if service.config.demo {
+        app = app.merge(demo(&service));
+    }
+    let app = app.fallback(answer::not_found);
     let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(axum::middleware::from_fn(observe::observe))
         .with_state(service)
+}
+
+/// Whoever tries everything on their own machine.
+fn demo(service: &Service) -> Router<Service> {
+    Router::new()
+        .route("/demo/offers", post(demo::make_offer))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents))
 }
 
 /// Serves the app under the path of the public URL. Well-known documents stand between host and path (RFC 8414

@@ -86,6 +86,8 @@ log = "warn"
 log_format = "text"
 # 3 tells a wallet apart: not withdrawn, there is a newer card.
 refresh_status = 3
+# The pages under /demo: an offer for whoever asks.
+demo = true
 
 # Whoever tries it asks for the same person again and again, and does not wait five minutes for a record.
 [rate_limits]
