@@ -16,6 +16,7 @@ mod server;
 mod throttle;
 mod tls;
 mod wallet;
+mod web;
 
 use std::time::Duration;
 
@@ -113,6 +114,9 @@ pub fn router(service: Service) -> Router {
     let pages = Router::new()
         .route("/", get(pages::start))
         .route("/docs", get(pages::docs))
+        .route("/checkpoint", get(web::checkpoint_folder))
+        .route("/checkpoint/", get(web::checkpoint_page))
+        .route("/checkpoint/{*file}", get(web::checkpoint_file))
         .route("/openapi.json", get(openapi::serve))
         .route("/health", get(observe::health))
         .route("/ready", get(observe::ready))
