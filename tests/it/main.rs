@@ -36,4 +36,5 @@ mod throttle;
 mod tls;
 mod town;
 mod vneid;
+mod web;
 mod wire;

@@ -17,3 +17,12 @@ export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | undefined
     return undefined;
   }
 }
+
+/** The bytes of base64 text (RFC 4648 section 4), or `undefined` if it is none. */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
+}
