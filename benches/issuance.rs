@@ -145,12 +145,7 @@ impl Office {
             public_url: format!("http://{listen}"),
             listen,
             database_url: Secret::new(database_url),
-            clients: vec![Client {
-                name: CLIENT.into(),
-                scopes: vec!["offers:create".into()],
-                units: None,
-                jwks: None,
-            }],
+            clients: vec![Client { name: CLIENT.into(), scopes: vec!["offers:create".into()], ..Client::default() }],
             keys,
             rate_limits: RateLimits::OFF,
             ..Config::default()

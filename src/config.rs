@@ -2,6 +2,7 @@
 
 mod delivery;
 mod edge;
+mod presentation;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,10 @@ use serde_json::Value;
 use crate::error::Fault;
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
+pub use presentation::{
+    AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
+    StatusRule,
+};
 
 /// All settings of a server or command.
 #[derive(Clone, Debug, Deserialize)]
@@ -77,6 +82,10 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// Where offers go that are asked to be pushed.
     pub offer_push: Option<OfferPush>,
+    /// What may be asked of people who present a card, beside the templates that are shipped.
+    pub presentation_templates: Vec<PresentationTemplate>,
+    /// Trust for a conformance suite on the same machine.
+    pub conformance: Conformance,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -193,7 +202,7 @@ pub struct Limits {
 }
 
 /// A program that may call `/api/v1`, authenticated by `private_key_jwt`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Client {
     /// `client_id`, and the actor in the audit table.
@@ -206,6 +215,12 @@ pub struct Client {
     /// Its public keys: a JWK Set.
     #[serde(default)]
     pub jwks: Option<Value>,
+    /// Origins that the browser of somebody who presented a card may be sent on to, for example `https://gate.example`.
+    #[serde(default)]
+    pub return_origins: Vec<String>,
+    /// Where it is told that a presentation ended: https, or http on loopback.
+    #[serde(default)]
+    pub presentation_webhook: Option<Secret>,
 }
 
 /// A wallet product: all its instances share this registration. An instance authenticates by its attestation, or, where
@@ -339,6 +354,8 @@ impl Default for Config {
             rate_limits: RateLimits::default(),
             webhooks: Vec::new(),
             offer_push: None,
+            presentation_templates: Vec::new(),
+            conformance: Conformance::default(),
         }
     }
 }
@@ -545,6 +562,7 @@ impl Config {
         if let Err(what) = delivery::check(&self.webhooks) {
             return wrong(what);
         }
+        presentation::check(self).or_else(|what| wrong(&what))?;
         let size = limits.status_list_size;
         if !(1024..=1 << 22).contains(&size) || !size.is_multiple_of(8) || limits.status_open_lists == 0 {
             return wrong(
@@ -557,6 +575,12 @@ impl Config {
     /// The registered wallet product of this name.
     pub fn wallet(&self, client_id: &str) -> Option<&Wallet> {
         self.wallets.iter().find(|wallet| wallet.client_id == client_id)
+    }
+
+    /// The templates for presentations in force, the shipped ones among them.
+    pub fn presentation_templates(&self) -> Result<Vec<PresentationTemplate>, Fault> {
+        presentation::templates(&self.presentation_templates)
+            .map_err(|what| Fault::new("reading the presentation templates", what))
     }
 
     /// The registered client of this name.

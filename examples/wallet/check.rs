@@ -144,7 +144,7 @@ impl Checked {
             let read = trust.sd_jwt(&card.credential, vct, now)?;
             let expires_at = read.claims.get("exp").and_then(Value::as_i64);
             return Ok(Self {
-                holder: read.holder,
+                holder: read.holder.ok_or(WalletError::Issued("it names no holder key"))?,
                 status: read.status.ok_or(WalletError::Issued("it has no status"))?,
                 status_anchors: None,
                 expires_at: expires_at.ok_or(lacking)?,

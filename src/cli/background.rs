@@ -29,6 +29,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "forgetting idle callers", with(|service| Box::pin(forget(service))));
     every(&mut jobs, ROUND, "expiring cards", with(|service| Box::pin(expire(service))));
     every(&mut jobs, ROUND, "replacing cards whose facts changed", with(|service| Box::pin(refresh(service))));
+    every(&mut jobs, ROUND, "ending presentations", with(|service| Box::pin(end_presentations(service))));
     every(&mut jobs, ROUND, "clearing away what is over", with(|service| Box::pin(clear_away(service))));
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
     every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
@@ -78,6 +79,11 @@ async fn expire(service: Service) -> Result<()> {
 
 async fn refresh(service: Service) -> Result<()> {
     service.refresh_cards().await.map(|_| ())
+}
+
+/// Presentations whose time is over, and results that nobody fetched.
+async fn end_presentations(service: Service) -> Result<()> {
+    service.end_presentations().await.map(|_| ())
 }
 
 /// Rows that nobody needs any more.

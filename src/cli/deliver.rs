@@ -43,6 +43,17 @@ pub fn start(service: &Service) -> Result<JoinSet<()>, Fault> {
             }
         });
     }
+    if service.tells_presentations() {
+        let service = service.clone();
+        tasks.spawn(async move {
+            loop {
+                let round = service.tell_presentations().await;
+                if !goes_on(&round) {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        });
+    }
     Ok(tasks)
 }
 

@@ -101,18 +101,27 @@ impl Sign1 {
 
     /// The same from an item that was read as a part of another.
     pub fn from_value(value: Value) -> Result<Self, CoseError> {
-        let parts = match value {
-            Value::Tag(TAG_CWT, inner) => match *inner {
-                Value::Tag(TAG_SIGN1, inner) => *inner,
-                _ => return Err(CoseError::NotSign1),
-            },
-            Value::Tag(TAG_SIGN1, inner) => *inner,
-            untagged => untagged,
-        };
-        let parts = parts.into_array().ok().and_then(|parts| <[Value; 4]>::try_from(parts).ok());
-        let Some(
-            [Value::Bytes(protected_bytes), Value::Map(unprotected), Value::Bytes(payload), Value::Bytes(signature)],
-        ) = parts
+        match parts(value)? {
+            [protected, unprotected, Value::Bytes(payload), signature] => {
+                Self::from_parts(protected, unprotected, payload, signature)
+            }
+            _ => Err(CoseError::NotSign1),
+        }
+    }
+
+    /// The same of a message that does not carry its payload (RFC 9052 section 2): null stands in its place.
+    pub fn from_detached(value: Value, payload: Vec<u8>) -> Result<Self, CoseError> {
+        match parts(value)? {
+            [protected, unprotected, Value::Null, signature] => {
+                Self::from_parts(protected, unprotected, payload, signature)
+            }
+            _ => Err(CoseError::NotSign1),
+        }
+    }
+
+    fn from_parts(protected: Value, unprotected: Value, payload: Vec<u8>, signature: Value) -> Result<Self, CoseError> {
+        let (Value::Bytes(protected_bytes), Value::Map(unprotected), Value::Bytes(signature)) =
+            (protected, unprotected, signature)
         else {
             return Err(CoseError::NotSign1);
         };
@@ -130,6 +139,15 @@ impl Sign1 {
 
     /// Appends the message without a tag, as a part of another item.
     pub fn write_untagged(&self, out: &mut Vec<u8>) {
+        self.write(out, Some(&self.payload));
+    }
+
+    /// The same with null in the place of the payload.
+    pub fn write_detached(&self, out: &mut Vec<u8>) {
+        self.write(out, None);
+    }
+
+    fn write(&self, out: &mut Vec<u8>, payload: Option<&[u8]>) {
         cbor::head(out, 4, 4);
         cbor::write_bytes(out, &self.protected_bytes);
         let mut unprotected: Vec<_> = self.unprotected.iter().map(|(key, value)| (cbor::encode(key), value)).collect();
@@ -139,7 +157,10 @@ impl Sign1 {
             out.extend_from_slice(&key);
             cbor::write(out, value);
         }
-        cbor::write_bytes(out, &self.payload);
+        match payload {
+            Some(payload) => cbor::write_bytes(out, payload),
+            None => cbor::write(out, &Value::Null),
+        }
         cbor::write_bytes(out, &self.signature);
     }
 
@@ -256,6 +277,20 @@ pub fn key_id(key: &PublicKey) -> [u8; 8] {
     let mut id = [0; 8];
     id.copy_from_slice(&key.cose_thumbprint()[..8]);
     id
+}
+
+/// The four parts of a message: untagged, under tag 18, or under tags 61 and 18.
+fn parts(value: Value) -> Result<[Value; 4], CoseError> {
+    let parts = match value {
+        Value::Tag(TAG_CWT, inner) => match *inner {
+            Value::Tag(TAG_SIGN1, inner) => *inner,
+            _ => return Err(CoseError::NotSign1),
+        },
+        Value::Tag(TAG_SIGN1, inner) => *inner,
+        untagged => untagged,
+    };
+    let parts = parts.into_array().map_err(|_| CoseError::NotSign1)?;
+    <[Value; 4]>::try_from(parts).map_err(|_| CoseError::NotSign1)
 }
 
 /// RFC 9052 section 4.4, without external data.

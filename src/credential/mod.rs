@@ -7,7 +7,6 @@ pub mod client_attestation;
 pub mod cose;
 pub mod cwt;
 pub mod dpop;
-pub mod json;
 #[cfg(feature = "server")]
 pub mod jwe;
 pub mod jws;
@@ -15,6 +14,7 @@ pub mod key;
 pub mod mdoc;
 pub mod nonce;
 pub mod official_card;
+pub mod presentation;
 pub mod proof;
 pub mod qr;
 pub mod sd_jwt;
@@ -28,6 +28,7 @@ pub mod x509;
 pub mod zlib;
 
 use crate::error::Fault;
+pub use crate::model::json;
 pub use key::{Algorithm, PublicKey};
 
 /// A private key that signs, wherever it lives (file, later PKCS#11).

@@ -276,7 +276,7 @@ fn refused(error: CardError, now: UnixSeconds) -> Reason {
         CardError::Expired => Reason::Expired,
         CardError::NoBinding => Reason::ProofMissing,
         CardError::NoHolderKey | CardError::Binding(_) => Reason::ProofWrong,
-        CardError::OtherRequest => Reason::ProofForAnother,
+        CardError::OtherRequest(_) => Reason::ProofForAnother,
         CardError::Stale { made_at } if made_at > now => Reason::ProofFromFuture {
             difference_seconds: made_at.saturating_sub(now),
             proof_time: made_at,

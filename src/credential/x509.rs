@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::FromDer;
 
 use super::key::{KeyError, PublicKey};
@@ -65,6 +66,8 @@ pub enum Use {
     Events,
     /// Signs cards as mdocs, by the profile of ISO/IEC 18013-5 Annex B.
     Mdocs,
+    /// Signs requests for presentations.
+    Requests,
 }
 
 impl Use {
@@ -76,6 +79,7 @@ impl Use {
             Self::TrustList => "urn:vn:officials-card:use:trust-list",
             Self::Metadata => "urn:vn:officials-card:use:metadata",
             Self::Events => "urn:vn:officials-card:use:events",
+            Self::Requests => "urn:vn:officials-card:use:requests",
             // RFC 3061. Not among the alternative names: see `is_document_signer`.
             Self::Mdocs => "urn:oid:2.25.116005120628725839794736311592479511309",
         }
@@ -108,6 +112,27 @@ impl Anchors {
             })
         };
         self.0.iter().find(has_signed).map(Vec::as_slice)
+    }
+
+    /// The key identifiers of whoever stands behind a chain that leads to one of these anchors: those that its
+    /// certificates name (`AuthorityKeyIdentifier`), and the anchor's own. What `aki` of DCQL is compared with.
+    pub fn authority_key_ids(&self, chain: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let anchor = chain.last().and_then(|last| self.issuer_of(last));
+        let mut ids = Vec::new();
+        for der in chain.iter().map(Vec::as_slice).chain(anchor) {
+            let Ok(certificate) = parse(der) else { continue };
+            for extension in certificate.extensions() {
+                let id = match extension.parsed_extension() {
+                    ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref(),
+                    ParsedExtension::SubjectKeyIdentifier(subject) if Some(der) == anchor => Some(subject),
+                    _ => None,
+                };
+                ids.extend(id.map(|id| id.0.to_vec()));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
     /// Checks that `chain` (leaf first) leads to one of these anchors at `now` and that its leaf was issued for this use,
@@ -180,6 +205,34 @@ pub fn validity(der: &[u8]) -> Result<(UnixSeconds, UnixSeconds), ChainError> {
     Ok((certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp()))
 }
 
+/// The DNS names among the alternative names of a certificate.
+pub fn dns_names(der: &[u8]) -> Result<Vec<String>, ChainError> {
+    let certificate = parse(der)?;
+    let mut names = Vec::new();
+    for extension in certificate.extensions() {
+        if let ParsedExtension::SubjectAlternativeName(found) = extension.parsed_extension() {
+            names.extend(found.general_names.iter().filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some((*name).to_owned()),
+                _ => None,
+            }));
+        }
+    }
+    Ok(names)
+}
+
+/// Whether a certificate is that of a document signer by the profile of ISO/IEC 18013-5 Annex B, for documents of any of
+/// these extended key usages (dotted): a critical key usage of nothing but signatures, a critical extended key usage of
+/// nothing else, and the country of its issuer.
+pub fn is_document_signer_for(der: &[u8], usages: &[String]) -> bool {
+    let Ok(certificate) = parse(der) else { return false };
+    let country = |name: &x509_parser::x509::X509Name<'_>| {
+        name.iter_country().next().and_then(|country| country.as_str().ok().map(str::to_owned))
+    };
+    country(certificate.subject()).is_some()
+        && country(certificate.subject()) == country(certificate.issuer())
+        && signs_documents(&certificate, |oid| usages.iter().any(|usage| *usage == oid.to_id_string()))
+}
+
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, ChainError> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -211,6 +264,10 @@ fn is_issued_for(certificate: &X509Certificate<'_>, purpose: Use) -> bool {
 /// ISO/IEC 18013-5 Annex B.1.4: a critical key usage of nothing but signatures, and a critical extended key usage of
 /// nothing but signing documents of our type.
 fn is_document_signer(certificate: &X509Certificate<'_>) -> bool {
+    signs_documents(certificate, |oid| oid.as_bytes() == DOCUMENT_SIGNING_OID_BYTES)
+}
+
+fn signs_documents(certificate: &X509Certificate<'_>, fits: impl Fn(&Oid<'_>) -> bool) -> bool {
     let (mut usage, mut extended) = (false, false);
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
@@ -224,8 +281,8 @@ fn is_document_signer(certificate: &X509Certificate<'_>) -> bool {
                     || found.email_protection
                     || found.time_stamping
                     || found.ocsp_signing);
-                let ours = matches!(found.other.as_slice(), [oid] if oid.as_bytes() == DOCUMENT_SIGNING_OID_BYTES);
-                extended = extension.critical && only && ours;
+                let documents = matches!(found.other.as_slice(), [oid] if fits(oid));
+                extended = extension.critical && only && documents;
             }
             _ => {}
         }

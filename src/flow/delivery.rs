@@ -22,9 +22,9 @@ use crate::store::{Attempt, DuePush, EventFilter, PushCounts, Subscriber};
 /// Events of one delivery to a subscriber.
 const DELIVERY_EVENTS: i64 = 100;
 /// Offers that are pushed at the same time.
-const PUSHES: i64 = 16;
+pub(super) const PUSHES: i64 = 16;
 /// For how long an attempt is claimed: three times what it may take. So long it rests when its process dies in it.
-const CLAIM_SECONDS: i64 = 30;
+pub(super) const CLAIM_SECONDS: i64 = 30;
 /// The first pause after a failure; it doubles with each.
 const FIRST_PAUSE_SECONDS: i64 = 5;
 /// The longest pause.
@@ -183,7 +183,7 @@ impl Service {
         Ok(round)
     }
 
-    async fn attempt(&self, receiver: &impl Delivery, parcel: &Parcel, failures: i64) -> (Attempt, Round) {
+    pub(super) async fn attempt(&self, receiver: &impl Delivery, parcel: &Parcel, failures: i64) -> (Attempt, Round) {
         let Err(undelivered) = receiver.deliver(parcel).await else { return (Attempt::Delivered, Round::Delivered) };
         let wanted = match &undelivered {
             Undelivered::Status { retry_after_seconds, .. } => retry_after_seconds.unwrap_or_default(),

@@ -18,7 +18,7 @@ pub const PAGE_EVENTS: i64 = 500;
 /// Longest wait for an event.
 pub const WAIT_SECONDS: u64 = 30;
 /// How much sooner than the server's own limit a waiting request is answered.
-const MARGIN_SECONDS: u64 = 5;
+pub(super) const MARGIN_SECONDS: u64 = 5;
 /// How often a waiting request looks for what other processes wrote; what this one writes wakes it at once.
 const LOOK: Duration = Duration::from_secs(1);
 /// Requests that wait at the same time in this process.
@@ -62,6 +62,11 @@ impl Service {
         take(&self.places.bulk, "bulk calls")
     }
 
+    /// A place for something that waits.
+    pub(super) fn waiting_place(&self, what: &'static str) -> Result<Place, Refusal> {
+        take(&self.places.waiting, what)
+    }
+
     /// What happened after a number, as far as the caller may see: events of cards of its units. Numbers of others are
     /// passed over, and `next` goes beyond them. With nothing to tell, the answer waits.
     pub async fn events(&self, caller: &Caller, request: EventsRequest) -> Result<EventsMessage> {
@@ -87,7 +92,7 @@ impl Service {
                 continue;
             }
             if place.is_none() {
-                place = Some(take(&self.places.waiting, "requests wait for events")?);
+                place = Some(self.waiting_place("requests wait for events")?);
             }
             tokio::select! {
                 _ = news.changed() => {}

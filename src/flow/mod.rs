@@ -14,6 +14,7 @@ pub mod lists;
 mod metadata;
 mod offer;
 mod positions;
+pub mod present;
 mod publish;
 mod revoke;
 mod sealing;
@@ -78,6 +79,7 @@ pub struct Parts {
     templates: issue::Templates,
     attesters: attesters::Attesters,
     positions: positions::Positions,
+    presenting: present::Presenting,
     published: publish::Published,
     documents: metadata::Documents,
     limiters: limits::Limiters,
@@ -98,6 +100,7 @@ impl std::ops::Deref for Service {
 impl Service {
     /// Puts the parts together. Nothing is read or written yet.
     pub fn new(config: Config, clock: Clock, chance: Chance, store: Store, keys: Keyring) -> Self {
+        let templates = issue::Templates::new(&config, &keys);
         Self(Arc::new(Parts {
             nonces: Nonces::new(&keys.secret, "c_nonce"),
             dpop_nonces: Nonces::new(&keys.secret, "DPoP nonce"),
@@ -109,7 +112,9 @@ impl Service {
                 .into_iter()
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
                 .collect(),
-            templates: issue::Templates::new(&config, &keys),
+            // As above.
+            presenting: present::Presenting::new(&config, &templates.vct).unwrap_or_default(),
+            templates,
             attesters: attesters::Attesters::new(&config),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
@@ -132,6 +137,7 @@ impl Service {
         self.check_clients()?;
         self.check_attesters()?;
         self.check_delivery()?;
+        self.check_presentations()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));

@@ -76,7 +76,7 @@ impl Service {
     }
 
     /// The status of one of our own entries. A database that does not answer is "unavailable", not "valid".
-    async fn status_now(&self, reference: &StatusReference, now: UnixSeconds) -> StatusAnswer {
+    pub(super) async fn status_now(&self, reference: &StatusReference, now: UnixSeconds) -> StatusAnswer {
         let prefix = format!("{}/s/", self.config.public_url);
         let Some(list) = reference.uri.strip_prefix(&prefix).and_then(|list| list.parse().ok()) else {
             return StatusAnswer::Unavailable;

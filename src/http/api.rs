@@ -503,7 +503,7 @@ fn handle(name: &str) -> Result<Handle, Refusal> {
     Handle::parse(name).ok_or(Refusal::NotFound("card"))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(key) = headers.get("Idempotency-Key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=128).contains(&key.len()));
     key.map(|key| Some(key.to_owned()))

@@ -69,7 +69,8 @@ type Path = Result<InPath<String>, Problem>;
 /// A query that may be anything: what cannot be read is as if it were not there.
 type Query<T> = Result<axum::extract::Query<T>, axum::extract::rejection::QueryRejection>;
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The value of a cookie.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

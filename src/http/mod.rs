@@ -12,10 +12,13 @@ mod negotiate;
 mod observe;
 mod openapi;
 mod pages;
+mod present;
+mod presentations;
 mod public;
 mod server;
 mod throttle;
 mod tls;
+mod vp;
 mod wallet;
 mod web;
 
@@ -68,6 +71,23 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::browsers));
 
+    // Wallets that present a card: OpenID4VP 1.0; and the browsers of those who present or check.
+    let presenting = Router::new()
+        .route("/vp/{name}", get(vp::request).post(vp::request_by_post))
+        .route("/vp/{name}/response", post(vp::respond).layer(DefaultBodyLimit::max(vp::MAX_RESPONSE_BYTES)))
+        .route("/present/script.js", get(present::script))
+        // A HEAD would take the answer or the page away from the person, as above.
+        .route("/present/return", get(present::back).head(answer::method_not_allowed))
+        .route("/present/{token}", get(present::show).head(answer::method_not_allowed))
+        .route("/present/{token}/events", get(present::events))
+        .route("/present/{token}/dc-request", get(present::dc_request))
+        .route(
+            "/present/{token}/dc-response",
+            post(present::dc_response).layer(DefaultBodyLimit::max(vp::MAX_RESPONSE_BYTES)),
+        )
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::requests));
+
     // Programs of VNeID and of the units.
     let api = Router::new()
         .route("/api/v1/offers", post(api::make_offer))
@@ -88,6 +108,11 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/presentations", post(presentations::begin))
+        .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
+        .route("/api/v1/presentations/{id}/events", get(presentations::events))
+        .route("/api/v1/presentations/{id}/qr.svg", get(presentations::qr_svg))
+        .route("/api/v1/presentations/{id}/qr.png", get(presentations::qr_png))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
@@ -125,7 +150,7 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app = wallet.merge(browsers).merge(api).merge(everybody).merge(pages);
+    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(everybody).merge(pages);
     if service.config.demo {
         app = app.merge(demo(&service));
     }

@@ -20,10 +20,11 @@ details { border: 1px solid color-mix(in srgb, CanvasText 25%, Canvas); border-r
 summary { cursor: pointer; min-height: 1.75rem } pre { overflow-x: auto; padding: .6rem; background: color-mix(in srgb, CanvasText 7%, Canvas); border-radius: .3rem }
 code { font-family: ui-monospace, monospace; font-size: .92em } .method { font-weight: 700; display: inline-block; min-width: 3.5rem }
 :focus-visible { outline: 3px solid LinkText; outline-offset: 3px; border-radius: .2rem }
-button { font: inherit; min-height: 2.75rem; padding: .45rem 1.1rem; border: 2px solid CanvasText; border-radius: .4rem; background: Canvas; color: CanvasText; cursor: pointer }
+button, a.button { font: inherit; min-height: 2.75rem; padding: .45rem 1.1rem; border: 2px solid CanvasText; border-radius: .4rem; background: Canvas; color: CanvasText; cursor: pointer }
 button.main { background: CanvasText; color: Canvas } .answers { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: 1.5rem }
 fieldset { border: 1px solid color-mix(in srgb, CanvasText 45%, Canvas); border-radius: .4rem; margin: 1rem 0; padding: .2rem 1rem }
 .choice { display: flex; gap: .7rem; padding: .5rem 0; cursor: pointer } .choice input { width: 1.5rem; height: 1.5rem; margin: 0; flex: none }
+#qr svg { width: min(20rem, 100%); height: auto; background: #fff } a.button { text-decoration: none; display: inline-block }
 .claims { columns: 18rem; padding-left: 1.2rem } .claims li { break-inside: avoid }
 ";
 
@@ -124,10 +125,15 @@ fn section(body: &mut String, title: &str, schema: &Value, document: &Value) {
 }
 
 pub(super) fn page(title: &str, body: &str) -> Response {
+    page_with(title, "", body)
+}
+
+/// A page with more in its head.
+pub(super) fn page_with(title: &str, head: &str, body: &str) -> Response {
     let title = escape(title);
     let html = format!(
         "<!doctype html><html lang=\"vi\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>"
+         <title>{title}</title><style>{STYLE}</style>{head}</head><body><main><h1>{title}</h1>{body}</main></body></html>"
     );
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),

@@ -16,6 +16,7 @@ pub struct DecryptionKey {
     decrypter: EcdhEsJweDecrypter,
     public: Value,
     kid: String,
+    thumbprint: [u8; 32],
 }
 
 impl DecryptionKey {
@@ -35,17 +36,23 @@ impl DecryptionKey {
         let members = members.as_object().cloned().unwrap_or_default();
         let private = Jwk::from_map(members).map_err(|error| Fault::new(doing, error))?;
         let decrypter = ECDH_ES.decrypter_from_jwk(&private).map_err(|error| Fault::new(doing, error))?;
-        let kid = URL_SAFE_NO_PAD.encode(public.thumbprint());
+        let thumbprint = public.thumbprint();
+        let kid = URL_SAFE_NO_PAD.encode(thumbprint);
         let mut public = public.to_jwk();
         for (name, value) in [("kid", kid.as_str()), ("alg", jwe::ALG), ("use", "enc")] {
             public[name] = json!(value);
         }
-        Ok(Self { decrypter, public, kid })
+        Ok(Self { decrypter, public, kid, thumbprint })
     }
 
     /// The public JWK for the metadata, with `kid`, `alg` and `use`.
     pub fn public_jwk(&self) -> &Value {
         &self.public
+    }
+
+    /// Its thumbprint (RFC 7638): what the holder of an mdoc signs with the rest of the session.
+    pub fn thumbprint(&self) -> [u8; 32] {
+        self.thumbprint
     }
 
     /// Opens a compact JWE that was encrypted to this key, inflating it to at most `limit` bytes.

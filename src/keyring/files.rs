@@ -11,8 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwe::{JweHeader, PBES2_HS512_A256KW};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SigningKey,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SigningKey,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -28,10 +28,14 @@ use crate::error::Fault;
 const PBKDF2_ROUNDS: usize = 210_000;
 pub(super) const ROOT_YEARS: i64 = 15;
 const LEAF_YEARS: i64 = 6;
+/// The reader authentication profile of ISO/IEC 18013-5 Annex B allows 1187 days.
+const READER_YEARS: i64 = 3;
+/// `id-mdl-kp-readerAuth` of ISO/IEC 18013-5 Annex B.
+const READER_AUTHENTICATION: [u64; 6] = [1, 0, 18013, 5, 1, 6];
 pub(super) const YEAR_SECONDS: i64 = 365 * 86400 + 21600;
 
 /// The certified keys: name, whether P-256 (otherwise Ed25519), use, subject.
-const LEAVES: [(&str, bool, Use, &str); 8] = [
+const LEAVES: [(&str, bool, Use, &str); 9] = [
     ("issuer-es256", true, Use::Cards, "Officials card issuer (ES256)"),
     ("issuer-eddsa", false, Use::Cards, "Officials card issuer (EdDSA)"),
     ("qr", false, Use::Cards, "Officials card QR issuer"),
@@ -40,6 +44,7 @@ const LEAVES: [(&str, bool, Use, &str); 8] = [
     ("list", false, Use::TrustList, "Officials card trust list"),
     ("metadata", true, Use::Metadata, "Officials card issuer metadata"),
     ("events", true, Use::Events, "Officials card change feed"),
+    ("verifier", true, Use::Requests, "Officials card verifier"),
 ];
 
 /// Makes a new PKI in `folder`, which must not hold one already, for the issuer `public_url`. Certificates start the day
@@ -64,7 +69,7 @@ pub fn init(
     root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let root_certificate = root.self_signed(&root_key).map_err(making)?;
-    add_certified(folder, passphrase, &Issuer::from_params(&root, &root_key), now)?;
+    add_certified(folder, passphrase, public_url, &Issuer::from_params(&root, &root_key), now)?;
     add_uncertified(folder, passphrase, chance)?;
     Ceremony { folder, passphrase, public_url, chance, now }.add_missing()?;
     write_private(folder, "root", &private_jwk(&root_key)?, passphrase)?;
@@ -87,7 +92,7 @@ pub fn add(
         let root_key = signing_key(&read_private(folder, "root", passphrase)?)?;
         let root_pem = read_text(&folder.join("root.pem"))?;
         let root = Issuer::from_ca_cert_pem(&root_pem, root_key).map_err(making)?;
-        added = add_certified(folder, passphrase, &root, now)?;
+        added = add_certified(folder, passphrase, public_url, &root, now)?;
     }
     added.extend(add_uncertified(folder, passphrase, chance)?);
     added.extend(Ceremony { folder, passphrase, public_url, chance, now }.add_missing()?);
@@ -116,6 +121,7 @@ fn is_there(folder: &Path, name: &str) -> bool {
 fn add_certified(
     folder: &Path,
     passphrase: Option<&Secret>,
+    public_url: &str,
     root: &Issuer<'_, impl SigningKey>,
     now: UnixSeconds,
 ) -> Result<Vec<&'static str>, Fault> {
@@ -126,16 +132,32 @@ fn add_certified(
         }
         let key =
             KeyPair::generate_for(if is_p256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 }).map_err(making)?;
-        let mut leaf = params(subject, now, LEAF_YEARS)?;
+        let years = if purpose == Use::Requests { READER_YEARS } else { LEAF_YEARS };
+        let mut leaf = params(subject, now, years)?;
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         leaf.use_authority_key_identifier_extension = true;
         leaf.subject_alt_names = vec![SanType::URI(purpose.uri().try_into().map_err(making)?)];
+        if purpose == Use::Requests {
+            be_a_reader(&mut leaf, public_url)?;
+        }
         let certificate = leaf.signed_by(&key, root).map_err(making)?;
         write_private(folder, name, &private_jwk(&key)?, passphrase)?;
         write_new(&folder.join(format!("{name}.pem")), certificate.pem().as_bytes())?;
         added.push(name);
     }
     Ok(added)
+}
+
+/// What wallets look for in the certificate of a verifier: the usage of a reader (ISO/IEC 18013-5 Annex B), and the DNS
+/// name that a `client_id` of the kind `x509_san_dns` says.
+fn be_a_reader(leaf: &mut CertificateParams, public_url: &str) -> Result<(), Fault> {
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(READER_AUTHENTICATION.to_vec())];
+    let host = url::Url::parse(public_url).ok();
+    if let Some(host) = host.as_ref().and_then(url::Url::domain) {
+        leaf.subject_alt_names.push(SanType::DnsName(host.try_into().map_err(making)?));
+        leaf.distinguished_name.push(DnType::OrganizationName, host);
+    }
+    Ok(())
 }
 
 fn add_uncertified(folder: &Path, passphrase: Option<&Secret>, chance: &Chance) -> Result<Vec<&'static str>, Fault> {

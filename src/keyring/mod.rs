@@ -12,6 +12,7 @@
 //! | `list` | EdDSA | the trust list |
 //! | `metadata` | ES256 | the issuer's metadata |
 //! | `events` | ES256 | the change feed and webhooks |
+//! | `verifier` | ES256 | requests for presentations; lives 3 years, then is moved away and made anew by `keys add` |
 //! | `iaca` | ES256 | the document signer and `iaca.crl`; not needed by the server, keep it offline |
 //! | `document-signer` | ES256 | `official-card-mdoc`; lives 457 days, then `keys renew document-signer` |
 //! | `encryption` | ECDH-ES | nothing: wallets encrypt their requests to it |
@@ -64,6 +65,8 @@ pub struct Keyring {
     pub metadata: Arc<dyn Signer>,
     /// Signs the change feed and webhooks.
     pub events: Arc<dyn Signer>,
+    /// Signs requests for presentations.
+    pub verifier: Arc<dyn Signer>,
     /// Wallets encrypt their requests to it.
     pub encryption: DecryptionKey,
     /// Signs `official-card-mdoc`.
@@ -119,6 +122,7 @@ impl Keyring {
             list: signer("list")?,
             metadata: signer("metadata")?,
             events: signer("events")?,
+            verifier: signer("verifier")?,
             encryption: DecryptionKey::new(&files::read_private(folder, "encryption", passphrase)?)?,
             secret: Zeroizing::new(*files::member(&secret, "k")?),
             anchors,
@@ -129,7 +133,7 @@ impl Keyring {
 
 impl Keyring {
     /// Every certified key, what it was certified for, and the anchor above it.
-    pub fn certified(&self) -> [(&dyn Signer, Use, &Anchors); 9] {
+    pub fn certified(&self) -> [(&dyn Signer, Use, &Anchors); 10] {
         let root = &self.anchors;
         [
             (&*self.issuer_es256, Use::Cards, root),
@@ -140,6 +144,7 @@ impl Keyring {
             (&*self.list, Use::TrustList, root),
             (&*self.metadata, Use::Metadata, root),
             (&*self.events, Use::Events, root),
+            (&*self.verifier, Use::Requests, root),
             (&*self.document_signer, Use::Mdocs, &self.iaca),
         ]
     }
@@ -242,7 +247,16 @@ mod tests {
             );
             let keys = Keyring::open(&folder, passphrase.as_ref()).unwrap();
             for (signer, purpose, anchors) in keys.certified() {
-                for other in [Use::Cards, Use::StatusLists, Use::TrustList, Use::Metadata, Use::Events, Use::Mdocs] {
+                let all = [
+                    Use::Cards,
+                    Use::StatusLists,
+                    Use::TrustList,
+                    Use::Metadata,
+                    Use::Events,
+                    Use::Mdocs,
+                    Use::Requests,
+                ];
+                for other in all {
                     let checked = anchors.check(signer.certificates(), other, 1_760_000_001);
                     assert_eq!(checked.is_ok(), other == purpose, "a key signs only what it was certified for");
                 }
@@ -252,6 +266,8 @@ mod tests {
                 assert_eq!(anchors.check(signer.certificates(), purpose, 1_759_996_800).as_ref(), Ok(&leaf));
                 leaf.verify(b"message", &signer.sign(b"message").unwrap()).unwrap();
             }
+            let names = x509::dns_names(&keys.verifier.certificates()[0]).unwrap();
+            assert_eq!(names, ["card.example"]);
             for entry in std::fs::read_dir(&folder).unwrap() {
                 let entry = entry.unwrap();
                 assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");

@@ -5,6 +5,8 @@
 //! [`record`] (what comes out) or [`row_fault`] (why not), [`quality`] (how good it is), [`person`] (the match with the
 //! population database, and the verified record that it allows). They lean on [`agency`], [`unit`], [`code_list`],
 //! [`partial_date`], [`value`] and [`text`].
+//!
+//! [`json`] reads what strangers send, for all rooms.
 
 pub mod agency;
 pub mod card;
@@ -13,8 +15,10 @@ pub mod code_list;
 pub mod event;
 pub mod id;
 pub mod intake;
+pub mod json;
 pub mod partial_date;
 pub mod person;
+pub mod presentation;
 pub mod quality;
 pub mod record;
 pub mod row_fault;

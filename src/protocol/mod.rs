@@ -2,10 +2,12 @@
 
 pub mod authorize;
 pub mod credential_request;
+pub mod dcql;
 pub mod delivery;
 pub mod display;
 pub mod mdoc;
 pub mod oauth;
 pub mod oid4vci;
+pub mod oid4vp;
 pub mod population;
 pub mod sign_in;

@@ -13,7 +13,7 @@ pub const PRE_AUTHORIZED: &str = "urn:ietf:params:oauth:grant-type:pre-authorize
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What an operation of `/api/v1` needs. One word each, so that a client gets no more than its task.
-pub const SCOPES: [&str; 9] = [
+pub const SCOPES: [&str; 11] = [
     "offers:create",
     "cards:read",
     "cards:lock",
@@ -23,6 +23,8 @@ pub const SCOPES: [&str; 9] = [
     "badges:read",
     "records:confirm",
     "events:read",
+    "presentations:create",
+    "presentations:read",
 ];
 
 /// `grant_type` of a completed authorization (RFC 6749 section 4.1.3).

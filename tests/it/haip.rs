@@ -37,7 +37,7 @@ async fn check_credential(town: &Town, credential: &str, holder: &PublicKey) {
     let jws = Jws::parse(jwt, "dc+sd-jwt").unwrap();
     assert_eq!(jws.certificates().unwrap().len(), 1, "the chain without its anchor");
     let seen = verified(town, credential);
-    assert_eq!(&seen.holder, holder);
+    assert_eq!(seen.holder.as_ref(), Some(holder));
     for name in ["iat", "exp"] {
         assert_eq!(seen.claims[name].as_i64().unwrap() % 3600, 0, "{name} is rounded");
     }

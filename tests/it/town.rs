@@ -158,6 +158,7 @@ impl Town {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             units,
             jwks: Some(json!({"keys": [client_key().public_key().to_jwk()]})),
+            ..Client::default()
         };
         let wallet = |client_id: &str| WalletProduct {
             client_id: client_id.into(),

@@ -165,7 +165,7 @@ fn map<const N: usize>(pairs: [(&str, Value); N]) -> Value {
 }
 
 /// `24(bytes)`.
-fn write_encoded(out: &mut Vec<u8>, encoded: &[u8]) {
+pub(super) fn write_encoded(out: &mut Vec<u8>, encoded: &[u8]) {
     cbor::head(out, 6, TAG_ENCODED);
     cbor::write_bytes(out, encoded);
 }

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! The holder shows any of the items; the digests of all stand in the signed MSO. [`issue`](Template::issue) makes one,
-//! [`verify`] judges one. The device's own signature over a presentation is not part of it.
+//! [`verify`] judges one. [`device`] is how its holder presents it: with the device's own signature.
 
+pub mod device;
 mod issue;
 mod verify;
 

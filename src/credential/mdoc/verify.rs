@@ -164,11 +164,22 @@ impl IssuerSigned {
         &self.mso.doctype
     }
 
+    /// The certificates of its signer, the signer's own first. They prove themselves.
+    pub fn certificates(&self) -> Vec<Vec<u8>> {
+        self.message.certificates()
+    }
+
     /// Checks that an issuer under one of `anchors` has signed it and every element in it, that it is of the type
     /// `doctype`, and that it is in its time. Two clocks may differ by [`CLOCK_SKEW_SECONDS`].
     pub fn verify(self, anchors: &Anchors, doctype: &str, now: UnixSeconds) -> Result<VerifiedMdoc, MdocError> {
+        let signer = anchors.check(&self.message.certificates(), Use::Mdocs, now)?;
+        self.verify_by(&signer, doctype, now)
+    }
+
+    /// The same where the caller trusts the key of its signer's certificate.
+    pub fn verify_by(self, signer: &PublicKey, doctype: &str, now: UnixSeconds) -> Result<VerifiedMdoc, MdocError> {
         let chain = self.message.certificates();
-        self.message.verify(&anchors.check(&chain, Use::Mdocs, now)?)?;
+        self.message.verify(signer)?;
         let mso = self.mso;
         for item in &self.items {
             let digests = cbor::get_text(&mso.value_digests, &item.element.namespace).and_then(Value::as_map);
@@ -180,7 +191,7 @@ impl IssuerSigned {
         if mso.doctype != doctype {
             return Err(MdocError::OtherType);
         }
-        let (signer_from, signer_until) = x509::validity(&chain[0])?;
+        let (signer_from, signer_until) = x509::validity(chain.first().ok_or(ChainError::Malformed)?)?;
         if !(signer_from..=signer_until).contains(&mso.signed_at) {
             return Err(MdocError::SignerNotValidThen);
         }
@@ -290,7 +301,7 @@ fn status(status: &Value) -> Result<(StatusReference, Option<Vec<u8>>), MdocErro
 }
 
 /// The string under tag 24.
-fn encoded(value: Value) -> Option<Vec<u8>> {
+pub(super) fn encoded(value: Value) -> Option<Vec<u8>> {
     match value {
         Value::Tag(TAG_ENCODED, inner) => inner.into_bytes().ok(),
         _ => None,
@@ -304,7 +315,7 @@ fn date_time(value: &Value) -> Option<UnixSeconds> {
     OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
 }
 
-fn take_text(map: &mut Map, name: &str) -> Option<Value> {
+pub(super) fn take_text(map: &mut Map, name: &str) -> Option<Value> {
     let at = map.iter().position(|(key, _)| key.as_text() == Some(name))?;
     Some(map.swap_remove(at).1)
 }

@@ -5,7 +5,9 @@ mod issue;
 mod verify;
 
 pub use issue::{Disclosable, SignedClaims, Template, bind, select};
-pub use verify::{CardError, Presentation, VerifiedCard};
+pub use verify::{
+    CLOCK_SKEW_SECONDS, CardError, MAX_BINDING_AGE_SECONDS, MAX_LENGTH, Presentation, Rules, VerifiedCard,
+};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

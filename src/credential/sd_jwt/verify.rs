@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 use super::{ALWAYS_PLAIN, KEY_BINDING_TYPE, TYPE, digest};
 use crate::clock::UnixSeconds;
@@ -59,9 +59,9 @@ pub enum CardError {
     /// The key binding JWT.
     #[error("holder's proof: {0}")]
     Binding(JwsError),
-    /// The proof is for another presentation, verifier or question.
-    #[error("the holder's proof belongs to another request")]
-    OtherRequest,
+    /// The proof is for another presentation (`sd_hash`), verifier (`aud`) or question (`nonce`): the claim that says so.
+    #[error("the holder's proof belongs to another request: {0}")]
+    OtherRequest(&'static str),
     /// The proof is too old or from the future.
     #[error("the holder's proof is not fresh")]
     Stale {
@@ -87,12 +87,23 @@ pub struct VerifiedCard<'a> {
     pub issuer: PublicKey,
     /// Always visible and disclosed claims together; `_sd` and `_sd_alg` are gone.
     pub claims: Map<String, Value>,
-    /// The holder's key.
-    pub holder: PublicKey,
+    /// The holder's key; always there when the rules wanted one.
+    pub holder: Option<PublicKey>,
     /// Where its status stands.
     pub status: Option<StatusReference>,
     key_binding: Option<&'a str>,
     bound: &'a str,
+}
+
+/// What is asked of a card beside its issuer's signature.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The types, any of which will do.
+    pub types: &'a [String],
+    /// Whether a card without `exp` is refused: one of our own always has it.
+    pub expires: bool,
+    /// Whether a card without a usable `cnf.jwk` is refused.
+    pub names_holder: bool,
 }
 
 impl<'a> Presentation<'a> {
@@ -122,19 +133,46 @@ impl<'a> Presentation<'a> {
         StatusReference::from_json(jws.claimed("status")?)
     }
 
-    /// Proves issuer, disclosures, type and validity.
+    /// The type and the certificates that the card names, before anything is proved: to find whom to trust.
+    pub fn claimed_issuer(&self) -> Result<(String, Vec<Vec<u8>>), CardError> {
+        let jws = Jws::parse(self.issuer_jwt, TYPE).map_err(CardError::Issuer)?;
+        let vct = jws.claimed("vct").and_then(Value::as_str).ok_or(CardError::OtherType)?.to_owned();
+        Ok((vct, jws.certificates().ok_or(CardError::Chain(ChainError::Malformed))?))
+    }
+
+    /// Whether a key binding JWT came along.
+    pub fn is_bound(&self) -> bool {
+        self.key_binding.is_some()
+    }
+
+    /// Proves issuer, disclosures, type and validity of one of our own cards.
     pub fn verify(self, anchors: &Anchors, vct: &str, now: UnixSeconds) -> Result<VerifiedCard<'a>, CardError> {
         let jws = Jws::parse(self.issuer_jwt, TYPE).map_err(CardError::Issuer)?;
         let chain = jws.certificates().ok_or(CardError::Chain(ChainError::Malformed))?;
         let issuer = anchors.check(&chain, Use::Cards, now).map_err(CardError::Chain)?;
+        let rules = Rules { types: &[vct.to_owned()], expires: true, names_holder: true };
+        self.verify_by(issuer, &rules, now)
+    }
+
+    /// Proves that `issuer`, whom the caller trusts, has signed the card, and disclosures, type and validity.
+    pub fn verify_by(
+        self,
+        issuer: PublicKey,
+        rules: &Rules<'_>,
+        now: UnixSeconds,
+    ) -> Result<VerifiedCard<'a>, CardError> {
+        let jws = Jws::parse(self.issuer_jwt, TYPE).map_err(CardError::Issuer)?;
         let mut payload = jws.verify(&issuer).map_err(CardError::Issuer)?;
 
         if payload.remove("_sd_alg").is_some_and(|name| name != "sha-256") {
             return Err(CardError::DigestAlgorithm);
         }
         let mut disclosures = Disclosures::new(&self.disclosures)?;
+        let plain: Vec<_> = ALWAYS_PLAIN.into_iter().map(|name| payload.get(name).cloned()).collect();
         let mut claims = disclosures.open(payload, true)?;
-        if !disclosures.waiting.is_empty() {
+        // Neither these claims nor any part of them may be disclosed selectively.
+        let same = ALWAYS_PLAIN.into_iter().zip(&plain).all(|(name, plain)| claims.get(name) == plain.as_ref());
+        if !same || !disclosures.waiting.is_empty() {
             return Err(CardError::Disclosure);
         }
 
@@ -143,14 +181,23 @@ impl<'a> Presentation<'a> {
         if now.saturating_add(CLOCK_SKEW_SECONDS) < starts_at {
             return Err(CardError::NotYetValid);
         }
-        if now >= instant("exp")?.ok_or(CardError::Expired)?.saturating_add(CLOCK_SKEW_SECONDS) {
+        let ends_at = match instant("exp")? {
+            None if rules.expires => return Err(CardError::Expired),
+            ends_at => ends_at.unwrap_or(UnixSeconds::MAX),
+        };
+        if now >= ends_at.saturating_add(CLOCK_SKEW_SECONDS) {
             return Err(CardError::Expired);
         }
-        if claims.get("vct").and_then(Value::as_str) != Some(vct) {
+        if !claims.get("vct").is_some_and(|vct| rules.types.iter().any(|wanted| *vct == wanted.as_str())) {
             return Err(CardError::OtherType);
         }
-        let holder = claims.get("cnf").and_then(|cnf| cnf.get("jwk")).ok_or(CardError::NoHolderKey)?;
-        let holder = PublicKey::from_jwk(holder).map_err(|_| CardError::NoHolderKey)?;
+        let holder = match claims.get("cnf") {
+            None if !rules.names_holder => None,
+            cnf => {
+                let jwk = cnf.and_then(|cnf| cnf.get("jwk")).ok_or(CardError::NoHolderKey)?;
+                Some(PublicKey::from_jwk(jwk).map_err(|_| CardError::NoHolderKey)?)
+            }
+        };
         let status = claims.get("status").map(|status| StatusReference::from_json(status).ok_or(CardError::Malformed));
         let status = status.transpose()?;
         claims.remove("cnf");
@@ -160,28 +207,45 @@ impl<'a> Presentation<'a> {
 }
 
 impl VerifiedCard<'_> {
-    /// Proves that the holder of the key made this presentation for `audience` and `nonce`, just now. A card always
-    /// names a holder key, so a presentation without proof is never accepted. Returns when the proof was made.
+    /// Proves that the holder of the key made this presentation for `audience` and `nonce`, just now. A presentation
+    /// without proof is never accepted. Returns when the proof was made.
     pub fn check_binding(&self, audience: &str, nonce: &str, now: UnixSeconds) -> Result<UnixSeconds, CardError> {
+        self.check_binding_since(UnixSeconds::MIN, audience, nonce, now)
+    }
+
+    /// The same for a question that was asked at `asked_at`: nobody can have answered it before.
+    pub fn check_binding_since(
+        &self,
+        asked_at: UnixSeconds,
+        audience: &str,
+        nonce: &str,
+        now: UnixSeconds,
+    ) -> Result<UnixSeconds, CardError> {
         let jws =
             Jws::parse(self.key_binding.ok_or(CardError::NoBinding)?, KEY_BINDING_TYPE).map_err(CardError::Binding)?;
-        let payload = jws.verify(&self.holder).map_err(CardError::Binding)?;
+        let holder = self.holder.as_ref().ok_or(CardError::NoHolderKey)?;
+        let payload = jws.verify(holder).map_err(CardError::Binding)?;
         let text = |name: &str| payload.get(name).and_then(Value::as_str).unwrap_or_default();
-        // What is missing is the empty text here, which is never the answer to a question.
-        let same = |name: &str, expected: &str| {
-            text(name).as_bytes().ct_eq(expected.as_bytes()) & Choice::from(u8::from(!expected.is_empty()))
-        };
-        if !bool::from(same("aud", audience) & same("nonce", nonce) & same("sd_hash", &digest(self.bound))) {
-            return Err(CardError::OtherRequest);
+        for (name, expected) in [("aud", audience), ("nonce", nonce), ("sd_hash", &digest(self.bound))] {
+            // What is missing is the empty text here, which is never the answer to a question.
+            if expected.is_empty() || !bool::from(text(name).as_bytes().ct_eq(expected.as_bytes())) {
+                return Err(CardError::OtherRequest(name));
+            }
         }
+        let instant = |name: &str, otherwise| match payload.get(name) {
+            None => Some(otherwise),
+            Some(value) => value.as_i64(),
+        };
         let made_at = payload.get("iat").and_then(Value::as_i64).unwrap_or_default();
-        let end = payload.get("exp").and_then(Value::as_i64).unwrap_or(UnixSeconds::MAX);
-        let oldest = now.saturating_sub(MAX_BINDING_AGE_SECONDS);
-        let newest = now.saturating_add(CLOCK_SKEW_SECONDS).min(end.saturating_add(CLOCK_SKEW_SECONDS));
-        if (oldest..=newest).contains(&made_at) && now <= end.saturating_add(CLOCK_SKEW_SECONDS) {
+        let stale = CardError::Stale { made_at };
+        let start = instant("nbf", UnixSeconds::MIN).ok_or(stale)?;
+        let end = instant("exp", UnixSeconds::MAX).ok_or(stale)?.saturating_add(CLOCK_SKEW_SECONDS);
+        let oldest = now.saturating_sub(MAX_BINDING_AGE_SECONDS).max(asked_at.saturating_sub(CLOCK_SKEW_SECONDS));
+        let newest = now.saturating_add(CLOCK_SKEW_SECONDS);
+        if (oldest..=newest.min(end)).contains(&made_at) && now <= end && start <= newest {
             Ok(made_at)
         } else {
-            Err(CardError::Stale { made_at })
+            Err(stale)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Strict JSON for signed input: a member that appears twice, or nesting without end, means two readers could read
+//! Strict JSON for input that is signed or decides: a member that appears twice, or nesting without end, means two readers could read
 //! two different things, so it is refused (verification dossier, S2).
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};

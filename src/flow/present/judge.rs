@@ -1,0 +1,281 @@
+//! Whether an answer is believed (OpenID4VP 1.0 section 8.6): each presentation by itself, then against the query as it was
+//! asked, then the status, then what the client wants to know. Whatever fails rejects the whole answer; the reason is a
+//! code for the audit table and the client, and never goes to the wallet.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Map, Value, json};
+
+use super::Terms;
+use super::templates::Ready;
+use crate::clock::UnixSeconds;
+use crate::config::Conformance;
+use crate::credential::mdoc::device::SessionTranscript;
+use crate::credential::presentation::{
+    self, Believed, SignedFor, StatusPolicy, Trusted, TrustedIssuer, Wanted, verify_mdoc, verify_sd_jwt,
+};
+use crate::credential::trust_list::agency_is_within;
+use crate::credential::verify::StatusAnswer;
+use crate::credential::x509::{Anchors, pem_certificates};
+use crate::error::{Fault, Result};
+use crate::flow::Service;
+use crate::protocol::dcql::{CredentialQuery, Format, Matched, Presented, Query};
+use crate::protocol::mdoc::{NAMESPACE, doctype};
+use crate::protocol::oid4vp::VpToken;
+
+/// What was asked, and how.
+pub(super) struct Asked<'a> {
+    pub terms: &'a Terms,
+    /// The `client_id`, or the origin with its prefix.
+    pub audience: &'a str,
+    pub nonce: &'a str,
+    /// The origin, when the browser's API carried the answer.
+    pub origin: Option<&'a str>,
+    pub response_uri: &'a str,
+    /// Of the key that the answer was encrypted to.
+    pub thumbprint: Option<[u8; 32]>,
+    pub requested_at: UnixSeconds,
+}
+
+/// An answer that is believed.
+pub(super) struct Accepted {
+    /// What was asked for, and nothing else.
+    pub result: Value,
+}
+
+/// Those who sign a conformance suite's cards: none, unless the configuration says so.
+#[derive(Default)]
+pub(super) struct SuiteTrust(Vec<TrustedIssuer>);
+
+impl SuiteTrust {
+    pub(super) fn new(conformance: &Conformance, templates: &[Ready]) -> Result<Self, Fault> {
+        if !conformance.enabled {
+            return Ok(Self::default());
+        }
+        let certificates = |pem: &Option<String>| {
+            let pem = pem.as_deref().unwrap_or_default();
+            pem_certificates(pem).map_err(|error| Fault::new("reading the trust of a conformance suite", error))
+        };
+        let asked = templates.iter().filter(|ready| ready.template.conformance);
+        let types =
+            asked.flat_map(|ready| ready.query.credentials()).flat_map(|credential| credential.types().to_vec());
+        Ok(Self(vec![TrustedIssuer {
+            name: "conformance suite".into(),
+            anchors: Anchors::new(certificates(&conformance.issuers)?),
+            types: types.collect(),
+            signed_for: SignedFor::Anything,
+            issuers: None,
+            status: StatusPolicy::IfPresent,
+            status_lists: Vec::new(),
+            pinned_signers: certificates(&conformance.document_signers)?,
+        }]))
+    }
+}
+
+impl Service {
+    /// Whether the answer is believed: what it says, or why not.
+    pub(super) async fn judge(&self, asked: &Asked<'_>, vp_token: &Value) -> Result<Result<Accepted, &'static str>> {
+        let query = Query::parse(&asked.terms.query).map_err(|error| Fault::new("reading a query", error))?;
+        let Ok(token) = VpToken::parse(vp_token, &query) else { return Ok(Err("vp_token")) };
+        let believed = match self.believe(asked, &query, &token).await? {
+            Ok(believed) => believed,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let types: Vec<_> = token.presentations.iter().map(|(id, _)| id).zip(&believed).collect();
+        let presented: Vec<_> = types
+            .into_iter()
+            .map(|(query_id, one)| Presented {
+                query_id,
+                format: query.credential(query_id).map_or(Format::SdJwt, CredentialQuery::format),
+                types: &one.types,
+                claims: &one.claims,
+                authority_key_ids: &one.authority_key_ids,
+                bound: one.bound,
+            })
+            .collect();
+        let matched = match query.check(&presented) {
+            Ok(matched) => matched,
+            Err(mismatch) => return Ok(Err(mismatch.code())),
+        };
+        let now = self.clock.now();
+        let mut credentials = Vec::with_capacity(matched.len());
+        let mut is_specimen = false;
+        for one in matched {
+            let believed = &believed[one.index];
+            let status = match self.presented_status(asked.terms, believed, now).await {
+                Ok(status) => status,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            if believed.specimen && !self.config.specimen {
+                return Ok(Err("specimen"));
+            }
+            is_specimen |= self.config.specimen;
+            if !one.unasked.is_empty() {
+                tracing::warn!(
+                    query = one.query_id,
+                    count = one.unasked.len(),
+                    "a wallet disclosed more than was asked"
+                );
+            }
+            credentials.push(told(&query, one, status));
+        }
+        if let Err(reason) = is_one_person(&believed) {
+            return Ok(Err(reason));
+        }
+        if let Some(agency) = &asked.terms.agency
+            && let Err(reason) = is_of_agency(&believed, agency)
+        {
+            return Ok(Err(reason));
+        }
+        let mut result = json!({"verified_at": now, "credentials": credentials});
+        if is_specimen {
+            result["specimen"] = json!(true);
+        }
+        if let Some(agency) = &asked.terms.agency {
+            result["within_agency"] = json!(agency);
+        }
+        Ok(Ok(Accepted { result }))
+    }
+
+    /// Each presentation by itself: integrity, issuer, holder.
+    async fn believe(
+        &self,
+        asked: &Asked<'_>,
+        query: &Query,
+        token: &VpToken,
+    ) -> Result<Result<Vec<Believed>, &'static str>> {
+        let now = self.clock.now();
+        let issuers = self.trusted_issuers(asked.terms.conformance);
+        let list = self.read_trust_list(&self.trust_list().await?.bytes)?;
+        let trusted = Trusted { issuers: &issuers, list: Some(&list) };
+        let thumbprint = asked.thumbprint.as_ref();
+        let transcript = match asked.origin {
+            None => SessionTranscript::of_redirect(&asked.terms.client_id, asked.nonce, thumbprint, asked.response_uri),
+            Some(origin) => SessionTranscript::of_dc_api(origin, asked.nonce, thumbprint),
+        };
+        let question = presentation::Asked {
+            audience: asked.audience,
+            nonce: asked.nonce,
+            transcript: &transcript,
+            requested_at: asked.requested_at,
+        };
+        let mut believed = Vec::with_capacity(token.presentations.len());
+        for (id, text) in &token.presentations {
+            let Some(credential) = query.credential(id) else { return Ok(Err("vp_token")) };
+            let wanted = Wanted { types: credential.types(), bound: credential.requires_binding() };
+            let verify = match credential.format() {
+                Format::SdJwt => verify_sd_jwt,
+                Format::Mdoc => verify_mdoc,
+            };
+            match verify(text, &wanted, &trusted, &question, now) {
+                Ok(one) => believed.push(one),
+                Err(error) => return Ok(Err(error.code())),
+            }
+        }
+        Ok(Ok(believed))
+    }
+
+    /// Whom a presentation may come from: ourselves, and for its own templates a conformance suite.
+    fn trusted_issuers(&self, conformance: bool) -> Vec<TrustedIssuer> {
+        let own = |name: &str, anchors: &Anchors, kind: String, issuers| TrustedIssuer {
+            name: name.to_owned(),
+            anchors: anchors.clone(),
+            types: vec![kind],
+            signed_for: SignedFor::Own,
+            issuers,
+            status: StatusPolicy::Required,
+            status_lists: vec![format!("{}/s/", self.config.public_url)],
+            pinned_signers: Vec::new(),
+        };
+        let iss = Some(vec![self.config.public_url.clone()]);
+        let mut issuers = vec![
+            own("own cards", &self.keys.anchors, self.templates.vct.clone(), iss),
+            own("own mdocs", &self.keys.iaca, doctype(self.config.specimen).to_owned(), None),
+        ];
+        if conformance {
+            issuers.extend(self.presenting.suite.0.iter().cloned());
+        }
+        issuers
+    }
+
+    /// The status of a card that is believed: in force, or why not. What cannot be told is not in force.
+    async fn presented_status(
+        &self,
+        terms: &Terms,
+        believed: &Believed,
+        now: UnixSeconds,
+    ) -> Result<Option<UnixSeconds>, &'static str> {
+        let Some(reference) = &believed.status else {
+            return if terms.status_if_present { Ok(None) } else { Err("status_missing") };
+        };
+        match self.status_now(reference, now).await {
+            // Token Status List section 7.1; a value that is not known is never in force.
+            StatusAnswer::Known { value: 0, as_of, .. } => Ok(Some(as_of)),
+            StatusAnswer::Known { value: 2, .. } => Err("status_suspended"),
+            StatusAnswer::Known { .. } => Err("status_invalid"),
+            StatusAnswer::OutOfRange => Err("status_unknown"),
+            StatusAnswer::Unavailable => Err("status_unavailable"),
+        }
+    }
+}
+
+/// What the client learns of one credential: what it asked for, in the words of the card.
+fn told(query: &Query, matched: Matched, status_as_of: Option<UnixSeconds>) -> Value {
+    let format = query.credential(&matched.query_id).map_or(Format::SdJwt, CredentialQuery::format);
+    let claims = match (format, matched.claims) {
+        (Format::Mdoc, Value::Object(namespaces)) => of_mdoc(namespaces),
+        (_, claims) => claims,
+    };
+    let mut told = json!({"query": matched.query_id, "format": format.id(), "claims": claims});
+    if let Some(as_of) = status_as_of {
+        told["status_as_of"] = json!(as_of);
+    }
+    told
+}
+
+/// The elements of our card as the claims that an SD-JWT says the same with; of others by namespace.
+fn of_mdoc(mut namespaces: Map<String, Value>) -> Value {
+    match namespaces.remove(NAMESPACE) {
+        Some(Value::Object(mut elements)) if namespaces.is_empty() => {
+            let portrait =
+                elements.get("portrait").and_then(Value::as_str).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+            if let Some(portrait) = portrait {
+                elements
+                    .insert("portrait".into(), format!("data:image/jpeg;base64,{}", STANDARD.encode(portrait)).into());
+            }
+            Value::Object(elements)
+        }
+        Some(own) => {
+            namespaces.insert(NAMESPACE.to_owned(), own);
+            Value::Object(namespaces)
+        }
+        None => Value::Object(namespaces),
+    }
+}
+
+/// What a card says, disclosed or not asked for, of an SD-JWT or of our mdoc.
+fn said<'a>(believed: &'a Believed, name: &str) -> Option<&'a Value> {
+    believed.claims.get(name).or_else(|| believed.claims.get(NAMESPACE)?.get(name))
+}
+
+/// Several credentials must be one person's: by the number that is never given to anybody else, or by the holder's key.
+fn is_one_person(believed: &[Believed]) -> Result<(), &'static str> {
+    let Some((first, others)) = believed.split_first() else { return Ok(()) };
+    let is_same = |other: &Believed| {
+        let numbers = (said(first, "personal_id_number"), said(other, "personal_id_number"));
+        match numbers {
+            (Some(one), Some(other)) => one == other,
+            _ => first.holder.is_some() && first.holder == other.holder,
+        }
+    };
+    if others.iter().all(is_same) { Ok(()) } else { Err("several_people") }
+}
+
+/// Whether every card that says an agency says this one or one below it, and at least one does.
+fn is_of_agency(believed: &[Believed], agency: &str) -> Result<(), &'static str> {
+    let mut codes = believed.iter().filter_map(|one| said(one, "employing_agency")?.get("code")?.as_str()).peekable();
+    if codes.peek().is_none() {
+        return Err("agency_unknown");
+    }
+    if codes.all(|code| agency_is_within(code, agency)) { Ok(()) } else { Err("other_agency") }
+}

@@ -1,0 +1,54 @@
+// The page of a presentation: it is shown anew when the transaction moves, and offers the browser's Digital Credentials
+// API (OpenID4VP 1.0 appendix A) where there is one. Without this script the page refreshes itself.
+"use strict";
+
+(() => {
+  const place = document.getElementById("present");
+  const base = location.pathname.replace(/\/$/, "");
+
+  // The stream ends with the transaction; a page that is over has no script.
+  const events = new EventSource(`${base}/events`);
+  events.addEventListener("state", (event) => {
+    if (event.data !== place.dataset.state) {
+      events.close();
+      location.reload();
+    }
+  });
+
+  const button = document.getElementById("dc-api");
+  const PROTOCOL = "openid4vp-v1-signed";
+  const isOffered = () => {
+    if (typeof DigitalCredential === "undefined") return false;
+    const allows = DigitalCredential.userAgentAllowsProtocol;
+    return typeof allows !== "function" || allows.call(DigitalCredential, PROTOCOL);
+  };
+  if (!button || !isOffered()) return;
+
+  // Fetched before the click: the call consumes the click, and must not come after a wait.
+  const fetched = fetch(`${base}/dc-request`, { credentials: "same-origin", cache: "no-store" })
+    .then((answer) => (answer.ok ? answer.json() : null))
+    .catch(() => null);
+  fetched.then((request) => {
+    if (!request) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        const requests = [{ protocol: PROTOCOL, data: { request: request.request } }];
+        const credential = await navigator.credentials.get({ mediation: "required", digital: { requests } });
+        const data = typeof credential.data === "string" ? JSON.parse(credential.data) : credential.data;
+        await fetch(`${base}/dc-response`, {
+          method: "POST",
+          credentials: "same-origin",
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify({ protocol: credential.protocol, data }),
+        });
+        location.reload();
+      } catch {
+        // Cancelled, or not possible after all: the code and the link are still there.
+        document.getElementById("dc-failed").hidden = false;
+        button.disabled = false;
+      }
+    });
+  });
+})();
