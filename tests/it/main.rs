@@ -12,6 +12,7 @@ mod browser;
 mod crash;
 mod deferred;
 mod delivery;
+mod demo;
 mod draft;
 mod fapi;
 mod feed;

@@ -9,12 +9,6 @@ import { texts } from "../texts.ts";
 import type { Card, Wallet } from "../wallet.ts";
 import { Problem, claim } from "./parts.tsx";
 
-interface Drawn {
-  readonly symbol: Symbol;
-  /** When it was drawn, by `performance.now()`. */
-  readonly at: number;
-}
-
 /** The screen. */
 export function Code({ wallet, card, close }: { wallet: Wallet; card: Card; close: () => void }) {
   const words = useTexts(texts);
@@ -35,12 +29,12 @@ export function Code({ wallet, card, close }: { wallet: Wallet; card: Card; clos
         <svg
           role="img"
           aria-label={words.code}
-          viewBox={`0 0 ${drawn.symbol.side} ${drawn.symbol.side}`}
+          viewBox={`0 0 ${drawn.side} ${drawn.side}`}
           shape-rendering="crispEdges"
-          data-version={drawn.symbol.version}
+          data-version={drawn.version}
         >
-          <rect width={drawn.symbol.side} height={drawn.symbol.side} fill="#fff" />
-          <path d={drawn.symbol.path} fill="#000" />
+          <rect width={drawn.side} height={drawn.side} fill="#fff" />
+          <path d={drawn.path} fill="#000" />
         </svg>
       ) : (
         <p class="paused">{words.paused}</p>
@@ -80,7 +74,7 @@ export function Code({ wallet, card, close }: { wallet: Wallet; card: Card; clos
 
 /** The code of now, and how many seconds it stays. */
 function useLiveCode(wallet: Wallet, challenge: string | undefined) {
-  const [drawn, setDrawn] = useState<Drawn>();
+  const [drawn, setDrawn] = useState<Symbol>();
   const [left, setLeft] = useState(REDRAW_SECONDS);
   const [error, setError] = useState<unknown>();
   useEffect(() => {
@@ -90,7 +84,7 @@ function useLiveCode(wallet: Wallet, challenge: string | undefined) {
       try {
         const drawing = symbol(await wallet.liveCode(challenge));
         if (isOver || document.hidden) return;
-        setDrawn({ symbol: drawing, at: performance.now() });
+        setDrawn(drawing);
         setLeft(REDRAW_SECONDS);
         tick(REDRAW_SECONDS - 1);
       } catch (error) {
