@@ -1,18 +1,23 @@
 # Two commands: `make run` shows everything, `make test` is all that CI runs. Each installs what it needs.
-.PHONY: run test bench install lint unit interop tour conformance
+.PHONY: run test web bench install lint unit interop tour conformance
 .DEFAULT_GOAL := run
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 run:
 	tests/install.sh build
+	$(MAKE) web
 	cargo build --release --bins --examples
 	$(TARGET)/release/officials-card demo --dir demo
 
-test: install lint unit interop tour
+test: install web lint unit interop tour
 
 install:
 	tests/install.sh build test
+
+# The browser parts, which the program embeds: src/web/dist.
+web:
+	src/web/build.sh check
 
 lint:
 	cargo fmt --check

@@ -51,6 +51,9 @@ pub struct Config {
     pub limits: Limits,
     /// `OFFICIALS_CARD_SPECIMEN`: cards say that they are specimens and no checkpoint accepts them.
     pub specimen: bool,
+    /// Pages and offers for whoever tries everything on one machine (`/demo/…`). Only `officials-card demo` sets it, and
+    /// nobody can off loopback: such an offer goes to whoever asks.
+    pub demo: bool,
     /// Keys (`kid` in hex, as `/.well-known/jwks.json` names them) that the trust list no longer carries: cards that they
     /// signed are turned away.
     pub retired_keys: Vec<String>,
@@ -361,6 +364,7 @@ impl Default for Config {
             log_format: LogFormat::Json,
             limits: Limits::default(),
             specimen: false,
+            demo: false,
             retired_keys: Vec::new(),
             clients: Vec::new(),
             configurations: Vec::new(),
@@ -519,6 +523,9 @@ impl Config {
         if url.ends_with('/') || url.contains(|c: char| "?#@\"\\<>".contains(c) || !c.is_ascii_graphic()) {
             return wrong("public_url must have no trailing slash, query, fragment or user, and be plain ASCII");
         }
+        if self.demo && !is_loopback(url) {
+            return wrong("demo is only for public URLs on loopback");
+        }
         if let Err(what) = self.check_key_attestations() {
             return wrong(&what);
         }
@@ -612,6 +619,16 @@ impl Config {
     }
 }
 
+/// Whether a URL's host is this machine: by its whole name, not by how it begins.
+fn is_loopback(url: &str) -> bool {
+    match url::Url::parse(url).as_ref().map(url::Url::host) {
+        Ok(Some(url::Host::Ipv4(address))) => address.is_loopback(),
+        Ok(Some(url::Host::Ipv6(address))) => address.is_loopback(),
+        Ok(Some(url::Host::Domain(name))) => name == "localhost",
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -669,6 +686,13 @@ mod tests {
         assert!(!with("http://card.example.vn"));
         assert!(!with("https://card.example.vn/"));
         assert!(toml::from_str::<Config>("listne = 'x'").is_err());
+        let demo = |url: &str| Config { public_url: url.into(), demo: true, ..Config::default() }.check().is_ok();
+        for here in ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]", "https://127.8.9.1"] {
+            assert!(demo(here), "{here}");
+        }
+        for elsewhere in ["https://card.example.vn", "https://localhost.example.vn", "http://127.0.0.1.example.vn"] {
+            assert!(!demo(elsewhere), "{elsewhere}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod api;
 mod authorize;
 mod bulk;
 mod delivery;
+mod demo;
 mod extract;
 mod negotiate;
 mod observe;
@@ -19,6 +20,7 @@ mod throttle;
 mod tls;
 mod vp;
 mod wallet;
+mod web;
 
 use std::time::Duration;
 
@@ -138,6 +140,9 @@ pub fn router(service: Service) -> Router {
     let pages = Router::new()
         .route("/", get(pages::start))
         .route("/docs", get(pages::docs))
+        .route("/checkpoint", get(web::checkpoint_folder))
+        .route("/checkpoint/", get(web::checkpoint_page))
+        .route("/checkpoint/{*file}", get(web::checkpoint_file))
         .route("/openapi.json", get(openapi::serve))
         .route("/health", get(observe::health))
         .route("/ready", get(observe::ready))
@@ -145,14 +150,28 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let app =
-        wallet.merge(browsers).merge(presenting).merge(api).merge(everybody).merge(pages).fallback(answer::not_found);
+    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(everybody).merge(pages);
+    if service.config.demo {
+        app = app.merge(demo(&service));
+    }
+    let app = app.fallback(answer::not_found);
     let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(axum::middleware::from_fn(observe::observe))
         .with_state(service)
+}
+
+/// Whoever tries everything on their own machine.
+fn demo(service: &Service) -> Router<Service> {
+    Router::new()
+        .route("/demo/wallet", get(demo::wallet_folder))
+        .route("/demo/wallet/", get(demo::wallet_page))
+        .route("/demo/wallet/{*file}", get(demo::wallet_file))
+        .route("/demo/offers", post(demo::make_offer))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents))
 }
 
 /// Serves the app under the path of the public URL. Well-known documents stand between host and path (RFC 8414

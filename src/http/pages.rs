@@ -32,6 +32,7 @@ fieldset { border: 1px solid color-mix(in srgb, CanvasText 45%, Canvas); border-
 pub async fn start(State(service): State<Service>) -> Response {
     let url = escape(&service.config.public_url);
     let links = [
+        ("/checkpoint/", "Kiểm tra thẻ (cả khi không có mạng)", "Check a card, also without network"),
         ("/docs", "Tài liệu API cho hệ thống VNeID và các đơn vị", "API for the VNeID backend and the units"),
         ("/.well-known/openid-credential-issuer", "Thông tin nơi cấp (OpenID4VCI)", "Issuer metadata"),
         ("/trust-list", "Danh sách khóa tin cậy", "Trust list"),

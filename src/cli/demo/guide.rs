@@ -22,6 +22,8 @@ Mã giao dịch / transaction code: {tx_code} (10 phút / good for ten minutes)
 Thẻ cán bộ, công chức, viên chức: dịch vụ chạy thử tại {url}
 Officials card: the demo is serving at {url} (API: {url}/docs)
 
+Ví mẫu trong trình duyệt / the demo wallet in a browser: {url}/demo/wallet
+
 A. Nhận thẻ theo lời mời (cơ quan gửi mã) / by an offer (the code comes from VNeID's backend)
 1. Quét mã trên bằng ví, hoặc nhận thẻ vào ví mẫu / scan the code with a wallet, or take the card into the reference wallet:
    {wallet} --dir {dir}/wallet take '{link}' --tx-code {tx_code} {anchors}

@@ -149,7 +149,7 @@ impl Ready {
             "iaca_pem_file": dir.join("keys/iaca.pem"),
             "config": dir.join("officials-card.toml"),
             "dir": dir,
-            "pages": {"start": format!("{url}/"), "docs": format!("{url}/docs")},
+            "pages": {"start": format!("{url}/"), "docs": format!("{url}/docs"), "wallet": format!("{url}/demo/wallet")},
             "personnel_file": dir.join("personnel.csv"),
             "sign_in": {"issuer": self.sign_in_url, "password": PASSWORD},
             // Who can sign in, and what comes of it.

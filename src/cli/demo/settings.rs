@@ -86,6 +86,8 @@ log = "warn"
 log_format = "text"
 # 3 tells a wallet apart: not withdrawn, there is a newer card.
 refresh_status = 3
+# The pages under /demo: an offer for whoever asks.
+demo = true
 
 # Whoever tries it asks for the same person again and again, and does not wait five minutes for a record.
 [rate_limits]
@@ -103,7 +105,7 @@ client_secret = "{sign_in_secret}"
 # The VNeID backend: its private key is vneid-backend.jwk.
 [[clients]]
 name = "vneid-backend"
-scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read"]
+scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read"]
 jwks = {{ keys = [{backend}] }}
 
 # A wallet product whose instances are attested by their provider, and one that has a key of its own.
@@ -124,6 +126,23 @@ name = "Demo wallet provider"
 root = "{attester}"
 certifies = ["wallets", "keys"]
 clients = ["{ATTESTED_WALLET}"]
+
+# What the page /demo/wallet is asked: its link opens that page.
+[[presentation_templates]]
+id = "demo-wallet"
+name_vi = "Chạy thử với ví trong trình duyệt"
+name_en = "A try with the wallet in the browser"
+purpose_vi = "Chạy thử: xem họ tên, chức vụ và cơ quan"
+purpose_en = "A try: to see name, position and agency"
+wallet = "http://{address}/demo/wallet"
+request_uri_method = "post"
+verifier_info = """[{{"format": "purpose", "data": {{"purpose": [
+  {{"lang": "vi", "value": "Chạy thử: xem họ tên, chức vụ và cơ quan"}},
+  {{"lang": "en", "value": "A try: to see name, position and agency"}}]}}}}]"""
+dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta": {{"vct_values": ["${{vct}}"]}}, "claims": [
+  {{"id": "name", "path": ["full_name"]}}, {{"id": "agency", "path": ["employing_agency"]}},
+  {{"id": "position", "path": ["position_title"]}}, {{"id": "portrait", "path": ["portrait"]}}],
+  "claim_sets": [["name", "position", "agency"], ["name", "agency"]]}}]}}"""
 "#,
             file = file.display(),
             database = dir.join("demo.db").display(),

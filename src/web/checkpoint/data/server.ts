@@ -1,0 +1,73 @@
+// Every request to the server, all to our own: signed documents come, nothing that was scanned ever goes.
+
+/** An answer of the server, and what it says about the clocks. */
+export interface Fetched {
+  bytes: Uint8Array;
+  /** Media type. */
+  type: string;
+  /** Seconds that the server's clock is ahead of the device's. */
+  offset?: number;
+}
+
+/** Longest answer that is taken: the statuses of twenty million cards. */
+const MOST_BYTES = 4 << 20;
+const PATIENCE_MILLISECONDS = 20_000;
+
+/** No answer: there is no network, or the server is away. */
+export class Unreachable extends Error {}
+/** An answer, but not what was asked for. */
+export class Unexpected extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`status ${status}`);
+    this.status = status;
+  }
+}
+
+/** Addresses are relative to the page, so that it works under any path. */
+const at = (path: string) => new URL(path, document.baseURI);
+
+/** The half second by which a date in whole seconds is early on average. */
+const HALF = 0.5;
+
+/** Fetches a document. `undefined`: there is none (204 or 404). */
+export async function fetchDocument(path: string): Promise<Fetched | undefined> {
+  const asked = Date.now();
+  const response = await request(at(path), { headers: { accept: "*/*" } });
+  const answered = Date.now();
+  if (response.status === 204 || response.status === 404) return undefined;
+  if (!response.ok) throw new Unexpected(response.status);
+  if (Number(response.headers.get("content-length") ?? 0) > MOST_BYTES) throw new Unexpected(413);
+  const bytes = new Uint8Array(await response.arrayBuffer().catch(unreachable));
+  if (bytes.length > MOST_BYTES) throw new Unexpected(413);
+  const date = Date.parse(response.headers.get("date") ?? "");
+  const type = response.headers.get("content-type") ?? "";
+  if (Number.isNaN(date)) return { bytes, type };
+  return { bytes, type, offset: date / 1000 + HALF - (asked + answered) / 2000 };
+}
+
+/** Sends a signed text; gives the answer's text, or `undefined` when it was turned away. */
+export async function send(path: string, body: string, type: string): Promise<string | undefined> {
+  const response = await request(at(path), { method: "POST", body, headers: { "content-type": type } });
+  if (response.ok) return response.text();
+  if (response.status >= 500 || response.status === 429) throw new Unexpected(response.status);
+  return undefined;
+}
+
+/** Listens to the server's changes; gives the way to stop. */
+export function listen(path: string, changed: () => void): () => void {
+  const events = new EventSource(at(path));
+  events.onmessage = changed;
+  events.addEventListener("change", changed);
+  return () => events.close();
+}
+
+function request(url: URL, init: RequestInit): Promise<Response> {
+  const signal = AbortSignal.timeout(PATIENCE_MILLISECONDS);
+  return fetch(url, { ...init, signal, cache: "no-store", credentials: "omit", redirect: "error" }).catch(unreachable);
+}
+
+function unreachable(): never {
+  throw new Unreachable("network");
+}

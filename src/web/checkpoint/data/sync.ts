@@ -1,0 +1,101 @@
+// Brings this device's documents up to date. Each goes through the verifier before it is kept, and the verifier refuses
+// what is not signed as it must be or is older than what it has.
+import { type Core, CoreRefusal, type Kind } from "../../lib/core.ts";
+import { type Fetched, fetchDocument, Unexpected, Unreachable } from "./server.ts";
+import type { Vault } from "./vault.ts";
+
+/** What a synchronisation came to, as a key of the texts. */
+export type SyncResult = "synced" | "offline" | "syncFailed" | "olderRefused" | "badDataRefused" | "otherAnchor" | "storeFailed";
+
+const ANCHOR = "../trust-anchor.pem";
+/** After so many changes one whole document is smaller. */
+const MOST_DELTAS = 24;
+
+/** Fetches the root. */
+export async function fetchAnchor(): Promise<string | undefined> {
+  const fetched = await fetchDocument(ANCHOR);
+  return fetched === undefined ? undefined : new TextDecoder().decode(fetched.bytes);
+}
+
+/** One PEM text may differ from another in nothing but its line ends. */
+export function sameAnchor(one: string, other: string): boolean {
+  const body = (pem: string) => pem.replace(/\s+/g, "");
+  return body(one) === body(other);
+}
+
+/** One synchronisation, and what it saw. */
+export class Sync {
+  readonly #core: Core;
+  readonly #vault: Vault;
+  readonly #now: () => number;
+  /** Seconds that the server's clock is ahead of the device's. */
+  offset: number | undefined;
+  #worst: SyncResult = "synced";
+
+  constructor(core: Core, vault: Vault, now: () => number) {
+    this.#core = core;
+    this.#vault = vault;
+    this.#now = now;
+  }
+
+  async run(pinned: string, gate: string | undefined): Promise<SyncResult> {
+    try {
+      const anchor = await fetchAnchor();
+      if (anchor !== undefined && !sameAnchor(anchor, pinned)) return "otherAnchor";
+      await this.#bring("trust-list", "data/trust-list");
+      await this.#statuses();
+      await this.#bring("agencies", "data/agencies");
+      if (gate !== undefined) await this.#bring("gate", `data/gates/${encodeURIComponent(gate)}`);
+      return this.#worst;
+    } catch (error) {
+      if (error instanceof Unreachable) return "offline";
+      if (error instanceof Unexpected) return "syncFailed";
+      return "storeFailed";
+    }
+  }
+
+  /** What changed since the version that is held, as long as there are few such steps; otherwise all of it. */
+  async #statuses(): Promise<void> {
+    const held = this.#core.version("statuses");
+    const kept = this.#vault.pointer("statuses");
+    if (held === undefined || kept === undefined || kept.deltas.length >= MOST_DELTAS) {
+      return this.#bring("statuses", "data/statuses");
+    }
+    const fetched = await this.#fetch(`data/statuses?since=${held}`);
+    if (fetched === undefined) return;
+    const version = this.#load("statuses", fetched.bytes);
+    if (version === "other_base") return this.#bring("statuses", "data/statuses");
+    if (typeof version === "string") return this.#refuse(version);
+    if (version === held) return;
+    if (fetched.type.includes("status-delta")) await this.#vault.add("statuses", version, fetched.bytes);
+    else await this.#vault.keep("statuses", version, fetched.bytes);
+  }
+
+  async #bring(kind: Kind, path: string): Promise<void> {
+    const fetched = await this.#fetch(path);
+    if (fetched === undefined) return;
+    const version = this.#load(kind, fetched.bytes);
+    if (typeof version === "string") this.#refuse(version);
+    else await this.#vault.keep(kind, version, fetched.bytes);
+  }
+
+  async #fetch(path: string): Promise<Fetched | undefined> {
+    const fetched = await fetchDocument(path);
+    if (fetched?.offset !== undefined) this.offset = Math.round(fetched.offset);
+    return fetched;
+  }
+
+  /** The version, or the code of the refusal. */
+  #load(kind: Kind, bytes: Uint8Array): number | string {
+    try {
+      return this.#core.load(kind, bytes, this.#now());
+    } catch (error) {
+      if (error instanceof CoreRefusal) return error.code;
+      throw error;
+    }
+  }
+
+  #refuse(code: string): void {
+    this.#worst = code === "older" ? "olderRefused" : "badDataRefused";
+  }
+}

@@ -1,0 +1,38 @@
+// Everything that the card says, on a second tap.
+import type { Verdict } from "../../lib/core.ts";
+import type { Json } from "../../lib/json.ts";
+import { useTexts } from "../../lib/language.ts";
+import { day } from "../../lib/times.ts";
+import { TEXTS } from "../texts.ts";
+
+const DATES = new Set(["issued_at", "expires_at"]);
+/** Shown as a picture. */
+const PICTURE = "portrait_webp";
+
+function shown(name: string, value: Json): string {
+  if (DATES.has(name) && typeof value === "number") return day(value);
+  return typeof value === "string" || typeof value === "number" ? String(value) : JSON.stringify(value);
+}
+
+export function FullData({ answer }: { answer: Verdict }) {
+  const texts = useTexts(TEXTS);
+  const claims = Object.entries(answer.claims ?? {}).filter(([name]) => name !== PICTURE);
+  return (
+    <dl class="full">
+      {claims.map(([name, value]) => (
+        <div key={name}>
+          <dt>{texts.claim[name] ?? name}</dt>
+          <dd>{shown(name, value)}</dd>
+        </div>
+      ))}
+      {answer.reasons.length > 0 && (
+        <div>
+          <dt>{texts.reasons}</dt>
+          <dd>
+            <code>{answer.reasons.join(", ")}</code>
+          </dd>
+        </div>
+      )}
+    </dl>
+  );
+}
