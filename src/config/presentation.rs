@@ -108,15 +108,15 @@ pub enum RequestUriMethod {
     Post,
 }
 
-/// What is asked of the status of a card.
+/// What is asked of the status of a card, beyond the rule of its issuer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusRule {
-    /// A card without status is refused.
+    /// Nothing: our cards always have one, those of others where their issuer's settings say so.
     #[default]
+    ByIssuer,
+    /// A card without status is refused, whoever issued it.
     Required,
-    /// A card without status is taken as it is: only for a conformance suite, whose cards have none.
-    IfPresent,
 }
 
 /// How a request is shown to the holder.
@@ -212,9 +212,6 @@ pub(super) fn check(config: &super::Config) -> Result<(), String> {
         if template.conformance && !conformance.enabled {
             return wrong("conformance = true needs [conformance] enabled = true");
         }
-        if template.status == StatusRule::IfPresent && !template.conformance {
-            return wrong("status = \"if_present\" is only for conformance = true");
-        }
     }
     Ok(())
 }
@@ -275,7 +272,6 @@ mod tests {
         assert!(wrong(|template| template.flows.clear()));
         assert!(wrong(|template| template.wallet = "openid4vp:".into()));
         assert!(wrong(|template| template.wallet = "https://wallet.example/?x".into()));
-        assert!(wrong(|template| template.status = StatusRule::IfPresent));
         assert!(wrong(|template| template.conformance = true));
         let with_origin = |origin: &str| {
             let client = super::super::Client { return_origins: vec![origin.into()], ..Default::default() };

@@ -349,7 +349,6 @@ def verifier_settings(options: argparse.Namespace, card_issuer: Authority) -> st
             "response_mode": response_mode,
             "client_id_prefix": client_id_prefix,
             "request_uri_method": request_uri_method,
-            "status": "if_present",
             "wallet": f"{options.suite}/test/a/{options.alias}/authorize",
             "conformance": True,
         }

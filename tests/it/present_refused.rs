@@ -252,7 +252,6 @@ fn for_suite(town: &Town, suite: &Attester) -> Town {
         config.presentation_templates = vec![template("suite", |template| {
             template.dcql_query = PID.into();
             template.conformance = true;
-            template.status = StatusRule::IfPresent;
             template.flows = vec![PresentationFlow::SameDevice];
             template.wallet = "https://localhost.emobix.co.uk:8443/test/a/card/authorize".into();
         })];

@@ -79,7 +79,7 @@ impl Service {
             wallet: template.wallet.clone(),
             agency: request.agency,
             conformance: template.conformance,
-            status_if_present: template.status == StatusRule::IfPresent,
+            status_required: template.status == StatusRule::Required,
             verifier_info: ready.verifier_info.clone(),
             name: [template.name_vi.clone(), template.name_en.clone()],
             purpose: [template.purpose_vi.clone(), template.purpose_en.clone()],

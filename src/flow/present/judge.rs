@@ -20,7 +20,7 @@ use crate::credential::x509::{Anchors, pem_certificates};
 use crate::error::{Fault, Result};
 use crate::flow::Service;
 use crate::protocol::dcql::{CredentialQuery, Format, Matched, Presented, Query};
-use crate::protocol::mdoc::{NAMESPACE, doctype};
+use crate::protocol::mdoc::NAMESPACE;
 use crate::protocol::oid4vp::VpToken;
 
 /// What was asked, and how.
@@ -102,7 +102,7 @@ impl Service {
         let mut is_specimen = false;
         for one in matched {
             let believed = &believed[one.index];
-            let status = match self.presented_status(asked.terms, believed, now).await {
+            let status = match self.presented_status(asked.terms, believed).await {
                 Ok(status) => status,
                 Err(reason) => return Ok(Err(reason)),
             };
@@ -145,7 +145,8 @@ impl Service {
         token: &VpToken,
     ) -> Result<Result<Vec<Believed>, &'static str>> {
         let now = self.clock.now();
-        let issuers = self.trusted_issuers(asked.terms.conformance);
+        let suite = if asked.terms.conformance { self.presenting.suite.0.as_slice() } else { &[] };
+        let issuers = [self.trusted_issuers(), suite].concat();
         let list = self.read_trust_list(&self.trust_list().await?.bytes)?;
         let trusted = Trusted { issuers: &issuers, list: Some(&list) };
         let thumbprint = asked.thumbprint.as_ref();
@@ -175,40 +176,17 @@ impl Service {
         Ok(Ok(believed))
     }
 
-    /// Whom a presentation may come from: ourselves, and for its own templates a conformance suite.
-    fn trusted_issuers(&self, conformance: bool) -> Vec<TrustedIssuer> {
-        let own = |name: &str, anchors: &Anchors, kind: String, issuers| TrustedIssuer {
-            name: name.to_owned(),
-            anchors: anchors.clone(),
-            types: vec![kind],
-            signed_for: SignedFor::Own,
-            issuers,
-            status: StatusPolicy::Required,
-            status_lists: vec![format!("{}/s/", self.config.public_url)],
-            pinned_signers: Vec::new(),
-        };
-        let iss = Some(vec![self.config.public_url.clone()]);
-        let mut issuers = vec![
-            own("own cards", &self.keys.anchors, self.templates.vct.clone(), iss),
-            own("own mdocs", &self.keys.iaca, doctype(self.config.specimen).to_owned(), None),
-        ];
-        if conformance {
-            issuers.extend(self.presenting.suite.0.iter().cloned());
-        }
-        issuers
-    }
-
     /// The status of a card that is believed: in force, or why not. What cannot be told is not in force.
     async fn presented_status(
         &self,
         terms: &Terms,
         believed: &Believed,
-        now: UnixSeconds,
     ) -> Result<Option<UnixSeconds>, &'static str> {
         let Some(reference) = &believed.status else {
-            return if terms.status_if_present { Ok(None) } else { Err("status_missing") };
+            // Whether a card may be without is its issuer's rule, which has been kept.
+            return if terms.status_required { Err("status_missing") } else { Ok(None) };
         };
-        match self.status_now(reference, now).await {
+        match self.status_of_card(reference, self.card_issuer(believed.issuer)).await {
             // Token Status List section 7.1; a value that is not known is never in force.
             StatusAnswer::Known { value: 0, as_of, .. } => Ok(Some(as_of)),
             StatusAnswer::Known { value: 2, .. } => Err("status_suspended"),

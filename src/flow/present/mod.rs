@@ -84,9 +84,10 @@ struct Terms {
     wallet: String,
     /// The agency that the card must be of.
     agency: Option<String>,
-    /// Whether a card without status is taken, and the trust of a conformance suite counts.
+    /// Whether the trust of a conformance suite counts.
     conformance: bool,
-    status_if_present: bool,
+    /// Whether a card without status is refused even where its issuer allows it.
+    status_required: bool,
     verifier_info: Option<Value>,
     name: [String; 2],
     purpose: [String; 2],
