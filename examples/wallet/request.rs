@@ -108,6 +108,6 @@ impl Asked {
 const METADATA: &str = r#"{"vp_formats_supported":{"dc+sd-jwt":{"sd-jwt_alg_values":["ES256","Ed25519"],"kb-jwt_alg_values":["ES256","Ed25519"]},"mso_mdoc":{"issuerauth_alg_values":[-7,-9],"deviceauth_alg_values":[-7,-9]}},"client_id_prefixes_supported":["x509_hash","x509_san_dns"],"request_object_signing_alg_values_supported":["ES256"]}"#;
 
 /// The name of the claim that a path leads to: in an mdoc it stands under its namespace.
-pub fn claim_name<'a>(path: &'a Path, is_mdoc: bool) -> &'a str {
+pub fn claim_name(path: &Path, is_mdoc: bool) -> &str {
     path.name(usize::from(is_mdoc)).unwrap_or_default()
 }

@@ -360,7 +360,7 @@ mod tests {
         };
         for name in ["client_id", "response_type", "response_mode", "nonce", "dcql_query", "response_uri"] {
             assert_eq!(outcome(name, None), Some(name));
-            assert_eq!(outcome(name, Some(json!(1))).is_some(), true);
+            assert!(outcome(name, Some(json!(1))).is_some());
         }
         for name in ["redirect_uri", "scope", "client_id_scheme", "request_uri", "presentation_definition"] {
             assert_eq!(outcome(name, Some(json!("x"))), Some(name));
