@@ -713,3 +713,79 @@ async fn a_dns_name_needs_a_certificate_that_has_it() {
         assert!(!info(bad), "{bad}");
     }
 }
+
+story! {
+    async fn several_credentials_are_one_persons(town) {
+        town.hires(PERSON, "H26").await;
+        let query = |claim: &str| {
+            json!({"credentials": [
+                {"id": "one", "format": "dc+sd-jwt", "meta": {"vct_values": ["${vct}"]}, "claims": [{"path": [claim]}]},
+                {"id": "other", "format": "mso_mdoc", "meta": {"doctype_value": "${doctype}"},
+                 "claims": [{"path": ["${namespace}", claim]}]},
+            ]})
+            .to_string()
+        };
+        let town = town.configured(|config| {
+            config.presentation_templates = vec![
+                template("by-number", |template| template.dcql_query = query("personal_id_number")),
+                template("by-name", |template| template.dcql_query = query("full_name")),
+            ];
+        });
+        town.service.check_settings().unwrap();
+        let officer = town.officer("vneid").await;
+        let wallet = wallet(&town).await;
+        let made = begin(&officer, json!({"template": "by-number"})).await;
+        wallet.present(&town, link(&made)).await.expect(200);
+        assert_eq!(now(&officer, &made).await["result"]["credentials"].as_array().unwrap().len(), 2);
+        // The keys are different, and a name is not enough.
+        let made = begin(&officer, json!({"template": "by-name"})).await;
+        assert_eq!(wallet.present(&town, link(&made)).await.error(400), "invalid_request");
+        assert_eq!(now(&officer, &made).await["reason"], "several_people");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verifier_is_known_by_its_dns_name() {
+    use officials_card::chance::Chance;
+    use officials_card::flow::Service;
+    use officials_card::keyring::{self, Keyring};
+    use tower::ServiceExt;
+    let town = Town::on(crate::town::Ground::Sqlite).await;
+    let folder = std::env::temp_dir().join(format!("verifier_keys_{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let mut config = town.service.config.clone();
+    config.public_url = "https://card.example.vn".into();
+    let named = template("named", |template| template.client_id_prefix = ClientIdPrefix::X509SanDns);
+    config.presentation_templates = vec![named];
+    keyring::init(&folder, None, &config.public_url, &Chance::system(), town.clock.now()).unwrap();
+    let keys = Keyring::open(&folder, None).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let store = town.service.store().clone();
+    let service = Service::new(config, town.clock.clone(), Chance::seeded([9; 32]), store, keys);
+    service.check_settings().unwrap();
+    let caller = officials_card::flow::Caller::operator("vneid");
+    let asked = officials_card::flow::present::PresentationRequest {
+        template: "named".into(),
+        ..officials_card::flow::present::PresentationRequest::default()
+    };
+    let made = service.make_presentation(&caller, asked).await.unwrap();
+    let invocation = Invocation::parse(&made.link).unwrap();
+    assert_eq!(invocation.client_id, "x509_san_dns:card.example.vn");
+    let path = invocation.request_uri.strip_prefix("https://card.example.vn").unwrap().to_owned();
+    let router = officials_card::http::router(service.clone());
+    let answer = router.clone().oneshot(Request::get(path).body(axum::body::Body::empty()).unwrap()).await.unwrap();
+    let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let wallet = Presenter::new(Anchors::from_pem(service.anchor_pem()).unwrap(), Vec::new());
+    let request = std::str::from_utf8(&bytes).unwrap();
+    let request = wallet.read(request, Some(&invocation.client_id), town.clock.now());
+    let Delivery::DirectPost { response_uri, .. } = request.delivery else { panic!() };
+    assert!(response_uri.starts_with("https://card.example.vn/vp/"));
+    // Over https the cookie is one that no other host can plant.
+    let path = made.page.strip_prefix("https://card.example.vn").unwrap().to_owned();
+    let answer = router.oneshot(Request::get(path).body(axum::body::Body::empty()).unwrap()).await.unwrap();
+    let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    assert!(
+        cookie.starts_with("__Host-presentation-") && cookie.ends_with("; HttpOnly; SameSite=Lax; Secure"),
+        "{cookie}"
+    );
+}

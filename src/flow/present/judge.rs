@@ -20,7 +20,7 @@ use crate::credential::x509::{Anchors, pem_certificates};
 use crate::error::{Fault, Result};
 use crate::flow::Service;
 use crate::protocol::dcql::{CredentialQuery, Format, Matched, Presented, Query};
-use crate::protocol::mdoc::NAMESPACE;
+use crate::protocol::mdoc::{NAMESPACE, SPECIMEN_DOCTYPE};
 use crate::protocol::oid4vp::VpToken;
 
 /// What was asked, and how.
@@ -109,7 +109,7 @@ impl Service {
             if believed.specimen && !self.config.specimen {
                 return Ok(Err("specimen"));
             }
-            is_specimen |= self.config.specimen;
+            is_specimen |= believed.specimen || believed.types.iter().any(|one| one == SPECIMEN_DOCTYPE);
             if !one.unasked.is_empty() {
                 tracing::warn!(
                     query = one.query_id,
