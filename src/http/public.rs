@@ -121,7 +121,7 @@ pub async fn status_list(
 }
 
 /// Whether the client has the document of this tag already (`If-None-Match`, compared weakly: RFC 9110 section 13.1.2).
-fn is_held(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn is_held(headers: &HeaderMap, etag: &str) -> bool {
     let held = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     held.split(',').any(|held| held.trim() == "*" || opaque(held) == opaque(etag))
