@@ -57,6 +57,8 @@ pub struct Config {
     /// Keys (`kid` in hex, as `/.well-known/jwks.json` names them) that the trust list no longer carries: cards that they
     /// signed are turned away.
     pub retired_keys: Vec<String>,
+    /// Checkpoints whose verifier is of a lower edition stop at their next synchronisation. 0 stops none.
+    pub checkpoint_minimum_edition: u64,
     /// Programs that may call `/api/v1`.
     pub clients: Vec<Client>,
     /// Credential configurations that are offered, by their identifiers; all when empty.
@@ -366,6 +368,7 @@ impl Default for Config {
             specimen: false,
             demo: false,
             retired_keys: Vec::new(),
+            checkpoint_minimum_edition: 0,
             clients: Vec::new(),
             configurations: Vec::new(),
             wallets: Vec::new(),

@@ -17,6 +17,7 @@ use officials_card::credential::trust_list::{Purpose, TrustList, TrustedKey};
 use officials_card::credential::verify::{Context, StatusAnswer, StatusSource, verify_qr};
 use officials_card::credential::{Algorithm, PublicKey, Signer};
 use officials_card::error::Fault;
+use officials_card::model::gate::GatePolicy;
 use serde_json::{Value as Json, json};
 
 #[path = "vectors/countersignature.rs"]
@@ -63,6 +64,7 @@ fn replay(file: &Json, trust: &TrustList) {
     }
     let context = &file["context"];
     let challenge = context["challenge"].as_str().map(|digits| Challenge::parse(digits).unwrap());
+    let gate = context["gate"].as_str().map(GatePolicy::of_agency);
     let verdict = verify_qr(
         text,
         &Context {
@@ -70,7 +72,7 @@ fn replay(file: &Json, trust: &TrustList) {
             trust: context["trust_list"].as_bool().unwrap().then_some(trust),
             status: &Told(told(&context["status"])),
             challenge: challenge.as_ref(),
-            gate: context["gate"].as_str(),
+            gate: gate.as_ref(),
         },
     );
     assert_eq!(serde_json::to_value(verdict).unwrap(), file["verdict"], "{name}");
@@ -164,12 +166,13 @@ impl Vector {
             },
         });
         let challenge = self.challenge.map(|digits| Challenge::parse(digits).unwrap());
+        let gate = self.gate.map(GatePolicy::of_agency);
         let context = Context {
             now: self.now,
             trust: self.trust_list.then_some(trust),
             status: &Told(told(&self.status)),
             challenge: challenge.as_ref(),
-            gate: self.gate,
+            gate: gate.as_ref(),
         };
         file["verdict"] = serde_json::to_value(verify_qr(&self.text, &context)).unwrap();
         file
@@ -554,6 +557,7 @@ fn trust_list() -> TrustList {
         status_lists: vec!["https://issuer.example.vn/s/".into()],
     };
     TrustList {
+        minimum_edition: 0,
         version: 12,
         issued_at: NOW - 3600,
         expires_at: NOW + 86_400,

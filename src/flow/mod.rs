@@ -3,10 +3,12 @@
 mod access;
 mod attesters;
 pub mod authorize;
+mod checkpoint;
 mod deferred;
 mod delivery;
 pub mod enroll;
 mod feed;
+mod gates;
 pub mod import;
 mod issue;
 mod issuers;
@@ -17,6 +19,7 @@ mod offer;
 mod positions;
 pub mod present;
 mod publish;
+mod receipts;
 mod revoke;
 mod sealing;
 mod show;
@@ -46,8 +49,10 @@ use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
+pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
+pub use gates::{DutyEntry, GateRules, GateState};
 pub use issue::{Answer, Issued, IssuedCredentials};
 pub use issuers::CardIssuer;
 pub use limits::Traffic;
@@ -88,6 +93,7 @@ pub struct Parts {
     positions: positions::Positions,
     presenting: present::Presenting,
     published: publish::Published,
+    carried: checkpoint::Carried,
     documents: metadata::Documents,
     limiters: limits::Limiters,
     places: feed::Places,
@@ -127,6 +133,7 @@ impl Service {
             statuses: Arc::new(statuses::Statuses::new(&config, &clock)),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
+            carried: checkpoint::Carried::default(),
             documents: metadata::Documents::default(),
             limiters: limits::Limiters::new(&config.rate_limits, &clock),
             places: feed::Places::default(),

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, delivery, presentations, public};
+use super::{api, bulk, checkpoint, delivery, presentations, public};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -21,6 +21,8 @@ use crate::protocol::oauth::SCOPES;
         api::confirm_records, api::verify, public::bundle, bulk::make_offers, delivery::offer_qr_svg,
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
+        checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
+        checkpoint::confirm_receipt,
     ),
     modifiers(&Security, &Refusals)
 )]
@@ -32,7 +34,7 @@ struct Refusals;
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
                 let authenticated = operation.security.is_some();
                 let refusals: &[&str] =
                     if authenticated { &["400", "401", "403", "413", "429"] } else { &["400", "413", "429"] };
