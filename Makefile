@@ -1,5 +1,5 @@
 # Two commands: `make run` shows everything, `make test` is all that CI runs. Each installs what it needs.
-.PHONY: run test web bench install lint unit interop tour conformance
+.PHONY: run test web wasm bench install lint unit interop tour conformance
 .DEFAULT_GOAL := run
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -16,7 +16,7 @@ install:
 	tests/install.sh build test
 
 # The browser parts, which the program embeds: src/web/dist.
-web:
+web: wasm
 	src/web/build.sh check
 
 lint:
@@ -24,6 +24,7 @@ lint:
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy --no-default-features --lib --locked -- -D warnings
 	cargo check --no-default-features --lib --locked --target wasm32-unknown-unknown
+	cargo clippy --no-default-features --features browser --lib --locked --target wasm32-unknown-unknown -- -D warnings
 
 # Every store and race test runs on SQLite and on a throw-away PostgreSQL cluster.
 unit:
@@ -38,6 +39,10 @@ interop:
 tour:
 	cargo build --locked --bins --examples
 	tests/tour.sh
+
+# The checkpoint's verifier for browsers, into src/web/core.
+wasm:
+	src/web/core.sh
 
 bench: install
 	OFFICIALS_CARD_TEST_POSTGRES_FSYNC=on tests/with-postgres.sh cargo bench --locked

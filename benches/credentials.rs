@@ -22,6 +22,7 @@ use officials_card::error::Fault;
 use officials_card::keyring::{self, FileKey, Keyring};
 use officials_card::model::card::{AgencyName, CardFacts, CardType};
 use officials_card::model::id::PersonalNumber;
+use officials_card::model::gate::GatePolicy;
 use sha2::{Digest, Sha256};
 use time::macros::date;
 
@@ -152,6 +153,7 @@ impl Desk {
         let jwk = serde_json::from_str(&jwk).expect("keys init wrote JSON");
         let keys = Keyring::open(&keys, None).expect("the keys open");
         let trust = TrustList {
+            minimum_edition: 0,
             version: 1,
             issued_at: NOW - 3600,
             expires_at: NOW + 86400,
@@ -226,8 +228,9 @@ impl Desk {
     /// Compares the verifier with the bare checks of the same signatures and the same hashes.
     fn verifying(&self, name: &str, text: &str, expected: Outcome, checks: &[Check], hashed: &[String]) {
         let presented = Presented { text, anchors: &self.keys.anchors, vct: VCT, question: Some((AUDIENCE, NONCE)) };
+        let gate = GatePolicy::of_agency("H26");
         let context =
-            Context { now: NOW, trust: Some(&self.trust), status: &self.statuses, challenge: None, gate: Some("H26") };
+            Context { now: NOW, trust: Some(&self.trust), status: &self.statuses, challenge: None, gate: Some(&gate) };
         assert_eq!(verify(&presented, &context).outcome, expected, "{name}");
         compare(
             name,

@@ -45,6 +45,8 @@ pub struct Config {
     /// Keys (`kid` in hex, as `/.well-known/jwks.json` names them) that the trust list no longer carries: cards that they
     /// signed are turned away.
     pub retired_keys: Vec<String>,
+    /// Checkpoints whose verifier is of a lower edition stop at their next synchronisation. 0 stops none.
+    pub checkpoint_minimum_edition: u64,
     /// Programs that may call `/api/v1`.
     pub clients: Vec<Client>,
     /// Credential configurations that are offered, by their identifiers; all when empty.
@@ -321,6 +323,7 @@ impl Default for Config {
             limits: Limits::default(),
             specimen: false,
             retired_keys: Vec::new(),
+            checkpoint_minimum_edition: 0,
             clients: Vec::new(),
             configurations: Vec::new(),
             wallets: Vec::new(),

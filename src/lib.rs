@@ -24,6 +24,7 @@
 //! | [`config`] | file and environment, parsed once into types; secrets do not print | error |
 //! | [`model`] | pure nouns and their rules | error |
 //! | [`credential`] | pure bytes: what is signed, proved and verified; trait [`credential::Signer`] | model, error |
+//! | [`browser`] | the checkpoint's verifier for JavaScript (feature `browser`) | credential |
 //! | [`protocol`] | pure messages of the protocols | model, error |
 //! | [`keyring`] | private keys; implements `Signer` | credential, config, error |
 //! | [`store`] | every SQL statement, speaking model types only | model, error |
@@ -42,6 +43,8 @@ pub mod error;
 pub mod model;
 pub mod protocol;
 
+#[cfg(feature = "browser")]
+pub mod browser;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 const OPEN: [&str; 3] = ["clock", "chance", "error"];
 
 /// Room and what it may import beside [`OPEN`] and itself.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("clock", &[]),
     ("chance", &[]),
     ("error", &[]),
     ("config", &[]),
     ("model", &[]),
     ("credential", &["model"]),
+    ("browser", &["credential"]),
     ("protocol", &["model"]),
     ("keyring", &["credential", "config"]),
     ("store", &["model"]),
@@ -25,8 +26,12 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that only one room may name.
-const CRATES: [(&str, &[&str]); 3] =
-    [("sqlx", &["store"]), ("axum", &["http", "cli"]), ("reqwest", &["remote", "cli"])];
+const CRATES: [(&str, &[&str]); 4] = [
+    ("sqlx", &["store"]),
+    ("axum", &["http", "cli"]),
+    ("reqwest", &["remote", "cli"]),
+    ("wasm_bindgen", &["browser"]),
+];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

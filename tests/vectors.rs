@@ -17,6 +17,7 @@ use officials_card::credential::trust_list::{Purpose, TrustList, TrustedKey};
 use officials_card::credential::verify::{Context, StatusAnswer, StatusSource, verify_qr};
 use officials_card::credential::{Algorithm, PublicKey, Signer};
 use officials_card::error::Fault;
+use officials_card::model::gate::GatePolicy;
 use serde_json::{Value as Json, json};
 
 const ISSUED_AT: UnixSeconds = 1_790_000_000;
@@ -59,6 +60,7 @@ fn replay(file: &Json, trust: &TrustList) {
     }
     let context = &file["context"];
     let challenge = context["challenge"].as_str().map(|digits| Challenge::parse(digits).unwrap());
+    let gate = context["gate"].as_str().map(GatePolicy::of_agency);
     let verdict = verify_qr(
         text,
         &Context {
@@ -66,7 +68,7 @@ fn replay(file: &Json, trust: &TrustList) {
             trust: context["trust_list"].as_bool().unwrap().then_some(trust),
             status: &Told(told(&context["status"])),
             challenge: challenge.as_ref(),
-            gate: context["gate"].as_str(),
+            gate: gate.as_ref(),
         },
     );
     assert_eq!(serde_json::to_value(verdict).unwrap(), file["verdict"], "{name}");
@@ -140,12 +142,13 @@ impl Vector {
             },
         });
         let challenge = self.challenge.map(|digits| Challenge::parse(digits).unwrap());
+        let gate = self.gate.map(GatePolicy::of_agency);
         let context = Context {
             now: self.now,
             trust: self.trust_list.then_some(trust),
             status: &Told(told(&self.status)),
             challenge: challenge.as_ref(),
-            gate: self.gate,
+            gate: gate.as_ref(),
         };
         file["verdict"] = serde_json::to_value(verify_qr(&self.text, &context)).unwrap();
         file
@@ -530,6 +533,7 @@ fn trust_list() -> TrustList {
         status_lists: vec!["https://issuer.example.vn/s/".into()],
     };
     TrustList {
+        minimum_edition: 0,
         version: 12,
         issued_at: NOW - 3600,
         expires_at: NOW + 86_400,

@@ -1,12 +1,15 @@
 //! Pure bytes: everything that is signed, proved or verified. Nothing here touches a file, a socket, a clock or a
 //! store; time, chance and keys are handed in.
 
+pub mod agencies;
 pub mod attestation;
 pub mod cbor;
+pub mod checkpoint;
 pub mod client_attestation;
 pub mod cose;
 pub mod cwt;
 pub mod dpop;
+pub mod gate;
 pub mod json;
 #[cfg(feature = "server")]
 pub mod jwe;
@@ -17,7 +20,11 @@ pub mod nonce;
 pub mod official_card;
 pub mod proof;
 pub mod qr;
+pub mod receipt;
+pub mod replay;
 pub mod sd_jwt;
+pub mod signed;
+pub mod snapshot;
 pub mod status_list;
 pub mod symbol;
 pub mod trust_list;

@@ -179,6 +179,27 @@ impl StatusList {
         Ok(self.bytes.get(at).ok_or(StatusListError::OutOfRange)? >> shift & mask)
     }
 
+    /// Sets the status at an index.
+    pub fn set(&mut self, index: u32, value: u8) -> Result<(), StatusListError> {
+        let (at, shift, mask) = self.bits.place(index);
+        if value > mask {
+            return Err(StatusListError::ValueTooLarge);
+        }
+        let byte = self.bytes.get_mut(at).ok_or(StatusListError::OutOfRange)?;
+        *byte = *byte & !(mask << shift) | value << shift;
+        Ok(())
+    }
+
+    /// The packed statuses.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// From packed statuses of two bits.
+    pub fn of_two_bits(bytes: Vec<u8>) -> Result<Self, StatusListError> {
+        if bytes.len() > MAX_LIST_BYTES { Err(StatusListError::TooLarge) } else { Ok(Self { bits: Bits::Two, bytes }) }
+    }
+
     /// The form that goes into tokens.
     pub fn compress(&self) -> CompressedList {
         CompressedList { bits: self.bits, bytes: zlib::deflate(&self.bytes), aggregation_uri: None }

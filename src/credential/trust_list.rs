@@ -11,21 +11,25 @@
 //! | 4 | keys | 4, 5 | valid from, until |
 //! | | | 6 | purposes: 1 issuer, 2 status, 3 list |
 //! | | | 7 | prefixes of agency codes that it may speak for |
-//! | | | 8 | prefixes of the status list URIs that its cards may name |
+//! | 5 | lowest edition of the checkpoint's program that may go on; 0 when absent | 8 | prefixes of the status list URIs that its cards may name |
 
 use crate::clock::UnixSeconds;
-use crate::credential::cbor::{self, CborError, Value};
-use crate::credential::cose::{self, CoseError, Sign1};
-use crate::credential::key::KeyError;
+use crate::credential::cbor::{self, Value};
+use crate::credential::cose::{self, Sign1};
+use crate::credential::signed::{Kind, member, not_older, optional};
 use crate::credential::status_list::Band;
 use crate::credential::{PublicKey, Signer};
 use crate::error::Fault;
+pub use crate::credential::signed::SignedError as TrustListError;
+pub use crate::model::gate::agency_is_within;
 
 /// The largest list that is read: about seventy keys.
 pub const MAX_BYTES: usize = 10 * 1024;
 
 /// The type of the whole object, in its protected header: nothing else that a key signs can pass for a trust list.
 pub const MEDIA_TYPE: &str = "application/vnd.vn-officials-card.trust-list+cbor";
+
+const KIND: Kind = Kind { media_type: MEDIA_TYPE, max_bytes: MAX_BYTES };
 
 /// How long an expired list still serves, marked as old: a late signature must not turn a country red.
 pub const GRACE_SECONDS: i64 = 72 * 3600;
@@ -73,40 +77,8 @@ pub struct TrustList {
     pub expires_at: UnixSeconds,
     /// The keys.
     pub keys: Vec<TrustedKey>,
-}
-
-/// Why a list is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TrustListError {
-    /// The message does not read, or its signature is wrong.
-    #[error(transparent)]
-    Cose(#[from] CoseError),
-    /// The payload does not read.
-    #[error(transparent)]
-    Cbor(#[from] CborError),
-    /// A key does not read.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The object is of another type.
-    #[error("not a trust list")]
-    WrongType,
-    /// A member is missing or malformed.
-    #[error("the member {0} is missing or malformed")]
-    Member(&'static str),
-    /// The signer's certificates do not lead to the trust anchor.
-    #[error("the signer's certificates do not lead to the trust anchor")]
-    Untrusted,
-    /// The list is older than the one in use.
-    #[error("version {offered} is older than version {current} in use")]
-    Older {
-        /// Its version.
-        offered: u64,
-        /// The version in use.
-        current: u64,
-    },
-    /// Another list with the version in use.
-    #[error("two different lists have version {0}")]
-    Forked(u64),
+    /// The remote switch: checkpoints of a lower edition (`credential::checkpoint::EDITION`) stop. 0 stops none.
+    pub minimum_edition: u64,
 }
 
 impl TrustList {
@@ -115,12 +87,7 @@ impl TrustList {
     pub fn seal(&self, signer: &dyn Signer) -> Result<Vec<u8>, Fault> {
         let payload = self.to_cbor();
         Self::from_cbor(&payload).map_err(|error| Fault::new("sealing the trust list", error))?;
-        let message = Sign1::sign(Some(MEDIA_TYPE), cbor::encode(&payload), signer)?;
-        let bytes = message.with_certificates(signer.certificates()).encode();
-        if bytes.len() > MAX_BYTES {
-            return Err(Fault::new("sealing the trust list", CborError::TooLarge));
-        }
-        Ok(bytes)
+        KIND.seal(&payload, signer, signer.certificates())
     }
 
     /// Reads a list and puts it in the place of `current`. `trusted_key` leads certificates, the signer's own first,
@@ -130,22 +97,8 @@ impl TrustList {
         bytes: &[u8],
         trusted_key: impl FnOnce(&[Vec<u8>]) -> Result<PublicKey, E>,
     ) -> Result<Self, TrustListError> {
-        let message = Sign1::parse(bytes, MAX_BYTES)?;
-        if message.media_type() != Some(MEDIA_TYPE) {
-            return Err(TrustListError::WrongType);
-        }
-        let signer = trusted_key(&message.certificates()).map_err(|_| TrustListError::Untrusted)?;
-        message.verify(&signer)?;
-        let offered = Self::from_cbor(&cbor::decode(message.payload(), MAX_BYTES)?)?;
-        match current {
-            Some(current) if offered.version < current.version => {
-                Err(TrustListError::Older { offered: offered.version, current: current.version })
-            }
-            Some(current) if offered.version == current.version && offered != *current => {
-                Err(TrustListError::Forked(current.version))
-            }
-            _ => Ok(offered),
-        }
+        let (payload, _) = KIND.open(bytes, |message| trusted_key(&message.certificates()).ok())?;
+        not_older(current, Self::from_cbor(&payload)?, |list| list.version)
     }
 
     /// How far the list can be relied upon.
@@ -171,12 +124,16 @@ impl TrustList {
     }
 
     fn to_cbor(&self) -> Value {
-        cbor::map([
-            (1, self.version.into()),
-            (2, self.issued_at.into()),
-            (3, self.expires_at.into()),
-            (4, Value::Array(self.keys.iter().map(TrustedKey::to_cbor).collect())),
-        ])
+        let mut list = vec![
+            (1.into(), self.version.into()),
+            (2.into(), self.issued_at.into()),
+            (3.into(), self.expires_at.into()),
+            (4.into(), Value::Array(self.keys.iter().map(TrustedKey::to_cbor).collect())),
+        ];
+        if self.minimum_edition > 0 {
+            list.push((5.into(), self.minimum_edition.into()));
+        }
+        Value::Map(list)
     }
 
     fn from_cbor(value: &Value) -> Result<Self, TrustListError> {
@@ -187,6 +144,8 @@ impl TrustList {
             issued_at: member(value, 2, "issued_at", cbor::integer)?,
             expires_at: member(value, 3, "expires_at", cbor::integer)?,
             keys: keys.iter().map(TrustedKey::from_cbor).collect::<Result<_, _>>()?,
+            minimum_edition: optional(value, 5, "minimum_edition", |value| value.as_integer()?.try_into().ok())?
+                .unwrap_or(0),
         })
     }
 }
@@ -263,25 +222,10 @@ impl Purpose {
     }
 }
 
-/// Whether an agency code stands at or below `scope` (Decision 20/2020/QĐ-TTg: levels separated by dots): `H26` holds
-/// `H26.05` but not `H261`. The empty scope holds all, and no agency at all.
-pub fn agency_is_within(agency_code: &str, scope: &str) -> bool {
-    scope.is_empty() || agency_code.strip_prefix(scope).is_some_and(|below| below.is_empty() || below.starts_with('.'))
-}
-
-fn member<'a, T>(
-    value: &'a Value,
-    label: i64,
-    name: &'static str,
-    read: impl FnOnce(&'a Value) -> Option<T>,
-) -> Result<T, TrustListError> {
-    let map = value.as_map().ok_or(TrustListError::Member(name))?;
-    cbor::get(map, label).and_then(read).ok_or(TrustListError::Member(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::cose::CoseError;
     use crate::credential::test_key::TestKey;
     use proptest::prelude::*;
 
@@ -299,7 +243,13 @@ mod tests {
     }
 
     fn list(version: u64) -> TrustList {
-        TrustList { version, issued_at: 100, expires_at: 1000, keys: vec![trusted(1, b"one"), trusted(2, b"one")] }
+        TrustList {
+            version,
+            issued_at: 100,
+            expires_at: 1000,
+            keys: vec![trusted(1, b"one"), trusted(2, b"one")],
+            minimum_edition: version - 1,
+        }
     }
 
     fn accept(current: Option<&TrustList>, bytes: &[u8]) -> Result<TrustList, TrustListError> {

@@ -1,13 +1,13 @@
 //! What a verification ends with: an outcome for the person at the checkpoint, the reasons for it, and one sentence in
 //! Vietnamese and in English. Short verbs, no words of cryptography, no personal data.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::clock::UnixSeconds;
 
 /// What the person at the checkpoint does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -123,6 +123,25 @@ pub enum Reason {
     AgencyUnknown,
     /// The gate is for other agencies.
     OutsideGate,
+    /// The gate asks for a minimum position and the card's is none that has a rank.
+    PositionUnknown,
+    /// The position is below the gate's.
+    PositionBelowGate,
+    /// The gate is for people on duty, and this card's holder is not.
+    NotOnDuty,
+    /// The gate accepts no printed copies.
+    CopyNotAccepted,
+    /// The gate asks for the checker's digits, and the holder was not asked to type them.
+    ChallengeRequired,
+    /// The rules of this gate are over, or the gate was closed.
+    GateUnusable,
+    /// The very code was shown here before: one code in two hands, or scanned twice.
+    AlreadyShown {
+        /// How long ago.
+        seconds_ago: i64,
+    },
+    /// This device's program is older than the issuer lets go on.
+    AppTooOld,
     /// A specimen.
     Specimen,
 }
@@ -151,6 +170,15 @@ pub struct Verdict {
     pub proof_time: Option<UnixSeconds>,
 }
 
+impl Verdict {
+    /// Another outcome for a reason that lies outside the card: it goes before the others.
+    pub fn overrule(&mut self, outcome: Outcome, reason: Reason) {
+        self.outcome = outcome;
+        self.reasons.insert(0, reason);
+        (self.sentence_vi, self.sentence_en) = reason.sentences();
+    }
+}
+
 impl Outcome {
     /// One sentence in Vietnamese, one in English.
     pub fn sentences(self) -> (String, String) {
@@ -165,12 +193,55 @@ impl Outcome {
         };
         (vi.to_owned(), en.to_owned())
     }
+
+    /// What the person at the checkpoint does next where no reason says: one sentence in Vietnamese, one in English.
+    pub fn next(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ValidLive => ("Cho vào.", "Let in."),
+            Self::ValidCopy => ("Đối chiếu khuôn mặt rồi cho vào.", "Compare the face, then let in."),
+            Self::CheckFurther => ("Hỏi thêm trước khi cho vào.", "Ask further before letting in."),
+            Self::NotValid => ("Không cho vào.", "Do not let in."),
+            Self::OtherCode => ("Đề nghị đưa đúng mã thẻ công vụ.", "Ask for the code of the officials card."),
+        }
+    }
 }
 
 impl Reason {
     /// The code on the wire, for example `proof_stale`.
     pub fn code(self) -> &'static str {
         self.words().0
+    }
+
+    /// What the person at the checkpoint does next: one sentence in Vietnamese, one in English.
+    #[rustfmt::skip]
+    pub fn next(self) -> (&'static str, &'static str) {
+        match self {
+            Self::CitizenCard => ("Đề nghị mở thẻ công vụ trong ví rồi quét lại.", "Ask for the officials card in the wallet, then scan again."),
+            Self::HealthCertificate | Self::SmartHealthCard | Self::WebAddress | Self::OtherText | Self::OtherType => ("Đề nghị đưa đúng mã thẻ công vụ.", "Ask for the code of the officials card."),
+            Self::KeyboardScanner => ("Tắt bộ gõ tiếng Việt trên máy này rồi quét lại.", "Switch the Vietnamese input method off on this device and scan again."),
+            Self::Damaged => ("Quét lại; nếu vẫn lỗi, đề nghị mở lại thẻ.", "Scan again; if it fails again, ask to reopen the card."),
+            Self::NoTrustList | Self::TrustListAging | Self::TrustListExpired | Self::StatusUnavailable | Self::StatusExpired { .. } | Self::StatusAging { .. } => ("Nối mạng và bấm Đồng bộ, rồi quét lại.", "Go online, press Synchronise, then scan again."),
+            Self::ClockBehind | Self::IssuedInFuture => ("Đặt giờ tự động trên máy này rồi quét lại.", "Set this device's time to automatic, then scan again."),
+            Self::UnknownKey => ("Bấm Đồng bộ rồi quét lại; nếu vẫn vậy, không cho vào.", "Synchronise and scan again; if it stays so, do not let in."),
+            Self::BadSignature | Self::IssuerMismatch | Self::KeyNotValidThen | Self::AgencyNotAllowed | Self::StatusListNotAllowed => ("Không cho vào; báo người phụ trách.", "Do not let in; tell the person in charge."),
+            Self::NotYetValid => ("Không cho vào trước ngày có hiệu lực.", "Do not let in before its first day."),
+            Self::Expired | Self::Superseded => ("Đề nghị cập nhật thẻ trong ví rồi quét lại.", "Ask the holder to update the card in the wallet, then scan again."),
+            Self::ProofMissing => ("Đề nghị mở thẻ trên điện thoại, không dùng ảnh chụp.", "Ask to open the card on the phone, not a picture of it."),
+            Self::ProofWrong | Self::ProofForAnother => ("Đề nghị mở lại thẻ trên điện thoại của chính người đó; nếu vẫn lỗi, không cho vào.", "Ask to reopen the card on the person's own phone; if it fails again, do not let in."),
+            Self::NothingAsked => ("Tạo yêu cầu mới và đề nghị xuất trình lại.", "Make a new request and ask to present again."),
+            Self::ChallengeUnanswered | Self::ChallengeRequired => ("Đọc số kiểm tra, đề nghị nhập vào điện thoại, rồi quét mã mới.", "Read the check digits out, ask to type them into the phone, then scan the new code."),
+            Self::ProofStale { .. } => ("Đề nghị làm mới mã; nếu vẫn cũ, so giờ hai máy.", "Ask to refresh the code; if it is still old, compare both clocks."),
+            Self::ProofFromFuture { .. } => ("So giờ hai máy và đặt giờ tự động.", "Compare both clocks and set them to automatic."),
+            Self::StatusUnknown => ("Không cho vào; báo người phụ trách.", "Do not let in; tell the person in charge."),
+            Self::Withdrawn => ("Không cho vào; đề nghị liên hệ cơ quan cấp thẻ.", "Do not let in; refer the person to the issuing body."),
+            Self::Locked => ("Không cho vào; đề nghị liên hệ cơ quan để mở khóa.", "Do not let in; refer the person to the agency to unlock it."),
+            Self::AgencyUnknown | Self::OutsideGate | Self::PositionUnknown | Self::PositionBelowGate | Self::NotOnDuty => ("Hỏi nơi hẹn và gọi xác nhận trước khi cho vào.", "Ask whom they visit, and call to confirm before letting in."),
+            Self::CopyNotAccepted => ("Đề nghị mở thẻ trên điện thoại.", "Ask to open the card on the phone."),
+            Self::GateUnusable => ("Nối mạng và bấm Đồng bộ; nếu vẫn vậy, hỏi người phụ trách.", "Go online and synchronise; if it stays so, ask the person in charge."),
+            Self::AlreadyShown { .. } => ("Đề nghị làm mới mã rồi quét lại; đối chiếu khuôn mặt.", "Ask to refresh the code and scan again; compare the face."),
+            Self::AppTooOld => ("Nối mạng và mở lại ứng dụng để cập nhật.", "Go online and reopen the app to update it."),
+            Self::Specimen => ("Không cho vào bằng thẻ mẫu.", "Do not let in with a specimen."),
+        }
     }
 
     /// One sentence in Vietnamese, one in English.
@@ -220,6 +291,14 @@ impl Reason {
             Self::Locked => ("locked", "Thẻ đang bị khóa.", "The card is locked."),
             Self::AgencyUnknown => ("agency_unknown", "Thẻ không ghi cơ quan; hãy hỏi thêm.", "The card names no agency; ask further."),
             Self::OutsideGate => ("outside_gate", "Thẻ của cơ quan khác; hãy hỏi thêm.", "The card is of another agency; ask further."),
+            Self::PositionUnknown => ("position_unknown", "Không rõ cấp bậc của chức danh trên thẻ; hãy hỏi thêm.", "The rank of the position on the card is not known; ask further."),
+            Self::PositionBelowGate => ("position_below_gate", "Chức danh chưa đủ điều kiện vào cửa này; hãy hỏi thêm.", "The position is below what this gate asks for; ask further."),
+            Self::NotOnDuty => ("not_on_duty", "Không có trong ca trực lúc này; hãy hỏi thêm.", "Not on duty at this time; ask further."),
+            Self::CopyNotAccepted => ("copy_not_accepted", "Cửa này không nhận thẻ in.", "This gate does not accept printed cards."),
+            Self::ChallengeRequired => ("challenge_required", "Cửa này yêu cầu nhập số kiểm tra.", "This gate asks for check digits."),
+            Self::GateUnusable => ("gate_unusable", "Quy định của cửa này đã hết hiệu lực.", "The rules of this gate are over."),
+            Self::AlreadyShown { .. } => ("already_shown", "Mã này đã được quét {ago} giây trước.", "This code was scanned {ago} seconds ago."),
+            Self::AppTooOld => ("app_too_old", "Ứng dụng trên máy này quá cũ.", "The app on this device is too old."),
             Self::Specimen => ("specimen", "Đây là thẻ mẫu, không dùng để kiểm tra.", "This is a specimen, not a card to be accepted."),
         }
     }
@@ -233,6 +312,7 @@ impl Reason {
                 .replace("{phone}", &clock_face(proof_time))
                 .replace("{here}", &clock_face(checkpoint_time)),
             Self::StatusAging { as_of } | Self::StatusExpired { as_of } => sentence.replace("{at}", &clock_face(as_of)),
+            Self::AlreadyShown { seconds_ago } => sentence.replace("{ago}", &seconds_ago.to_string()),
             _ => sentence.to_owned(),
         }
     }

@@ -14,9 +14,10 @@ use crate::credential::jws::JwsError;
 use crate::credential::qr::{self, Challenge, Foreign, HolderProof, NotOurs};
 use crate::credential::sd_jwt::{self, CardError, Presentation, VerifiedCard};
 use crate::credential::status_list::{Band, StatusReference};
-use crate::credential::trust_list::{Purpose, TrustList, TrustedKey, agency_is_within};
+use crate::credential::trust_list::{Purpose, TrustList, TrustedKey};
 use crate::credential::verdict::{Outcome, Reason, Verdict};
 use crate::credential::x509::{Anchors, ChainError};
+use crate::model::gate::{Doubt, GatePolicy, Shown};
 
 /// How old, and how far ahead of our clock, a holder proof may be.
 pub const PROOF_WINDOW_SECONDS: i64 = 60;
@@ -34,8 +35,8 @@ pub struct Context<'a> {
     pub status: &'a dyn StatusSource,
     /// The digits that the holder was asked to type.
     pub challenge: Option<&'a Challenge>,
-    /// The agencies that this checkpoint lets in: a code, which holds all below it.
-    pub gate: Option<&'a str>,
+    /// Whom this checkpoint lets in; everybody when absent.
+    pub gate: Option<&'a GatePolicy>,
 }
 
 /// Status lists, fetched or cached.
@@ -126,9 +127,15 @@ impl Findings {
         in_its_time(&card.claims, context.now)?;
         let outcome = self.shown_by_holder(&card, context)?;
         self.in_force(card.claims.status.as_ref(), context)?;
-        if let Some(gate) = context.gate {
-            Self::let_in(card.claims.identity.agency_code.as_deref(), gate)?;
-        }
+        let identity = &card.claims.identity;
+        let shown = Shown {
+            handle: Some(&identity.handle),
+            agency_code: identity.agency_code.as_deref(),
+            position: identity.position.as_deref(),
+            is_copy: outcome == Outcome::ValidCopy,
+            is_challenged: outcome == Outcome::ValidLive && context.challenge.is_some(),
+        };
+        let_in(&shown, context)?;
         require(!card.claims.identity.specimen, Outcome::OtherCode, Reason::Specimen)?;
         Ok(outcome)
     }
@@ -142,10 +149,18 @@ impl Findings {
         let (audience, nonce) = presented.question.ok_or((Outcome::CheckFurther, Reason::NothingAsked))?;
         self.proof_time = Some(card.check_binding(audience, nonce, context.now).map_err(stop)?);
         self.in_force(card.status.as_ref(), context)?;
-        if let Some(gate) = context.gate {
-            let agency = card.claims.get("employing_agency").and_then(|agency| agency.get("code"));
-            Self::let_in(agency.and_then(Json::as_str), gate)?;
-        }
+        let text = |name| card.claims.get(name).and_then(Json::as_str);
+        let agency = card.claims.get("employing_agency").and_then(|agency| agency.get("code"));
+        let shown = Shown {
+            // A card presented online does not say its handle: a gate with a list of people on duty asks further.
+            handle: None,
+            agency_code: agency.and_then(Json::as_str),
+            position: text("position_title").or_else(|| text("job_position")),
+            is_copy: false,
+            // It answered a nonce, which is more than digits.
+            is_challenged: true,
+        };
+        let_in(&shown, context)?;
         let specimen = card.claims.get(sd_jwt::SPECIMEN).is_some_and(|specimen| *specimen != false);
         require(!specimen, Outcome::OtherCode, Reason::Specimen)?;
         Ok(Outcome::ValidLive)
@@ -163,12 +178,6 @@ impl Findings {
         require(then, Outcome::NotValid, Reason::KeyNotValidThen)?;
         let named = card.status.as_ref().is_none_or(|status| key.may_name(&status.uri));
         require(named, Outcome::NotValid, Reason::StatusListNotAllowed)
-    }
-
-    /// Whether the gate is for the card's agency.
-    fn let_in(agency_code: Option<&str>, gate: &str) -> Result<(), Stop> {
-        let code = agency_code.ok_or((Outcome::CheckFurther, Reason::AgencyUnknown))?;
-        require(agency_is_within(code, gate), Outcome::CheckFurther, Reason::OutsideGate)
     }
 
     /// The trust list, if it can be relied upon now.
@@ -325,6 +334,21 @@ fn in_its_time(claims: &QrClaims, now: UnixSeconds) -> Result<(), Stop> {
     valid_only_if(now < claims.expires_at, Reason::Expired)
 }
 
+/// Whether the gate lets the card in by itself.
+fn let_in(shown: &Shown<'_>, context: &Context<'_>) -> Result<(), Stop> {
+    let Some(Err(doubt)) = context.gate.map(|gate| gate.judge(shown, context.now)) else { return Ok(()) };
+    let reason = match doubt {
+        Doubt::CopyNotAccepted => Reason::CopyNotAccepted,
+        Doubt::ChallengeRequired => Reason::ChallengeRequired,
+        Doubt::AgencyUnknown => Reason::AgencyUnknown,
+        Doubt::OutsideGate => Reason::OutsideGate,
+        Doubt::PositionUnknown => Reason::PositionUnknown,
+        Doubt::PositionBelowGate => Reason::PositionBelowGate,
+        Doubt::NotOnDuty => Reason::NotOnDuty,
+    };
+    Err((Outcome::CheckFurther, reason))
+}
+
 fn require(holds: bool, outcome: Outcome, reason: Reason) -> Result<(), Stop> {
     if holds { Ok(()) } else { Err((outcome, reason)) }
 }
@@ -379,7 +403,7 @@ mod tests {
             agencies: vec![String::new()],
             status_lists: vec!["https://s/".into()],
         };
-        TrustList { version: 1, issued_at: 0, expires_at: 2 * NOW, keys: vec![key] }
+        TrustList { version: 1, issued_at: 0, expires_at: 2 * NOW, keys: vec![key], minimum_edition: 0 }
     }
 
     fn live_card() -> Vec<u8> {

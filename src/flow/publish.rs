@@ -195,6 +195,7 @@ impl Service {
     pub async fn trust_list(&self) -> Result<PublishedList> {
         let now = self.clock.now();
         let own = self.trusted_keys()?;
+        let minimum_edition = self.config.checkpoint_minimum_edition;
         for _ in 0..PUBLISH_ATTEMPTS {
             let newest = self.store.newest_trust_list().await?;
             // One that is under another root is no list of ours any more, but its version counts.
@@ -206,6 +207,7 @@ impl Service {
             keys.extend(own.iter().filter(|key| !self.is_retired(key)).cloned());
             if let (Some(list), Some(known)) = (newest.as_ref(), &known)
                 && as_before
+                && known.minimum_edition == minimum_edition
                 && own.iter().all(|own| known.keys.contains(own) || self.is_retired(own))
                 && now < i64::midpoint(list.issued_at, list.expires_at)
                 && list.issued_at <= now + CLOCK_SKEW_SECONDS
@@ -214,7 +216,8 @@ impl Service {
             }
             let version = newest.map_or(1, |list| list.version + 1);
             let expires_at = now + self.config.limits.trust_list_lifetime_seconds;
-            let list = TrustList { version: version.cast_unsigned(), issued_at: now, expires_at, keys };
+            let version_number = version.cast_unsigned();
+            let list = TrustList { version: version_number, issued_at: now, expires_at, keys, minimum_edition };
             let bytes = list.seal(&*self.keys.list)?;
             self.store.publish_trust_list(PublishedList { version, issued_at: now, expires_at, bytes }).await?;
         }

@@ -16,6 +16,7 @@ use crate::credential::verdict::Verdict;
 use crate::credential::verify::{self, Context, Presented, StatusAnswer, StatusSource};
 use crate::credential::x509::{Anchors, Use};
 use crate::error::{Refusal, Result};
+use crate::model::gate::GatePolicy;
 
 /// What is presented, and what was asked for.
 #[derive(Clone, Debug, Default)]
@@ -65,12 +66,13 @@ impl Service {
             Some(reference) => self.status_now(&reference, now).await,
             None => StatusAnswer::Unavailable,
         };
+        let gate = request.gate.as_deref().map(GatePolicy::of_agency);
         let context = Context {
             now,
             trust: Some(&trust),
             status: &OneStatus(status),
             challenge: challenge.as_ref(),
-            gate: request.gate.as_deref(),
+            gate: gate.as_ref(),
         };
         Ok(verify::verify(&request.presented(&self.keys.anchors, &self.templates.vct), &context))
     }
@@ -154,12 +156,13 @@ pub fn verify_offline(
     let challenge = request.challenge()?;
     let trust = bundle.trust_list(None, anchors, now)?;
     let status = BundleStatus { bundle, trust: &trust, now };
+    let gate = request.gate.as_deref().map(GatePolicy::of_agency);
     let context = Context {
         now,
         trust: Some(&trust),
         status: &status,
         challenge: challenge.as_ref(),
-        gate: request.gate.as_deref(),
+        gate: gate.as_ref(),
     };
     Ok(verify::verify(&request.presented(anchors, &bundle.vct), &context))
 }

@@ -11,6 +11,7 @@ pub mod card;
 pub mod catalogue;
 pub mod code_list;
 pub mod event;
+pub mod gate;
 pub mod id;
 pub mod intake;
 pub mod partial_date;
