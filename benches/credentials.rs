@@ -21,8 +21,8 @@ use officials_card::credential::{Algorithm, PublicKey, Signer, official_card};
 use officials_card::error::Fault;
 use officials_card::keyring::{self, FileKey, Keyring};
 use officials_card::model::card::{AgencyName, CardFacts, CardType};
-use officials_card::model::id::PersonalNumber;
 use officials_card::model::gate::GatePolicy;
+use officials_card::model::id::PersonalNumber;
 use sha2::{Digest, Sha256};
 use time::macros::date;
 

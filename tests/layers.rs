@@ -26,12 +26,8 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates that only one room may name.
-const CRATES: [(&str, &[&str]); 4] = [
-    ("sqlx", &["store"]),
-    ("axum", &["http", "cli"]),
-    ("reqwest", &["remote", "cli"]),
-    ("wasm_bindgen", &["browser"]),
-];
+const CRATES: [(&str, &[&str]); 4] =
+    [("sqlx", &["store"]), ("axum", &["http", "cli"]), ("reqwest", &["remote", "cli"]), ("wasm_bindgen", &["browser"])];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

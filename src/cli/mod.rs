@@ -5,6 +5,7 @@ mod cards;
 mod deliver;
 mod demo;
 mod keys;
+mod receipt;
 mod records;
 mod scan;
 mod serve;
@@ -67,6 +68,9 @@ enum Command {
     Verify(verify::Verify),
     /// Tải gói kiểm tra ngoại tuyến / fetch the bundle for verification without network
     Bundle(verify::FetchBundle),
+    /// Biên nhận kiểm tra / receipts of checks
+    #[command(subcommand)]
+    Receipt(receipt::Receipt),
     /// Tài liệu OpenAPI / print the OpenAPI document
     Openapi,
 }
@@ -104,6 +108,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Token(token) => token.run(&service(load()?).await?).await?,
         Command::Verify(verify) => return verify.run(),
         Command::Bundle(bundle) => bundle.run().await?,
+        Command::Receipt(receipt) => return receipt.run(),
         Command::Openapi => print_json(&crate::http::openapi_document(&load()?.public_url)),
     }
     Ok(ExitCode::SUCCESS)

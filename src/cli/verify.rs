@@ -153,7 +153,7 @@ fn parse_bundle(bytes: &[u8]) -> Result<Bundle> {
     serde_json::from_slice(bytes).map_err(|_| Refusal::malformed("bundle", "is not a bundle of this program").into())
 }
 
-fn read_anchors(file: &Path) -> Result<Anchors> {
+pub(super) fn read_anchors(file: &Path) -> Result<Anchors> {
     let pem = std::fs::read_to_string(file)
         .map_err(|error| Fault::new("reading the trust anchor", format!("{}: {error}", file.display())))?;
     Anchors::from_pem(&pem).map_err(|error| Refusal::malformed(file.display().to_string(), error.to_string()).into())

@@ -203,24 +203,15 @@ pub struct ChallengeError;
 impl Checkpoint {
     /// An empty one, which trusts nothing but these anchors.
     pub fn new(anchors: Anchors) -> Self {
-        Self {
-            anchors,
-            trust: None,
-            statuses: None,
-            agencies: None,
-            gate: None,
-            memory: Memory::default(),
-            last: None,
-        }
+        Self { anchors, trust: None, statuses: None, agencies: None, gate: None, memory: Memory::default(), last: None }
     }
 
     /// Takes a document in the place of the one that is held, if there is one. One that has expired is taken as well:
     /// the readiness tells, and a delta may start from it.
     pub fn load(&mut self, kind: Kind, bytes: &[u8], now: UnixSeconds) -> Result<Loaded, LoadError> {
         if kind == Kind::TrustList {
-            let offered = TrustList::accept(self.trust.as_ref(), bytes, |chain| {
-                self.anchors.check(chain, Use::TrustList, now)
-            })?;
+            let offered =
+                TrustList::accept(self.trust.as_ref(), bytes, |chain| self.anchors.check(chain, Use::TrustList, now))?;
             let trust = self.trust.insert(offered);
             return Ok(Loaded { version: trust.version, issued_at: trust.issued_at, expires_at: trust.expires_at });
         }

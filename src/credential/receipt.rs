@@ -100,13 +100,13 @@ impl Found {
         let jws = Jws::parse(compact, DEVICE_TYPE)?;
         let key = jws.header.get("jwk").and_then(|jwk| PublicKey::from_jwk(jwk).ok());
         let key = key.filter(|key| key.algorithm() == Algorithm::Es256).ok_or(ReceiptError::Key)?;
-        let found: Self =
-            serde_json::from_value(Value::Object(jws.verify(&key)?)).map_err(|_| ReceiptError::Member)?;
+        let found: Self = serde_json::from_value(Value::Object(jws.verify(&key)?)).map_err(|_| ReceiptError::Member)?;
         if found.iss != URL_SAFE_NO_PAD.encode(key.thumbprint()) {
             return Err(ReceiptError::Key);
         }
-        let is_code =
-            |code: &String| code.len() <= MAX_CODE && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_code = |code: &String| {
+            code.len() <= MAX_CODE && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
         let is_name = |name: &str| name.len() <= MAX_CODE && name.bytes().all(|byte| byte.is_ascii_graphic());
         let fits = found.reasons.len() <= MAX_REASONS
             && found.reasons.iter().all(is_code)

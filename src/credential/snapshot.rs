@@ -18,10 +18,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::credential::cbor::{self, Value};
+use crate::credential::cose::Sign1;
 use crate::credential::signed::{Kind, SignedError, Term, member, payload};
 use crate::credential::status_list::{Bits, StatusList};
 use crate::credential::{PublicKey, Signer, zlib};
-use crate::credential::cose::Sign1;
 use crate::error::Fault;
 
 /// A snapshot: at most 4 MiB.
@@ -168,7 +168,8 @@ impl Delta {
 
     /// Signs it.
     pub fn seal(&self, signer: &dyn Signer) -> Result<Vec<u8>, Fault> {
-        let lists = self.new_lists.iter().map(|(uri, entries)| Value::Array(vec![uri.as_str().into(), (*entries).into()]));
+        let lists =
+            self.new_lists.iter().map(|(uri, entries)| Value::Array(vec![uri.as_str().into(), (*entries).into()]));
         let changes = self.changes.iter().map(|(at, steps)| Value::Array(vec![(*at).into(), steps.clone().into()]));
         let members = [
             (5, self.from.into()),
@@ -373,7 +374,8 @@ mod tests {
         for wrong in [list(8, &[0]), list(8, &[0; 3]), list(-1, &[]), list(1 << 32, &[]), list(1 << 27, &[0])] {
             assert_eq!(read(wrong), Err(SignedError::Member("lists")));
         }
-        let many = Value::Array(vec![Value::Array(vec!["u".into(), 0.into(), zlib::deflate(&[]).into()]); MAX_LISTS + 1]);
+        let many =
+            Value::Array(vec![Value::Array(vec!["u".into(), 0.into(), zlib::deflate(&[]).into()]); MAX_LISTS + 1]);
         assert_eq!(read(many), Err(SignedError::Member("lists")));
     }
 

@@ -16,11 +16,11 @@
 use crate::clock::UnixSeconds;
 use crate::credential::cbor::{self, Value};
 use crate::credential::cose::{self, Sign1};
+pub use crate::credential::signed::SignedError as TrustListError;
 use crate::credential::signed::{Kind, member, not_older, optional};
 use crate::credential::status_list::Band;
 use crate::credential::{PublicKey, Signer};
 use crate::error::Fault;
-pub use crate::credential::signed::SignedError as TrustListError;
 pub use crate::model::gate::agency_is_within;
 
 /// The largest list that is read: about seventy keys.

@@ -21,6 +21,7 @@ use crate::credential::{PublicKey, Signer};
 use crate::error::{Fault, Refusal, Result};
 use crate::keyring::Keyring;
 use crate::model::card::CardFacts;
+use crate::model::status::ListPurpose;
 use crate::protocol::credential_request;
 use crate::protocol::mdoc::{NAMESPACE, doctype};
 use crate::protocol::oid4vci::{
@@ -171,7 +172,11 @@ impl Service {
         let now = self.clock.now();
         let (issued_at, expires_at) = self.dates(&found, self.config.limits.credential_validity_days);
         let expires_at = self.within_signer(asked.configuration, expires_at)?;
-        let places = self.draw_positions(asked.keys.len()).await?;
+        let purpose = match asked.configuration {
+            Configuration::Qr => ListPurpose::Qr,
+            Configuration::SdJwt | Configuration::SdJwtEdDsa | Configuration::Mdoc => ListPurpose::Other,
+        };
+        let places = self.draw_positions(purpose, asked.keys.len()).await?;
         let rows: Vec<_> = asked
             .keys
             .iter()

@@ -3,10 +3,12 @@
 mod access;
 mod attesters;
 pub mod authorize;
+mod checkpoint;
 mod deferred;
 mod delivery;
 pub mod enroll;
 mod feed;
+mod gates;
 pub mod import;
 mod issue;
 mod limits;
@@ -15,6 +17,7 @@ mod metadata;
 mod offer;
 mod positions;
 mod publish;
+mod receipts;
 mod revoke;
 mod sealing;
 mod show;
@@ -42,8 +45,10 @@ use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
+pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
+pub use gates::{DutyEntry, GateRules, GateState};
 pub use issue::{Answer, Issued, IssuedCredentials};
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
@@ -79,6 +84,7 @@ pub struct Parts {
     attesters: attesters::Attesters,
     positions: positions::Positions,
     published: publish::Published,
+    carried: checkpoint::Carried,
     documents: metadata::Documents,
     limiters: limits::Limiters,
     places: feed::Places,
@@ -113,6 +119,7 @@ impl Service {
             attesters: attesters::Attesters::new(&config),
             positions: positions::Positions::default(),
             published: publish::Published::default(),
+            carried: checkpoint::Carried::default(),
             documents: metadata::Documents::default(),
             limiters: limits::Limiters::new(&config.rate_limits, &clock),
             places: feed::Places::default(),

@@ -128,6 +128,8 @@ impl Service {
     pub async fn refresh_published(&self) -> Result<()> {
         self.open_lists_ahead().await?;
         self.trust_list().await?;
+        self.status_snapshot().await?;
+        self.agency_names().await?;
         for list in self.store.status_lists().await? {
             self.status_list(list.id, StatusFormat::Jwt).await?;
             self.status_list(list.id, StatusFormat::Cwt).await?;

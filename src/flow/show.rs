@@ -8,6 +8,7 @@ use crate::credential::symbol::{Ecc, Symbol};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::StateName;
 use crate::model::id::Handle;
+use crate::model::status::ListPurpose;
 use crate::store::{Issuance, NewCredential, Recorded};
 
 /// How the badge is drawn.
@@ -76,7 +77,7 @@ impl Service {
         validity_days: i64,
     ) -> Result<NewCredential> {
         let (issued_at, expires_at) = self.dates(found, validity_days);
-        let places = self.draw_positions(1).await?;
+        let places = self.draw_positions(ListPurpose::Qr, 1).await?;
         let Some(&(list, index)) = places.first() else {
             return Err(Fault::new("issuing a badge", "no status entry was drawn").into());
         };

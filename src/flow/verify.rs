@@ -157,13 +157,8 @@ pub fn verify_offline(
     let trust = bundle.trust_list(None, anchors, now)?;
     let status = BundleStatus { bundle, trust: &trust, now };
     let gate = request.gate.as_deref().map(GatePolicy::of_agency);
-    let context = Context {
-        now,
-        trust: Some(&trust),
-        status: &status,
-        challenge: challenge.as_ref(),
-        gate: gate.as_ref(),
-    };
+    let context =
+        Context { now, trust: Some(&trust), status: &status, challenge: challenge.as_ref(), gate: gate.as_ref() };
     Ok(verify::verify(&request.presented(anchors, &bundle.vct), &context))
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod api;
 mod authorize;
 mod bulk;
+mod checkpoint;
 mod delivery;
 mod extract;
 mod negotiate;
@@ -87,6 +88,11 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/gates", post(checkpoint::open_gate))
+        .route(
+            "/api/v1/gates/{id}",
+            get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
+        )
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
@@ -106,6 +112,12 @@ pub fn router(service: Service) -> Router {
         .route("/iaca.crl", get(public::iaca_crl))
         .route("/api/v1/bundle", get(public::bundle))
         .route("/api/v1/verify", post(api::verify))
+        .route("/api/v1/receipts", post(checkpoint::confirm_receipt))
+        .route("/checkpoint/data/trust-list", get(public::trust_list))
+        .route("/checkpoint/data/statuses", get(checkpoint::statuses))
+        .route("/checkpoint/data/agencies", get(checkpoint::agencies))
+        .route("/checkpoint/data/gates/{id}", get(checkpoint::gate))
+        .route("/checkpoint/data/changes", get(checkpoint::changes))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents))
         .layer(CorsLayer::permissive());

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, delivery, public};
+use super::{api, bulk, checkpoint, delivery, public};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -19,7 +19,8 @@ use crate::protocol::oauth::SCOPES;
         api::make_offer, api::search_cards, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
         api::replace_card, api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
         api::confirm_records, api::verify, public::bundle, bulk::make_offers, delivery::offer_qr_svg,
-        delivery::offer_qr_png, delivery::events, delivery::webhooks,
+        delivery::offer_qr_png, delivery::events, delivery::webhooks, checkpoint::open_gate, checkpoint::read_gate,
+        checkpoint::change_gate, checkpoint::close_gate, checkpoint::confirm_receipt,
     ),
     modifiers(&Security, &Refusals)
 )]
@@ -31,7 +32,7 @@ struct Refusals;
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
                 let authenticated = operation.security.is_some();
                 let refusals: &[&str] =
                     if authenticated { &["400", "401", "403", "413", "429"] } else { &["400", "413", "429"] };
@@ -70,6 +71,7 @@ fn meaning(status: &str) -> &'static str {
     match status {
         "200" => "Done",
         "201" => "Made",
+        "204" => "Done; nothing to say",
         "400" => "Malformed: the detail names the place and the rule",
         "401" => "No valid access token",
         "403" => "The client's scopes, units or the person's assurance level do not allow it",

@@ -23,15 +23,108 @@ pub const MAX_DUTY_SECONDS: i64 = 31 * 86_400;
 /// built: staff, then heads of divisions, departments and bodies, deputies a step below their heads.
 const LADDER: [(&str, &[&str]); 10] = [
     ("nhan-vien", &["nhân viên", "cán sự", "lái xe", "bảo vệ", "văn thư", "kỹ thuật viên"]),
-    ("chuyen-vien", &["chuyên viên", "kế toán viên", "thanh tra viên", "kiểm soát viên", "giáo viên", "giảng viên", "bác sĩ"]),
-    ("chuyen-vien-chinh", &["chuyên viên chính", "thanh tra viên chính", "kế toán viên chính", "giảng viên chính"]),
-    ("chuyen-vien-cao-cap", &["chuyên viên cao cấp", "thanh tra viên cao cấp", "giảng viên cao cấp"]),
-    ("pho-truong-phong", &["phó trưởng phòng", "phó phòng", "phó trưởng ban", "phó trưởng khoa", "phó hiệu trưởng"]),
-    ("truong-phong", &["trưởng phòng", "trưởng ban", "trưởng khoa", "hiệu trưởng", "kế toán trưởng", "chủ tịch ủy ban nhân dân xã", "chủ tịch ủy ban nhân dân phường"]),
-    ("pho-giam-doc", &["phó giám đốc", "phó cục trưởng", "phó vụ trưởng", "phó chánh văn phòng", "phó chánh thanh tra", "phó viện trưởng"]),
-    ("giam-doc", &["giám đốc", "cục trưởng", "vụ trưởng", "chánh văn phòng", "chánh thanh tra", "viện trưởng", "tổng cục trưởng"]),
-    ("thu-truong", &["thứ trưởng", "phó chủ tịch", "phó tổng kiểm toán", "phó tổng thanh tra"]),
-    ("bo-truong", &["bộ trưởng", "chủ tịch", "tổng kiểm toán", "tổng thanh tra", "phó thủ tướng", "thủ tướng"]),
+    (
+        "chuyen-vien",
+        &["chuyên viên", "kế toán viên", "thanh tra viên", "kiểm soát viên", "giáo viên", "giảng viên", "bác sĩ"],
+    ),
+    (
+        "chuyen-vien-chinh",
+        &["chuyên viên chính", "thanh tra viên chính", "kế toán viên chính", "giảng viên chính", "bác sĩ chính"],
+    ),
+    (
+        "chuyen-vien-cao-cap",
+        &[
+            "chuyên viên cao cấp",
+            "thanh tra viên cao cấp",
+            "kế toán viên cao cấp",
+            "giảng viên cao cấp",
+            "bác sĩ cao cấp",
+        ],
+    ),
+    (
+        "pho-truong-phong",
+        &[
+            "phó trưởng phòng",
+            "phó phòng",
+            "phó trưởng ban",
+            "phó trưởng khoa",
+            "phó hiệu trưởng",
+            "phó chủ tịch ủy ban nhân dân xã",
+            "phó chủ tịch ủy ban nhân dân phường",
+            "phó chủ tịch ủy ban nhân dân đặc khu",
+            "phó chủ tịch ubnd xã",
+            "phó chủ tịch ubnd phường",
+            "phó chủ tịch ubnd đặc khu",
+            "phó chủ tịch hội đồng nhân dân xã",
+            "phó chủ tịch hội đồng nhân dân phường",
+            "phó chủ tịch hội đồng nhân dân đặc khu",
+            "phó chủ tịch hđnd xã",
+            "phó chủ tịch hđnd phường",
+            "phó chủ tịch hđnd đặc khu",
+        ],
+    ),
+    (
+        "truong-phong",
+        &[
+            "trưởng phòng",
+            "trưởng ban",
+            "trưởng khoa",
+            "hiệu trưởng",
+            "kế toán trưởng",
+            "chủ tịch ủy ban nhân dân xã",
+            "chủ tịch ủy ban nhân dân phường",
+            "chủ tịch ủy ban nhân dân đặc khu",
+            "chủ tịch ubnd xã",
+            "chủ tịch ubnd phường",
+            "chủ tịch ubnd đặc khu",
+            "chủ tịch hội đồng nhân dân xã",
+            "chủ tịch hội đồng nhân dân phường",
+            "chủ tịch hội đồng nhân dân đặc khu",
+            "chủ tịch hđnd xã",
+            "chủ tịch hđnd phường",
+            "chủ tịch hđnd đặc khu",
+        ],
+    ),
+    (
+        "pho-giam-doc",
+        &[
+            "phó giám đốc",
+            "phó cục trưởng",
+            "phó vụ trưởng",
+            "phó chánh văn phòng",
+            "phó chánh thanh tra",
+            "phó viện trưởng",
+        ],
+    ),
+    ("giam-doc", &["giám đốc", "cục trưởng", "vụ trưởng", "chánh văn phòng", "chánh thanh tra", "viện trưởng"]),
+    (
+        "thu-truong",
+        &[
+            "thứ trưởng",
+            "phó tổng kiểm toán",
+            "phó tổng thanh tra",
+            "phó chủ tịch ủy ban nhân dân",
+            "phó chủ tịch ubnd",
+            "phó chủ tịch hội đồng nhân dân",
+            "phó chủ tịch hđnd",
+        ],
+    ),
+    (
+        "bo-truong",
+        &[
+            "bộ trưởng",
+            "tổng kiểm toán",
+            "tổng thanh tra",
+            "phó thủ tướng",
+            "thủ tướng",
+            "chủ tịch nước",
+            "chủ tịch quốc hội",
+            "chủ tịch ủy ban nhân dân",
+            "chủ tịch ubnd",
+            "chủ tịch hội đồng nhân dân",
+            "chủ tịch hđnd",
+        ],
+    ),
 ];
 
 /// A step of the ladder of positions; a higher one is more.
@@ -56,7 +149,8 @@ impl Position {
             title.strip_prefix(word).is_some_and(|rest| rest.chars().next().is_none_or(|next| !next.is_alphanumeric()))
         };
         let steps = LADDER.iter().enumerate();
-        let matches = steps.flat_map(|(at, (_, words))| words.iter().filter(|word| begins(word)).map(move |word| (word.len(), at)));
+        let matches = steps
+            .flat_map(|(at, (_, words))| words.iter().filter(|word| begins(word)).map(move |word| (word.len(), at)));
         matches.max().and_then(|(_, at)| Self::at(at + 1))
     }
 
@@ -128,7 +222,13 @@ pub struct GatePolicy {
 impl Default for GatePolicy {
     /// Everybody.
     fn default() -> Self {
-        Self { agencies: Vec::new(), minimum_position: None, duty: None, challenge_required: false, copies_accepted: true }
+        Self {
+            agencies: Vec::new(),
+            minimum_position: None,
+            duty: None,
+            challenge_required: false,
+            copies_accepted: true,
+        }
     }
 }
 
@@ -224,7 +324,9 @@ mod tests {
             ("CHUYÊN VIÊN CHÍNH", Some("chuyen-vien-chinh")),
             ("Phó Trưởng phòng", Some("pho-truong-phong")),
             ("Trưởng phòng Tổ chức", Some("truong-phong")),
-            ("Phó Chủ tịch UBND", Some("thu-truong")),
+            ("Phó Chủ tịch UBND tỉnh", Some("thu-truong")),
+            ("Phó Chủ tịch Ủy ban nhân dân xã", Some("pho-truong-phong")),
+            ("Chủ tịch công đoàn", None),
             ("Chủ tịch Ủy ban nhân dân xã Hoa Sơn", Some("truong-phong")),
             ("Chuyên viênX", None),
             ("Kỵ sĩ", None),
@@ -243,10 +345,7 @@ mod tests {
         let gate = GatePolicy {
             agencies: vec!["G01".into(), "H26".into()],
             minimum_position: Position::named("truong-phong"),
-            duty: Some(Duty {
-                salt: vec![1],
-                entries: vec![(Duty::mark(&[1], "7Q2M8K3D5N9R1T4V"), 100, 200)],
-            }),
+            duty: Some(Duty { salt: vec![1], entries: vec![(Duty::mark(&[1], "7Q2M8K3D5N9R1T4V"), 100, 200)] }),
             challenge_required: true,
             copies_accepted: false,
         };

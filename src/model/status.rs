@@ -3,6 +3,41 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+/// Which credentials have their entries in a status list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListPurpose {
+    /// Cards and badges shown as QR codes: checkpoints carry these lists.
+    Qr,
+    /// Credentials that are shown online.
+    Other,
+    /// Both, from before they were told apart: checkpoints carry them, and nothing new gets an entry there.
+    Any,
+}
+
+impl ListPurpose {
+    /// The purposes that new entries are drawn for.
+    pub const DRAWN: [Self; 2] = [Self::Qr, Self::Other];
+
+    /// Its word in the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Qr => "qr",
+            Self::Other => "other",
+            Self::Any => "any",
+        }
+    }
+
+    /// From its word; one that is not known could be anything.
+    pub fn of_word(word: &str) -> Self {
+        Self::DRAWN.into_iter().find(|purpose| purpose.word() == word).unwrap_or(Self::Any)
+    }
+
+    /// Whether checkpoints carry the list.
+    pub fn is_carried(self) -> bool {
+        self != Self::Other
+    }
+}
+
 /// Rounds of the Feistel network; four make it strong when the half is wide, ten when it is a few bits.
 const ROUNDS: u8 = 10;
 

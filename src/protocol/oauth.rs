@@ -13,7 +13,7 @@ pub const PRE_AUTHORIZED: &str = "urn:ietf:params:oauth:grant-type:pre-authorize
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What an operation of `/api/v1` needs. One word each, so that a client gets no more than its task.
-pub const SCOPES: [&str; 9] = [
+pub const SCOPES: [&str; 10] = [
     "offers:create",
     "cards:read",
     "cards:lock",
@@ -22,6 +22,7 @@ pub const SCOPES: [&str; 9] = [
     "cards:replace",
     "badges:read",
     "records:confirm",
+    "gates:write",
     "events:read",
 ];
 

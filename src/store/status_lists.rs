@@ -5,6 +5,7 @@ use sqlx::Row;
 use super::{Change, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
+use crate::model::status::ListPurpose;
 
 /// A list, without its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct StatusList {
     pub secret: String,
     /// Grows with every change of an entry.
     pub version: i64,
+    /// Which credentials have their entries in it.
+    pub purpose: ListPurpose,
 }
 
 /// The entries of a list that are not valid, at a version.
@@ -31,7 +34,7 @@ pub struct Entries {
 impl Store {
     /// All lists, oldest first.
     pub async fn status_lists(&self) -> Result<Vec<StatusList>, Fault> {
-        let rows = sqlx::query("SELECT id, size, secret, version FROM status_lists ORDER BY id")
+        let rows = sqlx::query("SELECT id, size, secret, version, purpose FROM status_lists ORDER BY id")
             .fetch_all(self.readers())
             .await
             .map_err(failed("reading status lists"))?;
@@ -40,7 +43,7 @@ impl Store {
 
     /// One list.
     pub async fn status_list(&self, id: i64) -> Result<Option<StatusList>, Fault> {
-        let row = sqlx::query("SELECT id, size, secret, version FROM status_lists WHERE id = $1")
+        let row = sqlx::query("SELECT id, size, secret, version, purpose FROM status_lists WHERE id = $1")
             .bind(id)
             .fetch_optional(self.readers())
             .await
@@ -48,12 +51,14 @@ impl Store {
         row.as_ref().map(read).transpose().map_err(failed("reading a status list"))
     }
 
-    /// The lists that still have room for `room` positions, oldest first.
-    pub async fn open_status_lists(&self, room: u64) -> Result<Vec<StatusList>, Fault> {
+    /// The lists of a purpose that still have room for `room` positions, oldest first.
+    pub async fn open_status_lists(&self, purpose: ListPurpose, room: u64) -> Result<Vec<StatusList>, Fault> {
         let rows = sqlx::query(
-            "SELECT id, size, secret, version FROM status_lists WHERE next_position + $1 <= size ORDER BY id",
+            "SELECT id, size, secret, version, purpose FROM status_lists \
+             WHERE next_position + $1 <= size AND purpose = $2 ORDER BY id",
         )
         .bind(room.cast_signed())
+        .bind(purpose.word())
         .fetch_all(self.readers())
         .await
         .map_err(failed("reading status lists"))?;
@@ -61,8 +66,15 @@ impl Store {
     }
 
     /// Opens the list `id`, unless another process just did.
-    pub async fn open_status_list(&self, id: i64, size: u64, secret: String, at: UnixSeconds) -> Result<()> {
-        self.write(OpenList { id, size, secret, at }).await
+    pub async fn open_status_list(
+        &self,
+        id: i64,
+        purpose: ListPurpose,
+        size: u64,
+        secret: String,
+        at: UnixSeconds,
+    ) -> Result<()> {
+        self.write(OpenList { id, purpose, size, secret, at }).await
     }
 
     /// Draws `count` positions of a list for this process alone; `None` when it is full.
@@ -118,6 +130,7 @@ pub(super) async fn touch(transaction: &mut Transaction<'_>, list: i64) -> Resul
 
 struct OpenList {
     id: i64,
+    purpose: ListPurpose,
     size: u64,
     secret: String,
     at: UnixSeconds,
@@ -128,12 +141,14 @@ impl Change for OpenList {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         sqlx::query(
-            "INSERT INTO status_lists (id, size, secret, opened_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            "INSERT INTO status_lists (id, size, secret, opened_at, purpose) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT DO NOTHING",
         )
         .bind(self.id)
         .bind(self.size.cast_signed())
         .bind(&self.secret)
         .bind(self.at)
+        .bind(self.purpose.word())
         .execute(&mut **transaction)
         .await
         .map_err(failed("opening a status list"))?;
@@ -170,5 +185,6 @@ fn read(row: &sqlx::any::AnyRow) -> Result<StatusList, sqlx::Error> {
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
         secret: row.try_get("secret")?,
         version: row.try_get("version")?,
+        purpose: ListPurpose::of_word(&row.try_get::<String, _>("purpose")?),
     })
 }

@@ -21,6 +21,12 @@ impl Store {
         Ok(UnitRegister::restored(day, rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
     }
 
+    /// Codes and names of all loaded units.
+    pub async fn unit_names(&self) -> Result<Vec<(String, String)>, Fault> {
+        let rows = sqlx::query("SELECT code, name FROM units ORDER BY code").fetch_all(self.readers()).await;
+        rows.map_err(failed("reading units"))?.iter().map(pair).collect()
+    }
+
     /// Only these units, of which there is at least one, as valid on `day`.
     pub async fn units_named(&self, day: Date, codes: &[&str]) -> Result<UnitRegister, Fault> {
         let statement = format!("SELECT code, name FROM units WHERE code IN {}", places(1, codes.len()));

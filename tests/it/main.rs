@@ -9,6 +9,7 @@ mod attestations;
 mod attester;
 mod authorize;
 mod browser;
+mod checkpoint;
 mod crash;
 mod deferred;
 mod delivery;

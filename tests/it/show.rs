@@ -261,7 +261,7 @@ story! {
 }
 
 /// The text of a QR code in a picture, as `officials-card verify --png` reads it.
-fn scan(png: &[u8]) -> String {
+pub fn scan(png: &[u8]) -> String {
     let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().unwrap();

@@ -2,6 +2,7 @@
 
 use officials_card::model::card::{Reason, Selector, Step};
 use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::model::status::ListPurpose;
 use officials_card::store::{
     Ahead, Approval, Deferral, Holder, Issuance, NewAuthorization, NewCard, NewCredential, NewGrant, Recorded, Store,
 };
@@ -39,17 +40,17 @@ fn issuance(card: &Handle, nonce: &str, request: &str, index: u64) -> Issuance {
 story! {
     async fn positions_are_drawn_once_and_a_full_list_says_so(town) {
         let store = town.service.store();
-        store.open_status_list(1, 16, "secret".into(), 0).await.unwrap();
-        store.open_status_list(1, 99, "other".into(), 0).await.unwrap();
+        store.open_status_list(1, ListPurpose::Other, 16, "secret".into(), 0).await.unwrap();
+        store.open_status_list(1, ListPurpose::Other, 99, "other".into(), 0).await.unwrap();
         let list = store.status_list(1).await.unwrap().unwrap();
         assert_eq!((list.size, list.secret.as_str()), (16, "secret"), "opened once");
         let draws = futures_util::future::join_all((0..4).map(|_| store.draw_positions(1, 5))).await;
         let mut starts: Vec<_> = draws.into_iter().filter_map(|draw| draw.unwrap()).collect();
         starts.sort_unstable();
         assert_eq!(starts, [0, 5, 10]);
-        assert_eq!(store.open_status_lists(1).await.unwrap().len(), 1);
+        assert_eq!(store.open_status_lists(ListPurpose::Other, 1).await.unwrap().len(), 1);
         assert_eq!(store.draw_positions(1, 1).await.unwrap(), Some(15));
-        assert!(store.open_status_lists(1).await.unwrap().is_empty());
+        assert!(store.open_status_lists(ListPurpose::Other, 1).await.unwrap().is_empty());
     }
 }
 
@@ -57,7 +58,7 @@ story! {
     async fn an_issuance_is_written_once_and_within_the_cards_bound(town) {
         let card = card(&town).await;
         let store = town.service.store();
-        store.open_status_list(1, 16, "secret".into(), 0).await.unwrap();
+        store.open_status_list(1, ListPurpose::Other, 16, "secret".into(), 0).await.unwrap();
         assert_eq!(store.record_issuance(issuance(&card, "n1", "r1", 0)).await.unwrap(), Recorded::New);
         let Recorded::Again(id, rows) = store.record_issuance(issuance(&card, "n1", "r1", 1)).await.unwrap() else {
             panic!("the same request again");
@@ -80,7 +81,7 @@ story! {
     async fn a_failed_change_harms_no_other_of_its_group(town) {
         let card = card(&town).await;
         let store = town.service.store();
-        store.open_status_list(1, 64, "secret".into(), 0).await.unwrap();
+        store.open_status_list(1, ListPurpose::Other, 64, "secret".into(), 0).await.unwrap();
         let changes = (0..20).map(|at| {
             let mut change = issuance(&card, &format!("n{at}"), "r", if at % 5 == 0 { 0 } else { at });
             change.max_credentials = 100;
@@ -97,7 +98,7 @@ story! {
     async fn a_version_grows_with_every_change_of_status(town) {
         let card = card(&town).await;
         let store = town.service.store();
-        store.open_status_list(1, 16, "secret".into(), 0).await.unwrap();
+        store.open_status_list(1, ListPurpose::Other, 16, "secret".into(), 0).await.unwrap();
         store.record_issuance(issuance(&card, "n1", "r1", 7)).await.unwrap();
         let before = store.status_entries(1).await.unwrap();
         assert!(before.not_valid.is_empty());
@@ -373,7 +374,7 @@ story! {
     async fn a_revoked_grant_issues_nothing_and_uses_up_nothing(town) {
         let card = card(&town).await;
         let (store, record) = (town.service.store(), record(&town).await);
-        store.open_status_list(1, 16, "secret".into(), 0).await.unwrap();
+        store.open_status_list(1, ListPurpose::Other, 16, "secret".into(), 0).await.unwrap();
         begun(store, "g", &record).await;
         begun(store, "other", &record).await;
         let by = |id: &str, nonce: &str, index| Issuance {
@@ -411,7 +412,7 @@ story! {
     async fn a_request_waits_for_its_grant_until_it_is_delivered(town) {
         let card = card(&town).await;
         let (store, record) = (town.service.store(), record(&town).await);
-        store.open_status_list(1, 16, "secret".into(), 0).await.unwrap();
+        store.open_status_list(1, ListPurpose::Other, 16, "secret".into(), 0).await.unwrap();
         begun(store, "g", &record).await;
         assert_eq!(store.defer(deferral("d", "g", "n1")).await.unwrap().as_deref(), Some("d"));
         assert_eq!(store.defer(deferral("e", "g", "n1")).await.unwrap().as_deref(), Some("d"), "the same request again");

@@ -300,6 +300,14 @@ impl Officer<'_> {
         self.town.send(request.body(Body::empty()).unwrap()).await
     }
 
+    /// Any other method, with JSON unless there is none.
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        let body = if body.is_null() { Body::empty() } else { body.to_string().into() };
+        self.town.send(request.header(header::CONTENT_TYPE, "application/json").body(body).unwrap()).await
+    }
+
     /// Makes an offer for a person.
     pub async fn offer(&self, person: &str) -> Value {
         self.post("/api/v1/offers", json!({"personal_id_number": person, "assurance_level": 2})).await.expect(201)
