@@ -93,19 +93,21 @@ function frame({ width, dark }: Symbol): Buffer {
   return luma;
 }
 
-/** A film in which each text is held before the camera for a second, with an empty wall before each. */
-export async function film(file: string, texts: readonly string[], seconds = 1): Promise<void> {
+const FRAMES_A_SECOND = 5;
+
+/** A film in which each text is held before the camera for some seconds, with an empty wall before each. */
+export async function film(file: string, scenes: readonly { text: string; seconds: number }[]): Promise<void> {
   const colours = Buffer.alloc((WIDTH * HEIGHT) / 2, 128);
   const wall = Buffer.alloc(WIDTH * HEIGHT, ROOM);
-  const parts: Buffer[] = [Buffer.from(`YUV4MPEG2 W${WIDTH} H${HEIGHT} F10:1 Ip A1:1 C420jpeg\n`)];
-  const add = (luma: Buffer, times: number) => {
-    for (let time = 0; time < times; time += 1) parts.push(Buffer.from("FRAME\n"), luma, colours);
+  const parts: Buffer[] = [Buffer.from(`YUV4MPEG2 W${WIDTH} H${HEIGHT} F${FRAMES_A_SECOND}:1 Ip A1:1 C420jpeg\n`)];
+  const add = (luma: Buffer, seconds: number) => {
+    for (let left = seconds * FRAMES_A_SECOND; left > 0; left -= 1) parts.push(Buffer.from("FRAME\n"), luma, colours);
   };
-  for (const text of texts) {
-    add(wall, 5);
-    add(frame(await symbol(text)), Math.round(10 * seconds));
+  add(wall, 1);
+  for (const { text, seconds } of scenes) {
+    add(frame(await symbol(text)), seconds);
+    add(wall, 0.6);
   }
-  if (texts.length === 0) add(wall, 5);
   writeFileSync(file, Buffer.concat(parts));
 }
 

@@ -18,8 +18,7 @@ function program(variable: string): string {
 /** What the demo says about itself. */
 interface Demo {
   url: string;
-  backend_token: string;
-  person: string;
+  personnel_file: string;
   config: string;
   trust_anchor_pem_file: string;
 }
@@ -34,6 +33,8 @@ export interface MadeOffer {
 export class Server {
   readonly folder: string;
   readonly demo: Demo;
+  #token = "";
+  #people: string[] = [];
   #process: ChildProcess | undefined;
 
   private constructor(folder: string, demo: Demo) {
@@ -53,10 +54,15 @@ export class Server {
     const demo = JSON.parse(await firstLine(filling)) as Demo;
     await stopped(filling);
     const settings = readFileSync(demo.config, "utf8");
-    const shorter = settings.replace("[limits]", "[limits]\ncredential_validity_days = 1");
-    if (shorter === settings) throw new Error("the demo's settings have no limits");
+    const shorter = settings.replace("[limits]", "[limits]\ncredential_validity_days = 1").replace(`"events:read"]`, `"events:read", "gates:write"]`);
+    if (!/validity_days = 1[^]*gates:write/.test(shorter)) throw new Error("the demo's settings are others");
     writeFileSync(demo.config, shorter);
     const server = new Server(folder, demo);
+    const token = ["--config", demo.config, "token", "--client", "vneid-backend"];
+    server.#token = (await run(program("OFFICIALS_CARD_BIN"), token)).stdout.trim();
+    // The sixth column, behind five that hold no commas.
+    const rows = readFileSync(demo.personnel_file, "utf8").trim().split("\n").slice(1);
+    server.#people = rows.map((row) => row.split(",")[5] ?? "");
     await server.serve();
     return server;
   }
@@ -84,7 +90,7 @@ export class Server {
   }
 
   async call(path: string, body: object): Promise<unknown> {
-    const headers = { authorization: `Bearer ${this.demo.backend_token}`, "content-type": "application/json" };
+    const headers = { authorization: `Bearer ${this.#token}`, "content-type": "application/json" };
     const answer = await fetch(`${this.url}/api/v1/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
@@ -92,19 +98,32 @@ export class Server {
   }
 
   async badge(card: string): Promise<Buffer> {
-    const headers = { authorization: `Bearer ${this.demo.backend_token}` };
+    const headers = { authorization: `Bearer ${this.#token}` };
     const answer = await fetch(`${this.url}/api/v1/cards/${card}/badge.png`, { headers });
     if (!answer.ok) throw new Error(`badge: ${answer.status}`);
     return Buffer.from(await answer.arrayBuffer());
   }
 
-  /** A holder with a card in a wallet of their own. */
+  /** Another person, with a card in a wallet of their own. */
   async holder(name: string): Promise<Holder> {
-    const body = { personal_id_number: this.demo.person, assurance_level: 2, configurations: ["official-card-qr"] };
-    const offer = (await this.call("offers", body)) as MadeOffer;
+    const offer = await this.#offer();
     const holder = new Holder(join(this.folder, name), offer.card);
     await holder.wallet("take", offer.credential_offer, "--tx-code", offer.tx_code, "--trust-anchor", this.demo.trust_anchor_pem_file);
     return holder;
+  }
+
+  /** An offer to the next person of the sample whose record is verified. */
+  async #offer(): Promise<MadeOffer> {
+    for (;;) {
+      const person = this.#people.shift();
+      if (person === undefined) throw new Error("the sample has nobody left");
+      const body = { personal_id_number: person, assurance_level: 2, configurations: ["official-card-qr"] };
+      try {
+        return (await this.call("offers", body)) as MadeOffer;
+      } catch (error) {
+        if (!/not-verified|several-records/.test(String(error))) throw error;
+      }
+    }
   }
 
   lock(card: string): Promise<unknown> {
