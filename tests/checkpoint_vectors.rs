@@ -93,7 +93,7 @@ impl Story {
         self.step(json!({"about": about, "load": kind, "bytes": STANDARD.encode(bytes), "now": NOW}))
     }
 
-    fn verify(&mut self, about: &str, text: &str, now: UnixSeconds, options: Json) -> &mut Self {
+    fn verify(&mut self, about: &str, text: &str, now: UnixSeconds, options: &Json) -> &mut Self {
         self.step(json!({"about": about, "verify": text, "now": now, "options": options}))
     }
 }
@@ -122,28 +122,28 @@ fn story() -> Json {
         .load("The status snapshot.", "statuses", &one)
         .load("The names of agencies.", "agencies", &agencies.seal(&status).unwrap())
         .step(json!({"about": "Ready.", "readiness": true, "now": NOW, "offset": 2}))
-        .verify("A live card; its agency's name comes from the table.", &live(5, NOW, None), NOW, json!({}))
-        .verify("The same code again.", &live(5, NOW, None), NOW + 9, json!({}))
-        .verify("The next code of the card.", &live(5, NOW + 20, None), NOW + 20, json!({}))
+        .verify("A live card; its agency's name comes from the table.", &live(5, NOW, None), NOW, &json!({}))
+        .verify("The same code again.", &live(5, NOW, None), NOW + 9, &json!({}))
+        .verify("The next code of the card.", &live(5, NOW + 20, None), NOW + 20, &json!({}))
         .verify(
             "A clock that is off by more than two minutes.",
             &live(5, NOW + 40, None),
             NOW + 40,
-            json!({"offset": -121}),
+            &json!({"offset": -121}),
         )
         .load("A delta: the card is withdrawn.", "statuses", &delta(0, 1))
-        .verify("Withdrawn.", &live(5, NOW + 60, None), NOW + 60, json!({}))
+        .verify("Withdrawn.", &live(5, NOW + 60, None), NOW + 60, &json!({}))
         .load("A delta to another base.", "statuses", &delta(0, 2))
         .load("An older snapshot.", "statuses", &one)
         .load("The snapshot that the delta led to.", "statuses", &two)
         .load("Another snapshot of the same version.", "statuses", &snapshot(2, &[(6, 1)]).seal(&status).unwrap())
         .load("The next delta.", "statuses", &delta(1, 2))
-        .verify("Locked.", &live(4, NOW + 80, None), NOW + 80, json!({}))
+        .verify("Locked.", &live(4, NOW + 80, None), NOW + 80, &json!({}))
         .load("A gate with rules.", "gate", &gate(1, true).seal(&status).unwrap())
-        .verify("No challenge.", &live(6, NOW + 100, None), NOW + 100, json!({}))
-        .verify("A challenge, answered.", &live(6, NOW + 120, Some("4711")), NOW + 120, json!({"challenge": "4711"}))
-        .verify("A printed badge.", &qr::encode(&card(6, false)), NOW + 120, json!({}))
-        .verify("Not on duty.", &live(7, NOW + 130, Some("4711")), NOW + 130, json!({"challenge": "4711"}))
+        .verify("No challenge.", &live(6, NOW + 100, None), NOW + 100, &json!({}))
+        .verify("A challenge, answered.", &live(6, NOW + 120, Some("4711")), NOW + 120, &json!({"challenge": "4711"}))
+        .verify("A printed badge.", &qr::encode(&card(6, false)), NOW + 120, &json!({}))
+        .verify("Not on duty.", &live(7, NOW + 130, Some("4711")), NOW + 130, &json!({"challenge": "4711"}))
         .load("The gate was closed.", "gate", &SignedGate { is_closed: true, ..gate(2, true) }.seal(&status).unwrap())
         .step(json!({"about": "Closed.", "readiness": true, "now": NOW + 140, "offset": 0}))
         .load(
@@ -151,13 +151,13 @@ fn story() -> Json {
             "gate",
             &SignedGate { id: "B".repeat(22), ..gate(3, true) }.seal(&status).unwrap(),
         )
-        .verify("Statuses past their end.", &live(6, NOW + 300_000, None), NOW + 300_000, json!({}))
+        .verify("Statuses past their end.", &live(6, NOW + 300_000, None), NOW + 300_000, &json!({}))
         .load(
             "The remote switch.",
             "trust-list",
             &TrustList { minimum_edition: 1000, ..trust_list(2) }.seal(&list_signer(&root)).unwrap(),
         )
-        .verify("This program is too old.", &live(6, NOW + 150, Some("4711")), NOW + 150, json!({"challenge": "4711"}))
+        .verify("This program is too old.", &live(6, NOW + 150, Some("4711")), NOW + 150, &json!({"challenge": "4711"}))
         .load(
             "The key of the statuses is retired.",
             "trust-list",

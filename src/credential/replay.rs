@@ -57,7 +57,7 @@ mod tests {
     fn it_is_bounded() {
         let mut memory = Memory::default();
         for card in 0..=MAX_REMEMBERED {
-            assert_eq!(memory.seen(&card.to_string(), 0, if card == 0 { 0 } else { 1 }), None);
+            assert_eq!(memory.seen(&card.to_string(), 0, i64::from(card != 0)), None);
         }
         assert_eq!(memory.0.len(), MAX_REMEMBERED);
         assert_eq!(memory.seen("1", 0, 1), Some(0));

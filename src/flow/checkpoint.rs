@@ -21,7 +21,7 @@ use crate::credential::snapshot::{DELTA, Delta, ListState, SNAPSHOT, Snapshot};
 use crate::credential::status_list::{Bits, StatusList};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::agency::agencies;
-use crate::store::{Document, DocumentHead};
+use crate::store::{Document, DocumentHead, StatusList as StoredList};
 
 /// Versions of the snapshot that are kept; a delta starts from one of them.
 pub const KEPT_SNAPSHOTS: i64 = 128;
@@ -64,6 +64,13 @@ pub struct CheckpointDocument {
     pub expires_at: UnixSeconds,
 }
 
+/// A signed object, shared.
+type Bytes = Arc<Vec<u8>>;
+/// Names by code, shared.
+type Names = Arc<BTreeMap<String, String>>;
+/// What leads from one version to another; `None` where nothing does.
+type Deltas = BTreeMap<(i64, i64), Option<Bytes>>;
+
 /// What this process has at hand.
 #[derive(Default)]
 pub(super) struct Carried {
@@ -71,9 +78,9 @@ pub(super) struct Carried {
     /// Lists as built, by number, with the version that is in them.
     lists: Mutex<HashMap<i64, (i64, Arc<StatusList>)>>,
     snapshots: Mutex<BTreeMap<i64, Arc<Snapshot>>>,
-    deltas: Mutex<BTreeMap<(i64, i64), Option<Arc<Vec<u8>>>>>,
-    bytes: Mutex<HashMap<String, (i64, Arc<Vec<u8>>)>>,
-    names: Mutex<Option<(UnixSeconds, Arc<BTreeMap<String, String>>)>>,
+    deltas: Mutex<Deltas>,
+    bytes: Mutex<HashMap<String, (i64, Bytes)>>,
+    names: Mutex<Option<(UnixSeconds, Names)>>,
     listeners: Listeners,
 }
 
@@ -100,6 +107,14 @@ pub struct Versions {
     pub gate: Option<i64>,
 }
 
+/// What the next snapshot follows, and the lists that it is made from.
+type Due = (Option<DocumentHead>, Vec<StoredList>);
+
+/// Numbers of lists and the versions of them that a snapshot holds.
+fn state_of(lists: impl IntoIterator<Item = (i64, i64)>) -> String {
+    lists.into_iter().map(|(id, version)| format!("{id}:{version}")).collect::<Vec<_>>().join(",")
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -107,40 +122,49 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Service {
     /// The status snapshot as of now.
     pub async fn status_snapshot(&self) -> Result<CheckpointDocument> {
+        if let Ok(current) = self.current_snapshot().await? {
+            return Ok(current);
+        }
+        // Those who come at the same time wait for one that is built once.
         let _alone = self.carried.building.lock().await;
         for _ in 0..PUBLISH_ATTEMPTS {
-            // In this order: who reads version n and then the entries has in them all that version n has.
-            let newest = self.store.newest_document(STATUSES).await?;
-            let lists = self.store.status_lists().await?;
-            let lists: Vec<_> = lists.into_iter().filter(|list| list.purpose.is_carried()).collect();
-            let state = |version: &dyn Fn(i64, i64) -> i64| {
-                let lists = lists.iter().map(|list| format!("{}:{}", list.id, version(list.id, list.version)));
-                lists.collect::<Vec<_>>().join(",")
+            let (newest, lists) = match self.current_snapshot().await? {
+                Ok(current) => return Ok(current),
+                Err(due) => due,
             };
-            let ttl_seconds = self.config.limits.status_ttl_seconds;
-            if let Some(head) = &newest
-                && head.state == state(&|_, version| version)
-                && self.is_fresh(head, ttl_seconds)
-            {
-                return self.held(STATUSES, SNAPSHOT.media_type, head).await;
-            }
-            let mut built = HashMap::new();
+            let mut built = Vec::with_capacity(lists.len());
             let mut states = Vec::with_capacity(lists.len());
             for list in &lists {
                 let (version, statuses) = self.packed(list).await?;
-                built.insert(list.id, version);
+                built.push((list.id, version));
                 let entries = u32::try_from(list.size).map_err(|error| Fault::new("building the snapshot", error))?;
                 states.push(ListState { uri: self.status_uri(list.id), entries, statuses });
             }
-            let state = state(&|id, version| built.get(&id).copied().unwrap_or(version));
-            let term = self.term(newest.as_ref(), ttl_seconds, self.config.limits.status_lifetime_seconds);
+            let limits = &self.config.limits;
+            let term = self.term(newest.as_ref(), limits.status_ttl_seconds, limits.status_lifetime_seconds);
             let snapshot = Snapshot { term, lists: states };
             let service = self.clone();
             let sealed = tokio::task::spawn_blocking(move || snapshot.seal(&*service.keys.status_eddsa));
             let bytes = sealed.await.map_err(|error| Fault::new("signing the snapshot", error))??;
-            self.publish(STATUSES, state, &term, bytes, KEPT_SNAPSHOTS).await?;
+            self.publish(STATUSES, state_of(built), &term, bytes, KEPT_SNAPSHOTS).await?;
         }
         Err(Fault::new("publishing the status snapshot", "other processes published other ones").into())
+    }
+
+    /// The newest snapshot if it holds what the lists hold now; else what the next one follows and is made from. They are
+    /// read in this order: who knows version n and then reads the entries has all that version n has.
+    async fn current_snapshot(&self) -> Result<Result<CheckpointDocument, Due>> {
+        let newest = self.store.newest_document(STATUSES).await?;
+        let mut lists = self.store.status_lists().await?;
+        lists.retain(|list| list.purpose.is_carried());
+        let state = state_of(lists.iter().map(|list| (list.id, list.version)));
+        let ttl_seconds = self.config.limits.status_ttl_seconds;
+        Ok(match newest {
+            Some(head) if head.state == state && self.is_fresh(&head, ttl_seconds) => {
+                Ok(self.held(STATUSES, SNAPSHOT.media_type, &head).await?)
+            }
+            newest => Err((newest, lists)),
+        })
     }
 
     /// What leads from the snapshot `since` to the newest: `None` when they are the same, a delta where there is one, and
@@ -152,17 +176,16 @@ impl Service {
         }
         let key = (since, newest.version);
         let held = lock(&self.carried.deltas).get(&key).cloned();
-        let delta = match held {
-            Some(delta) => delta,
-            None => {
-                let delta = self.delta(since, newest.version).await?.map(Arc::new);
-                let mut deltas = lock(&self.carried.deltas);
-                deltas.retain(|(_, to), _| *to == newest.version);
-                if deltas.len() < HELD_DELTAS {
-                    deltas.insert(key, delta.clone());
-                }
-                delta
+        let delta = if let Some(delta) = held {
+            delta
+        } else {
+            let delta = self.delta(since, newest.version).await?.map(Arc::new);
+            let mut deltas = lock(&self.carried.deltas);
+            deltas.retain(|(_, to), _| *to == newest.version);
+            if deltas.len() < HELD_DELTAS {
+                deltas.insert(key, delta.clone());
             }
+            delta
         };
         Ok(Some(match delta {
             Some(bytes) if bytes.len() < newest.bytes.len() => {
@@ -217,7 +240,7 @@ impl Service {
         Err(Fault::new("publishing the agencies' names", "other processes published other ones").into())
     }
 
-    async fn names(&self) -> Result<Arc<BTreeMap<String, String>>> {
+    async fn names(&self) -> Result<Names> {
         let now = self.clock.now();
         if let Some((read_at, names)) = &*lock(&self.carried.names)
             && (0..AGENCIES_LOOK_SECONDS).contains(&(now - read_at))
@@ -282,7 +305,7 @@ impl Service {
         })
     }
 
-    async fn packed(&self, list: &crate::store::StatusList) -> Result<(i64, Arc<StatusList>)> {
+    async fn packed(&self, list: &StoredList) -> Result<(i64, Arc<StatusList>)> {
         if let Some((version, statuses)) = lock(&self.carried.lists).get(&list.id)
             && *version >= list.version
         {
@@ -331,18 +354,17 @@ impl Service {
     /// A published document with its bytes, read once.
     async fn held(&self, kind: &str, media_type: &'static str, head: &DocumentHead) -> Result<CheckpointDocument> {
         let held = lock(&self.carried.bytes).get(kind).filter(|(version, _)| *version == head.version).cloned();
-        let bytes = match held {
-            Some((_, bytes)) => bytes,
-            None => {
-                let bytes = self.store.document(kind, head.version).await?;
-                let bytes = bytes.ok_or_else(|| Fault::new("reading a checkpoint's document", "it is gone"))?;
-                let bytes = Arc::new(bytes);
-                // Rules of gates are small and many: they are read from the database each time.
-                if !kind.starts_with("gate:") {
-                    lock(&self.carried.bytes).insert(kind.to_owned(), (head.version, Arc::clone(&bytes)));
-                }
-                bytes
+        let bytes = if let Some((_, bytes)) = held {
+            bytes
+        } else {
+            let bytes = self.store.document(kind, head.version).await?;
+            let bytes = bytes.ok_or_else(|| Fault::new("reading a checkpoint's document", "it is gone"))?;
+            let bytes = Arc::new(bytes);
+            // Rules of gates are small and many: they are read from the database each time.
+            if !kind.starts_with("gate:") {
+                lock(&self.carried.bytes).insert(kind.to_owned(), (head.version, Arc::clone(&bytes)));
             }
+            bytes
         };
         let (issued_at, expires_at) = (head.issued_at, head.expires_at);
         Ok(CheckpointDocument { version: head.version, bytes, media_type, issued_at, expires_at })

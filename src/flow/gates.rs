@@ -197,7 +197,7 @@ fn checked(mut rules: GateRules) -> Result<GateRules, Refusal> {
         let names: Vec<_> = Position::names().collect();
         return wrong("minimum_position", &format!("must be one of {}", names.join(", ")));
     }
-    let duty = rules.duty.as_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    let duty = rules.duty.as_deref_mut().unwrap_or_default();
     if duty.len() > MAX_DUTY {
         return wrong("duty", "has at most 2000 entries");
     }
