@@ -1,5 +1,5 @@
 # Two commands: `make run` shows everything, `make test` is all that CI runs. Each installs what it needs.
-.PHONY: run test web wasm bench install lint unit interop tour conformance
+.PHONY: run test web wasm web-test bench install lint unit interop tour conformance
 .DEFAULT_GOAL := run
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -10,13 +10,13 @@ run:
 	cargo build --release --bins --examples
 	$(TARGET)/release/officials-card demo --dir demo
 
-test: install web lint unit interop tour
+test: install web lint unit interop web-test tour
 
 install:
 	tests/install.sh build test
 
 # The browser parts, which the program embeds: src/web/dist.
-web:
+web: wasm
 	src/web/build.sh check
 
 lint:
@@ -34,6 +34,11 @@ unit:
 interop:
 	cargo build --locked --bins --examples
 	tests/interop/run.sh
+
+# The browser apps in Chromium; pictures of every state are left in target/web-artefacts.
+web-test: web
+	cargo build --locked --bins --examples
+	tests/web/run.sh
 
 # Every command of the README's tour.
 tour:

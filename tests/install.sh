@@ -30,5 +30,7 @@ if ! command -v cargo >/dev/null; then
 fi
 if [[ " $* " == *" test "* ]] && command -v rustup >/dev/null; then
   rustup component add rustfmt clippy >/dev/null 2>&1 || true
+fi
+if command -v rustup >/dev/null; then
   rustup target list --installed | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
 fi

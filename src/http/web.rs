@@ -22,7 +22,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
      img-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 /// The camera for the app itself, and nothing else that a device has.
-const PERMISSIONS_POLICY: &str = "camera=(self), screen-wake-lock=(self), web-share=(self), display-capture=(), \
+const PERMISSIONS_POLICY: &str = "camera=(self), screen-wake-lock=(self), display-capture=(), \
      geolocation=(), microphone=(), payment=(), usb=()";
 /// The name of a file under `assets/` changes with its content.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";

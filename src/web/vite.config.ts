@@ -2,7 +2,7 @@
 // relative to the page. `APP` names the folder; build.mjs builds them all.
 import { resolve } from "node:path";
 import { defineConfig } from "vite";
-import { version } from "./package.json" with { type: "json" };
+import own from "./package.json" with { type: "json" };
 import { serviceWorker } from "./lib/precache.plugin.ts";
 
 const app = process.env["APP"] ?? "checkpoint";
@@ -12,7 +12,7 @@ export default defineConfig({
   root: resolve(here, app),
   base: "./",
   publicDir: "public",
-  define: { __APP_VERSION__: JSON.stringify(version) },
+  define: { __APP_VERSION__: JSON.stringify(own.version) },
   plugins: [serviceWorker(resolve(here, app))],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   worker: { format: "es" },

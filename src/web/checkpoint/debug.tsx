@@ -2,13 +2,19 @@
 import { useCell } from "../lib/cell.ts";
 import { timings } from "./timing.ts";
 
+/** The one in the middle. */
+function median(values: number[]): number | undefined {
+  return values.sort((one, other) => one - other)[Math.floor(values.length / 2)];
+}
+
+const shown = (milliseconds: number | undefined) => `${milliseconds?.toFixed(1) ?? "–"} ms`;
+
 export function Debug() {
   const list = useCell(timings);
-  const sorted = [...list].sort((one, other) => one - other);
-  const median = sorted[Math.floor(sorted.length / 2)];
   return (
     <aside class="debug" aria-label="debug">
-      code → verdict: last {list[0]?.toFixed(1) ?? "–"} ms, median {median?.toFixed(1) ?? "–"} ms of {list.length}
+      verifier: last {shown(list[0]?.verifier)}, median {shown(median(list.map((timing) => timing.verifier)))} · code → verdict: last{" "}
+      {shown(list[0]?.whole)}, median {shown(median(list.map((timing) => timing.whole)))} of {list.length}
     </aside>
   );
 }

@@ -67,7 +67,9 @@ export class Checkpoint {
     setInterval(() => this.look(), LOOK_EVERY_MILLISECONDS);
     addEventListener("online", () => void this.sync());
     let settling: ReturnType<typeof setTimeout> | undefined;
-    listen("data/changes", () => {
+    const { gate } = this.#settings;
+    listen(gate === undefined ? "data/changes" : `data/changes?gate=${encodeURIComponent(gate)}`, (versions) => {
+      if (KINDS.every((kind) => versions[kind] === undefined || versions[kind] === this.#core.version(kind))) return;
       clearTimeout(settling);
       settling = setTimeout(() => void this.sync(), SETTLE_MILLISECONDS);
     });

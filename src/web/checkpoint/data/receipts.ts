@@ -2,6 +2,8 @@
 // never leaves this device and countersigned by the server when there is a network.
 import { base64url } from "../../lib/bytes.ts";
 import { Cell } from "../../lib/cell.ts";
+import { text } from "../../lib/core.ts";
+import { isObject } from "../../lib/json.ts";
 import { send, Unexpected, Unreachable } from "./server.ts";
 import type { Vault } from "./vault.ts";
 
@@ -70,9 +72,10 @@ export class Receipts {
     this.#sending = true;
     try {
       for (const receipt of this.list.value.filter((receipt) => receipt.state === "waiting")) {
-        const answer = await send(ENDPOINT, receipt.signed, "application/jose");
+        const answer = await send(ENDPOINT, { receipt: receipt.signed });
+        const countersignature = isObject(answer) ? text(answer, "confirmation") : undefined;
         const sent: Receipt =
-          answer === undefined ? { ...receipt, state: "refused" } : { ...receipt, state: "countersigned", countersignature: answer };
+          countersignature === undefined ? { ...receipt, state: "refused" } : { ...receipt, state: "countersigned", countersignature };
         await this.#store.database.change(this.#store.store, new Map([[receipt.id, sent]]));
       }
     } catch (error) {

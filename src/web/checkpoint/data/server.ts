@@ -1,5 +1,7 @@
 // Every request to the server, all to our own: signed documents come, nothing that was scanned ever goes.
 
+import { isObject, type Json, type JsonObject } from "../../lib/json.ts";
+
 /** An answer of the server, and what it says about the clocks. */
 export interface Fetched {
   bytes: Uint8Array;
@@ -31,12 +33,12 @@ const at = (path: string) => new URL(path, document.baseURI);
 /** The half second by which a date in whole seconds is early on average. */
 const HALF = 0.5;
 
-/** Fetches a document. `undefined`: there is none (204 or 404). */
+/** Fetches a document. `undefined`: nothing has changed. */
 export async function fetchDocument(path: string): Promise<Fetched | undefined> {
   const asked = Date.now();
   const response = await request(at(path), { headers: { accept: "*/*" } });
   const answered = Date.now();
-  if (response.status === 204 || response.status === 404) return undefined;
+  if (response.status === 304) return undefined;
   if (!response.ok) throw new Unexpected(response.status);
   if (Number(response.headers.get("content-length") ?? 0) > MOST_BYTES) throw new Unexpected(413);
   const bytes = new Uint8Array(await response.arrayBuffer().catch(unreachable));
@@ -47,20 +49,21 @@ export async function fetchDocument(path: string): Promise<Fetched | undefined> 
   return { bytes, type, offset: date / 1000 + HALF - (asked + answered) / 2000 };
 }
 
-/** Sends a signed text; gives the answer's text, or `undefined` when it was turned away. */
-export async function send(path: string, body: string, type: string): Promise<string | undefined> {
-  const response = await request(at(path), { method: "POST", body, headers: { "content-type": type } });
-  if (response.ok) return response.text();
+/** Sends JSON; gives the answer, or `undefined` when it was turned away for good. */
+export async function send(path: string, body: JsonObject): Promise<Json | undefined> {
+  const headers = { "content-type": "application/json" };
+  const response = await request(at(path), { method: "POST", body: JSON.stringify(body), headers });
+  if (response.ok) return (await response.json().catch(unreachable)) as Json;
   if (response.status >= 500 || response.status === 429) throw new Unexpected(response.status);
   return undefined;
 }
 
-/** Listens to the server's changes; gives the way to stop. */
-export function listen(path: string, changed: () => void): () => void {
-  const events = new EventSource(at(path));
-  events.onmessage = changed;
-  events.addEventListener("change", changed);
-  return () => events.close();
+/** Listens to the versions that the server has now, at once and after every change. */
+export function listen(path: string, told: (versions: JsonObject) => void): void {
+  new EventSource(at(path)).addEventListener("versions", (event: MessageEvent<string>) => {
+    const versions = JSON.parse(event.data) as Json;
+    if (isObject(versions)) told(versions);
+  });
 }
 
 function request(url: URL, init: RequestInit): Promise<Response> {

@@ -117,12 +117,12 @@ function Lamps({ lamps, now }: { lamps: Lamp[]; now: number }) {
           <div>
             <h3>
               {texts.lamp[lamp.name]}
-              <span class="state">{texts.lampState[lamp.state]}</span>
+              <span class="state">
+                {texts.lampState[lamp.state]}
+                {lamp.issuedAt !== undefined && <span class="age"> · {ago(lamp.issuedAt, now, tongue)}</span>}
+              </span>
             </h3>
-            <p>
-              {lamp.sentence[tongue]}
-              {lamp.issuedAt !== undefined && <span class="age"> {ago(lamp.issuedAt, now, tongue)}</span>}
-            </p>
+            <p>{lamp.sentence[tongue]}</p>
           </div>
         </li>
       ))}

@@ -67,7 +67,7 @@ export function OtherWays({ scanned }: { scanned: (text: string) => void }) {
         {note === "pictureNothing" && <p>{texts.pictureNothing}</p>}
         {note === "number" && (
           <div class="note">
-            <h3>{texts.manualTitle}</h3>
+            <h2>{texts.manualTitle}</h2>
             <p>{texts.manualText}</p>
           </div>
         )}

@@ -7,7 +7,7 @@ import { type Checkpoint, now } from "../data/checkpoint.ts";
 import { digitCount, digits, queue, renewDigits } from "../shift.ts";
 import { signal } from "../signals.ts";
 import { TEXTS } from "../texts.ts";
-import { codeRead, verdictShown } from "../timing.ts";
+import { timed, verdictShown } from "../timing.ts";
 import { type Shown, Verdict } from "../verdict/verdict.tsx";
 import { Attentive } from "./attention.ts";
 import type { Answer } from "./decoder.ts";
@@ -43,10 +43,7 @@ export function Scan({ checkpoint, deviceKey, stop, announce, receipt }: Props) 
   const number = useRef(0);
   const back = useRef<HTMLHeadingElement>(null);
 
-  const verify = (text: string): Checked => {
-    codeRead();
-    return checkpoint.verify(text, digits.value);
-  };
+  const verify = (text: string): Checked => timed(() => checkpoint.verify(text, digits.value));
 
   const show = (answer: Checked) => {
     number.current += 1;

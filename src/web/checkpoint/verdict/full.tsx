@@ -16,7 +16,10 @@ function shown(name: string, value: Json): string {
 
 export function FullData({ answer }: { answer: Verdict }) {
   const texts = useTexts(TEXTS);
-  const claims = Object.entries(answer.claims ?? {}).filter(([name]) => name !== PICTURE);
+  const all = answer.claims ?? {};
+  // In the order of the texts, then what they do not know.
+  const order = [...new Set([...Object.keys(texts.claim), ...Object.keys(all)])];
+  const claims = order.flatMap((name) => (name === PICTURE || all[name] === undefined ? [] : [[name, all[name]] as const]));
   return (
     <dl class="full">
       {claims.map(([name, value]) => (

@@ -51,10 +51,8 @@ export function Verdict({ shown, seconds, done, receipt }: Props) {
           <p>{answer.next[tongue]}</p>
         </section>
         {answer.claims !== undefined && <Person claims={answer.claims} copy={answer.outcome === "valid-copy"} />}
-        {answer.claims !== undefined && (
-          <p class="as-of">
-            {answer.statusAsOf === undefined ? texts.noStatus : fill(texts.statusAsOf, { time: moment(answer.statusAsOf, now) })}
-          </p>
+        {answer.statusAsOf !== undefined && (
+          <p class="as-of">{fill(texts.statusAsOf, { time: moment(answer.statusAsOf, now) })}</p>
         )}
         {full && <FullData answer={answer} />}
         <div class="buttons">
