@@ -59,12 +59,14 @@ class Person {
     const person = new Person();
     const phone = {viewport: {width: 390, height: 844}, deviceScaleFactor: 2};
     person.context = await browser.newContext({locale: "vi-VN", ...phone, ...options});
+    person.context.setDefaultTimeout(20_000);
     person.page = await person.context.newPage();
     person.complaints = [];
     person.page.on("pageerror", error => person.complaints.push(String(error)));
     person.page.on("console", message => {
-      // A refusal of the server is the wallet's to tell.
-      if (message.type() === "error" && !message.text().includes("status of 4")) person.complaints.push(message.text());
+      // A refusal of the server is the wallet's to tell, and policies name features that not every browser has.
+      const isKnown = /status of 4|Permissions-Policy/.test(message.text());
+      if (message.type() === "error" && !isKnown) person.complaints.push(message.text());
     });
     if (clock) await person.page.clock.install();
     await person.page.goto(demo.url + path);
