@@ -4,7 +4,7 @@ import { CompactSign, compactVerify, decodeProtectedHeader } from "jose";
 
 import { type Bytes, Malformed, fromBase64, text, utf8 } from "./bytes.ts";
 import { parseObject } from "./http.ts";
-import type { OwnKey } from "./keys.ts";
+import type { OwnKey, VerifyingKey } from "./keys.ts";
 
 /** Signs claims with a key of this wallet. `header` may hold more than `alg` and `typ`. */
 export async function signJwt(key: OwnKey, type: string, claims: object, header: object = {}): Promise<string> {
@@ -17,10 +17,10 @@ export async function verifyJwt(
   place: string,
   token: string,
   type: string,
-  key: CryptoKey,
+  key: VerifyingKey,
 ): Promise<Record<string, unknown>> {
   try {
-    const { payload, protectedHeader } = await compactVerify(token, key, { algorithms: ["ES256"] });
+    const { payload, protectedHeader } = await compactVerify(token, key.key, { algorithms: ["ES256"] });
     if (protectedHeader.typ === type) return parseObject(place, text(payload));
   } catch (error) {
     if (error instanceof Malformed) throw error;

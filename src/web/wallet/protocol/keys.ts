@@ -55,8 +55,7 @@ export async function fromJwk(jwk: unknown): Promise<VerifyingKey> {
       return es256(await crypto.subtle.importKey("jwk", { kty, crv, x, y }, P256, true, ["verify"]));
     }
     if (kty === "OKP" && crv === "Ed25519" && typeof x === "string") {
-      const key = await crypto.subtle.importKey("jwk", { kty, crv, x }, { name: "Ed25519" }, true, ["verify"]);
-      return { key, algorithm: "EdDSA", coseAlgorithm: -8 };
+      return ed25519(await crypto.subtle.importKey("jwk", { kty, crv, x }, { name: "Ed25519" }, true, ["verify"]));
     }
   } catch {
     // Told below.
@@ -67,6 +66,11 @@ export async function fromJwk(jwk: unknown): Promise<VerifyingKey> {
 /** A public key of P-256 that WebCrypto has already. */
 export function es256(key: CryptoKey): VerifyingKey {
   return { key, algorithm: "ES256", coseAlgorithm: -7 };
+}
+
+/** A public key of Ed25519 that WebCrypto has already. */
+export function ed25519(key: CryptoKey): VerifyingKey {
+  return { key, algorithm: "EdDSA", coseAlgorithm: -8 };
 }
 
 /** A public key as COSE writes it (RFC 9053 section 7), in JOSE's form. */

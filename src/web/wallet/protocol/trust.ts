@@ -18,10 +18,13 @@ import {
 } from "@peculiar/asn1-x509";
 
 import { type Bytes, Malformed, concat, equal, fromBase64 } from "./bytes.ts";
+import { type VerifyingKey, ed25519, es256, verify } from "./keys.ts";
 
 /** What a certificate was issued for: a URI among its alternative names. */
 export type Use = "cards" | "status-lists" | "trust-list" | "requests";
 
+/** RFC 8410 section 3. */
+const ID_ED25519 = "1.3.101.112";
 /** Leaf and intermediates. */
 const MAX_CHAIN = 4;
 /** Critical extensions that are understood. */
@@ -34,7 +37,7 @@ const UNDERSTOOD: readonly string[] = [
 
 /** Whose signature it was, once the path is checked. */
 export interface Signer {
-  readonly key: CryptoKey;
+  readonly key: VerifyingKey;
   /** DNS names among the alternative names of the leaf. */
   readonly dnsNames: readonly string[];
   /** The common name of its subject, for people. */
@@ -144,7 +147,7 @@ async function checkSignature({ certificate }: Parsed, issuer: Parsed): Promise<
   const { r, s } = AsnConvert.parse(signatureValue, ECDSASigValue);
   const signature = concat(padded(r), padded(s));
   const key = await publicKey(issuer.certificate);
-  if (!(await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, signature, signed))) {
+  if (key.algorithm !== "ES256" || !(await verify(key, signature, new Uint8Array(signed)))) {
     throw wrong("has a wrong signature");
   }
 }
@@ -157,12 +160,17 @@ function padded(integer: ArrayBuffer): Bytes {
   return concat(new Uint8Array(32 - significant.length), significant);
 }
 
-async function publicKey(certificate: Certificate): Promise<CryptoKey> {
-  const spki = AsnConvert.serialize(certificate.tbsCertificate.subjectPublicKeyInfo);
+/** P-256, or Ed25519, with which the trust list and QR cards are signed. */
+async function publicKey(certificate: Certificate): Promise<VerifyingKey> {
+  const { subjectPublicKeyInfo } = certificate.tbsCertificate;
+  const spki = AsnConvert.serialize(subjectPublicKeyInfo);
   try {
-    return await crypto.subtle.importKey("spki", spki, { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
+    if (subjectPublicKeyInfo.algorithm.algorithm === ID_ED25519) {
+      return ed25519(await crypto.subtle.importKey("spki", spki, { name: "Ed25519" }, true, ["verify"]));
+    }
+    return es256(await crypto.subtle.importKey("spki", spki, { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]));
   } catch {
-    throw wrong("holds a key that is not P-256");
+    throw wrong("holds a key that is neither P-256 nor Ed25519");
   }
 }
 

@@ -3,7 +3,7 @@
 import { type Bytes, Malformed, equal } from "./bytes.ts";
 import { type Item, decode } from "./cbor.ts";
 import { LABEL, type Sign1, bytesOf, header, mapOf, parseSign1, verifySign1 } from "./cose.ts";
-import { type VerifyingKey, coseKeyToJwk, es256, fromJwk } from "./keys.ts";
+import { type VerifyingKey, coseKeyToJwk, fromJwk } from "./keys.ts";
 import type { Anchors } from "./trust.ts";
 
 const PLACE = "trust list";
@@ -37,7 +37,7 @@ export async function openTrustList(bytes: Bytes, anchors: Anchors, now: number)
   const chain = header(message, LABEL.certificates);
   const certificates = (Array.isArray(chain) ? chain : [chain]).map((one) => bytesOf(one, PLACE));
   const { key } = await anchors.check(certificates, "trust-list", now);
-  await verifySign1(message, es256(key));
+  await verifySign1(message, key);
   const list = mapOf(decode(message.payload), PLACE);
   if (now >= number(list.get(MEMBER.expiresAt)) + GRACE) throw new Malformed(PLACE, "has expired");
   const keys = list.get(MEMBER.keys);
