@@ -14,12 +14,12 @@ use serde_json::Value;
 use crate::error::Fault;
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
-pub use trust::{
-    MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
-};
 pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
+};
+pub use trust::{
+    MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
 };
 
 /// All settings of a server or command.

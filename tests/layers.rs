@@ -66,7 +66,8 @@ fn no_room_looks_into_another_against_the_table() {
     let rooms: BTreeMap<_, _> = ROOMS.into_iter().collect();
     let mut wrong = Vec::new();
     for (room, path, text) in sources() {
-        if ["lib", "main"].contains(&room.as_str()) {
+        // `web` holds the browser sources; in Rust it only tells cargo when to build anew.
+        if ["lib", "main", "web"].contains(&room.as_str()) {
             continue;
         }
         let allowed = rooms.get(room.as_str()).unwrap_or_else(|| panic!("{room} is not in the table"));

@@ -4,7 +4,7 @@
 use axum::http::{Request, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use officials_card::config::{ClientIdPrefix, Conformance, PresentationFlow, StatusRule};
+use officials_card::config::{ClientIdPrefix, Conformance, PresentationFlow};
 use officials_card::credential::Signer;
 use officials_card::keyring::{FileKey, fresh_p256_jwk};
 use officials_card::protocol::oid4vp::Delivery;

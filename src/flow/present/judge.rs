@@ -177,11 +177,7 @@ impl Service {
     }
 
     /// The status of a card that is believed: in force, or why not. What cannot be told is not in force.
-    async fn presented_status(
-        &self,
-        terms: &Terms,
-        believed: &Believed,
-    ) -> Result<Option<UnixSeconds>, &'static str> {
+    async fn presented_status(&self, terms: &Terms, believed: &Believed) -> Result<Option<UnixSeconds>, &'static str> {
         let Some(reference) = &believed.status else {
             // Whether a card may be without is its issuer's rule, which has been kept.
             return if terms.status_required { Err("status_missing") } else { Ok(None) };
