@@ -525,12 +525,11 @@ fn every_wrong_token_is_refused() {
             change(&mut token);
             prove(&token).unwrap_err()
         };
-        use StatusListError::{Claim, Expired, WrongSubject};
-        assert_eq!(with(|token| token.uri.push('/')), TokenError::List(WrongSubject));
-        assert_eq!(with(|token| token.expires_at = Some(NOW)), TokenError::List(Expired));
+        assert_eq!(with(|token| token.uri.push('/')), TokenError::List(StatusListError::WrongSubject));
+        assert_eq!(with(|token| token.expires_at = Some(NOW)), TokenError::List(StatusListError::Expired));
         assert_eq!(with(|token| token.issued_at = NOW + 61), TokenError::DatedAhead);
-        assert_eq!(with(|token| token.ttl_seconds = Some(0)), TokenError::List(Claim("ttl")));
-        assert_eq!(with(|token| token.ttl_seconds = Some(-1)), TokenError::List(Claim("ttl")));
+        assert_eq!(with(|token| token.ttl_seconds = Some(0)), TokenError::List(StatusListError::Claim("ttl")));
+        assert_eq!(with(|token| token.ttl_seconds = Some(-1)), TokenError::List(StatusListError::Claim("ttl")));
         let foreign = proved(&signed(&good, form, &stranger), form, LIST, &signers);
         assert_eq!(
             foreign,
