@@ -8,8 +8,11 @@ import { type Settings, Vault } from "./vault.ts";
 const SYNC_EVERY_MILLISECONDS = 5 * 60_000;
 /** Lamps age also while nothing happens. */
 const LOOK_EVERY_MILLISECONDS = 15_000;
-/** Many changes in a row are one. */
+/** Many changes in a row are one; and not every checkpoint of the country asks in the same moment. */
 const SETTLE_MILLISECONDS = 500;
+const SPREAD_MILLISECONDS = 2500;
+/** On a busy day something changes every second: it is fetched no more often than this. */
+const PAUSE_MILLISECONDS = 15_000;
 
 /** What the home screen shows of the documents. */
 export interface Standing {
@@ -31,6 +34,7 @@ export class Checkpoint {
   readonly vault: Vault;
   readonly #core: Core;
   readonly #settings: Pick<Settings, "anchor"> & Partial<Settings>;
+  #again = false;
 
   private constructor(core: Core, vault: Vault, settings: Pick<Settings, "anchor"> & Partial<Settings>) {
     this.#core = core;
@@ -66,17 +70,29 @@ export class Checkpoint {
     setInterval(() => void this.sync(), SYNC_EVERY_MILLISECONDS);
     setInterval(() => this.look(), LOOK_EVERY_MILLISECONDS);
     addEventListener("online", () => void this.sync());
-    let settling: ReturnType<typeof setTimeout> | undefined;
+    let isSettling = false;
+    let earliest = 0;
     const { gate } = this.#settings;
     listen(gate === undefined ? "data/changes" : `data/changes?gate=${encodeURIComponent(gate)}`, (versions) => {
-      if (KINDS.every((kind) => versions[kind] === undefined || versions[kind] === this.#core.version(kind))) return;
-      clearTimeout(settling);
-      settling = setTimeout(() => void this.sync(), SETTLE_MILLISECONDS);
+      const isNews = KINDS.some((kind) => versions[kind] !== undefined && versions[kind] !== this.#core.version(kind));
+      if (!isNews || isSettling) return;
+      isSettling = true;
+      const settled = () => {
+        isSettling = false;
+        earliest = performance.now() + PAUSE_MILLISECONDS;
+        void this.sync();
+      };
+      const soon = SETTLE_MILLISECONDS + Math.random() * SPREAD_MILLISECONDS;
+      setTimeout(settled, Math.max(soon, earliest - performance.now()));
     });
   }
 
+  /** Brings everything up to date; what is asked for meanwhile is done right after, once. */
   async sync(): Promise<void> {
-    if (this.syncing.value) return;
+    if (this.syncing.value) {
+      this.#again = true;
+      return;
+    }
     this.syncing.set(true);
     try {
       const sync = new Sync(this.#core, this.vault, now);
@@ -90,6 +106,9 @@ export class Checkpoint {
       this.syncing.set(false);
       this.look();
     }
+    if (!this.#again) return;
+    this.#again = false;
+    await this.sync();
   }
 
   /** Verifies a scanned text. */

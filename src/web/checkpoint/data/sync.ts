@@ -13,14 +13,15 @@ const MOST_DELTAS = 24;
 
 /** Fetches the root. */
 export async function fetchAnchor(): Promise<string | undefined> {
-  const fetched = await fetchDocument(ANCHOR);
-  return fetched === undefined ? undefined : new TextDecoder().decode(fetched.bytes);
+  const { bytes } = await fetchDocument(ANCHOR);
+  return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
 }
 
-/** One PEM text may differ from another in nothing but its line ends. */
-export function sameAnchor(one: string, other: string): boolean {
-  const body = (pem: string) => pem.replace(/\s+/g, "");
-  return body(one) === body(other);
+/** Whether all that is pinned is still offered. What is offered beside it, a successor, is not believed for that. */
+export function offersAll(offered: string, pinned: string): boolean {
+  const certificates = (pem: string) => pem.replace(/\s+/g, "").match(/-----BEGINCERTIFICATE-----[^-]+/g) ?? [];
+  const there = new Set(certificates(offered));
+  return certificates(pinned).every((certificate) => there.has(certificate));
 }
 
 /** One synchronisation, and what it saw. */
@@ -41,7 +42,7 @@ export class Sync {
   async run(pinned: string, gate: string | undefined): Promise<SyncResult> {
     try {
       const anchor = await fetchAnchor();
-      if (anchor !== undefined && !sameAnchor(anchor, pinned)) return "otherAnchor";
+      if (anchor !== undefined && !offersAll(anchor, pinned)) return "otherAnchor";
       await this.#bring("trust-list", "data/trust-list");
       await this.#statuses();
       await this.#bring("agencies", "data/agencies");
@@ -58,31 +59,41 @@ export class Sync {
   async #statuses(): Promise<void> {
     const held = this.#core.version("statuses");
     const kept = this.#vault.pointer("statuses");
-    if (held === undefined || kept === undefined || kept.deltas.length >= MOST_DELTAS) {
-      return this.#bring("statuses", "data/statuses");
+    // A delta is only put behind what it starts from: a part that did not load again, or another window, may have left
+    // something else there.
+    const tip = kept?.deltas.at(-1)?.version ?? kept?.version;
+    if (held === undefined || kept === undefined || tip !== held || kept.deltas.length >= MOST_DELTAS) {
+      return this.#whole("statuses", "data/statuses");
     }
     const fetched = await this.#fetch(`data/statuses?since=${held}`);
     if (fetched === undefined) return;
     const version = this.#load("statuses", fetched.bytes);
-    if (version === "other_base") return this.#bring("statuses", "data/statuses");
+    if (version === "other_base") return this.#whole("statuses", "data/statuses");
     if (typeof version === "string") return this.#refuse(version);
     if (version === held) return;
     if (fetched.type.includes("status-delta")) await this.#vault.add("statuses", version, fetched.bytes);
     else await this.#vault.keep("statuses", version, fetched.bytes);
   }
 
+  /** A document, if it is another one than is held and kept. */
   async #bring(kind: Kind, path: string): Promise<void> {
-    const fetched = await this.#fetch(path);
+    const held = this.#core.version(kind);
+    return this.#whole(kind, path, held === this.#vault.pointer(kind)?.version ? held : undefined);
+  }
+
+  async #whole(kind: Kind, path: string, held?: number): Promise<void> {
+    const fetched = await this.#fetch(path, held);
     if (fetched === undefined) return;
     const version = this.#load(kind, fetched.bytes);
     if (typeof version === "string") this.#refuse(version);
     else await this.#vault.keep(kind, version, fetched.bytes);
   }
 
-  async #fetch(path: string): Promise<Fetched | undefined> {
-    const fetched = await fetchDocument(path);
-    if (fetched?.offset !== undefined) this.offset = Math.round(fetched.offset);
-    return fetched;
+  /** `undefined`: nothing has changed. */
+  async #fetch(path: string, held?: number): Promise<Required<Pick<Fetched, "bytes" | "type">> | undefined> {
+    const { bytes, type, offset } = await fetchDocument(path, held);
+    if (offset !== undefined) this.offset = Math.round(offset);
+    return bytes === undefined ? undefined : { bytes, type };
   }
 
   /** The version, or the code of the refusal. */
