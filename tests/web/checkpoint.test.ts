@@ -315,6 +315,23 @@ describe("gates, digits and receipts", () => {
     await type(page, await lan.code());
     await verdict(page, "check-further", "outside_gate");
     assert.deepEqual(await portrait(page, "check-further-gate"), []);
+    assert.ok(!page.url().includes(gate.id), "the gate's name stays in no address");
+
+    // A link to a laxer gate moves nobody who does not agree.
+    const laxer = (await server.call("gates", { unit: "G09", name: "Cổng phụ" })) as { id: string };
+    const asked: string[] = [];
+    const answer = (agree: boolean) =>
+      page.once("dialog", (dialog) => {
+        asked.push(dialog.message());
+        void (agree ? dialog.accept() : dialog.dismiss());
+      });
+    for (const [agree, name] of [[false, "Cổng số 1"], [true, "Cổng phụ"]] as const) {
+      await page.goto("about:blank");
+      answer(agree);
+      await open(page, server.url, `#gate=${laxer.id}`);
+      await page.getByText(name).waitFor();
+    }
+    assert.equal(asked.length, 2);
     assert.deepEqual(errors, []);
     await close();
   });

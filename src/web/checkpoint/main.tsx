@@ -1,6 +1,6 @@
 // The checkpoint app: opens the checkpoint, then shows it.
 import { render } from "preact";
-import { followLanguage } from "../lib/language.ts";
+import { followLanguage, language } from "../lib/language.ts";
 import { followTheme } from "../lib/theme.ts";
 import { App, Waiting } from "./app.tsx";
 import { openCore } from "./core.ts";
@@ -10,6 +10,7 @@ import { Receipts } from "./data/receipts.ts";
 import { Unreachable } from "./data/server.ts";
 import { decoder } from "./scan/decoder.ts";
 import "./style.css";
+import { TEXTS } from "./texts.ts";
 
 /** What stands behind the `#` of the address: `gate=…` sets this device up for a gate, `debug` shows measurements. */
 const asked = new URLSearchParams(location.hash.slice(1));
@@ -18,7 +19,9 @@ async function start(root: HTMLElement): Promise<void> {
   render(<Waiting trouble="loading" />, root);
   void keepApplication();
   try {
-    const checkpoint = await Checkpoint.open(openCore, asked.get("gate") ?? undefined);
+    const checkpoint = await Checkpoint.open(openCore, asked.get("gate") ?? undefined, () => confirm(TEXTS[language.value].moveGate));
+    // Who has a gate's name can set up a checkpoint there: it stays in no address and no history.
+    if (asked.has("gate")) history.replaceState(null, "", location.pathname + location.search);
     const receipts = new Receipts(checkpoint.vault);
     await receipts.load();
     checkpoint.run();

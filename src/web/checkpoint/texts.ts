@@ -46,6 +46,7 @@ const vi = {
   update: "Cập nhật",
   install: "Cài lên màn hình chính",
   installHint: "Hãy cài ứng dụng lên màn hình chính: trình duyệt có thể xóa dữ liệu của trang không được cài.",
+  moveGate: "Máy này đang phục vụ một cửa khác. Chuyển sang cửa trong liên kết vừa mở? Chỉ đồng ý nếu người phụ trách đưa liên kết này.",
   gateMissing: "Chưa có quy định của cửa này; hãy nối mạng và đồng bộ.",
 
   options: "Tùy chọn",
@@ -182,6 +183,7 @@ const en: Texts = {
   update: "Update",
   install: "Install on the home screen",
   installHint: "Install the app on the home screen: browsers may delete the data of pages that are not installed.",
+  moveGate: "This device serves another gate. Move it to the gate in the link just opened? Agree only if the person in charge gave you this link.",
   gateMissing: "The rules of this gate are not here yet; go online and synchronise.",
 
   options: "Options",

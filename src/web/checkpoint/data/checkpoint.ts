@@ -43,15 +43,19 @@ export class Checkpoint {
     this.standing = new Cell(this.#look());
   }
 
-  /** Opens it with what this device keeps; a device that was never set up pins the server's root now. */
-  static async open(openCore: (anchor: string) => Promise<Core>, gate: string | undefined): Promise<Checkpoint> {
+  /**
+   * Opens it with what this device keeps; a device that was never set up pins the server's root now. `mayMove` is asked
+   * before a device leaves its gate for another: anybody can make a link.
+   */
+  static async open(openCore: (anchor: string) => Promise<Core>, gate: string | undefined, mayMove: () => boolean): Promise<Checkpoint> {
     const vault = await Vault.open();
     const pinned = await vault.setting("anchor");
     const anchor = pinned ?? (await fetchAnchor());
     if (anchor === undefined) throw new Error("there is no root to pin");
     const core = await openCore(anchor);
     if (pinned === undefined) await vault.set("anchor", anchor);
-    if (gate !== undefined && gate !== (await vault.setting("gate"))) {
+    const before = await vault.setting("gate");
+    if (gate !== undefined && gate !== before && (before === undefined || mayMove())) {
       await vault.drop("gate");
       await vault.set("gate", gate);
     }
