@@ -29,6 +29,15 @@ test("a specimen is a card and is shown at once", () => {
   expect(new Attentive().weigh("S", 0, specimen)).toEqual({ show: specimen() });
 });
 
+test("what is out of sight is forgotten", () => {
+  const attentive = new Attentive();
+  attentive.weigh("A", 0, card);
+  attentive.none(100);
+  expect(attentive.weigh("A", 200, card), "one look that failed").toBe("same");
+  attentive.none(2700);
+  expect(attentive.weigh("A", 2750, card)).toEqual({ show: card() });
+});
+
 test("a card that is still there after a pause is not shown again", () => {
   const attentive = new Attentive();
   attentive.weigh("A", 0, card);

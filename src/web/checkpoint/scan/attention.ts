@@ -10,6 +10,7 @@ const MEANT_MILLISECONDS = 900;
 export type Attention = { show: Verdict } | "same" | "other";
 
 export class Attentive {
+  /** The text in sight, and no longer than that. */
   #text: string | undefined;
   #first = 0;
   #last = 0;
@@ -30,6 +31,11 @@ export class Attentive {
     if (foreign && now - this.#first < MEANT_MILLISECONDS) return "other";
     this.#shown = true;
     return { show: answer };
+  }
+
+  /** Nothing was read: what is out of sight is forgotten, for the text of a code is the whole card. */
+  none(now: number): void {
+    if (now - this.#last >= GONE_MILLISECONDS) this.#text = undefined;
   }
 
   /** Looking goes on after a pause: what was in sight before it still is, until it is seen to be gone. */

@@ -50,7 +50,10 @@ function pixels(picture: ImageBitmap): ImageData {
   if (context === null) throw new Error("no 2d canvas");
   context.drawImage(picture, 0, 0);
   picture.close();
-  return context.getImageData(0, 0, canvas.width, canvas.height);
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  // The last picture of a shift would stay here: a phone, a hand, perhaps a face.
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  return image;
 }
 
 async function answer({ id, picture, thorough }: Question): Promise<Answer> {

@@ -62,6 +62,7 @@ export function Scan({ checkpoint, deviceKey, stop, announce, receipt }: Props) 
 
   const seen = (answer: Answer) => {
     if (answer.text === undefined) {
+      attentive.current.none(performance.now());
       if (shown === undefined && answer.look !== "code") setHint(answer.look);
       return;
     }

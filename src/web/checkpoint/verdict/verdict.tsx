@@ -118,12 +118,16 @@ function useFocus(number: number) {
 /** Counts down to the end, unless it is held (WCAG 2.2.1). */
 function useCountdown(seconds: number, done: () => void) {
   const [left, setLeft] = useState(seconds);
+  // Ticks stop while a phone sleeps and the page is hidden; the clock does not.
+  const until = useRef(0);
   const [held, setHeld] = useState(false);
   const end = useRef(done);
   end.current = done;
   useEffect(() => {
     if (held) return;
-    const timer = setInterval(() => setLeft((left) => left - 1), 1000);
+    until.current = Date.now() + left * 1000;
+    const tick = () => setLeft((left) => Math.min(left - 1, Math.ceil((until.current - Date.now()) / 1000)));
+    const timer = setInterval(tick, 1000);
     return () => clearInterval(timer);
   }, [held]);
   useEffect(() => {
