@@ -33,7 +33,9 @@ export function allowSound(): void {
 /** Tells an outcome. */
 export function signal(outcome: Outcome): void {
   navigator.vibrate?.([...VIBRATIONS[outcome]]);
-  if (audio === undefined || audio.state !== "running") return;
+  if (audio === undefined) return;
+  // A call takes the sound away; without this, for the rest of the shift.
+  if (audio.state !== "running") void audio.resume().catch(() => undefined);
   let at = audio.currentTime + 0.01;
   for (const [frequency, milliseconds] of TONES[outcome]) {
     const seconds = milliseconds / 1000;

@@ -11,6 +11,9 @@ export interface Application {
 
 declare const __APP_VERSION__: string;
 
+/** Browsers look for a newer build when a page is opened; a checkpoint may stay open for weeks. */
+const LOOK_EVERY_MILLISECONDS = 3_600_000;
+
 /** Chrome's offer to install (not a standard). */
 interface InstallOffer extends Event {
   prompt(): Promise<void>;
@@ -35,6 +38,7 @@ function watch(registration: ServiceWorkerRegistration): void {
   follow(registration.waiting);
   follow(registration.active);
   look();
+  setInterval(() => void registration.update().catch(() => undefined), LOOK_EVERY_MILLISECONDS);
 }
 
 /** Registers the service worker and asks the browser to keep what is stored. */
