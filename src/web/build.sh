@@ -17,5 +17,6 @@ fi
 if [[ ${1:-} == check ]]; then
   npx --no-install tsc --noEmit
   npx --no-install vitest run
+  node ../../tests/vectors/checkpoint/replay.mjs
 fi
 node build.mjs
