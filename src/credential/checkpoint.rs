@@ -22,7 +22,7 @@ use crate::credential::snapshot::{DELTA, Delta, DeltaError, Snapshot};
 use crate::credential::status_list::{Band, StatusReference};
 use crate::credential::trust_list::{GRACE_SECONDS, Purpose, TrustList};
 use crate::credential::verdict::{Outcome, Reason, Verdict};
-use crate::credential::verify::{Context, StatusAnswer, StatusSource, verify_qr};
+use crate::credential::verify::{Context, PROOF_WINDOW_SECONDS, StatusAnswer, StatusSource, verify_qr};
 use crate::credential::x509::{Anchors, Use};
 
 /// The edition of this verifier. The issuer can stop lower ones through the trust list; it rises when an older one would
@@ -347,6 +347,9 @@ impl Checkpoint {
         if (valid || of_time) && self.clock_lamp(now, options.offset).state == State::Stop {
             return Some(Reason::ClockBehind);
         }
+        if (valid || of_time) && is_fresh_by_one_clock_only(verdict, now, options.offset) {
+            return Some(Reason::ClockBehind);
+        }
         if !valid {
             return None;
         }
@@ -503,6 +506,14 @@ impl Lamp {
     }
 }
 
+/// Whether the holder's proof is in its window by this device's clock and not by the server's, or the reverse: a clock that
+/// is a little off must neither let a screenshot live longer nor turn a good card away.
+fn is_fresh_by_one_clock_only(verdict: &Verdict, now: UnixSeconds, offset: Option<i64>) -> bool {
+    let (Some(proof_time), Some(offset)) = (verdict.proof_time, offset) else { return false };
+    let is_fresh = |at: UnixSeconds| at.saturating_sub(proof_time).saturating_abs() <= PROOF_WINDOW_SECONDS;
+    is_fresh(now) != is_fresh(now.saturating_add(offset))
+}
+
 /// Whether a key of the trust list may have signed a document of that time about these status lists.
 fn may_sign<'a>(
     trust: &TrustList,
@@ -539,5 +550,158 @@ impl StatusSource for SnapshotStatus<'_> {
             },
             _ => StatusAnswer::OutOfRange,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::Signer;
+    use crate::credential::test_key::TestKey;
+    use crate::credential::trust_list::TrustedKey;
+    use crate::credential::verdict::Verdict;
+    use crate::model::gate::GatePolicy;
+
+    /// When everything was signed; fresh for an hour, over after three days.
+    const SIGNED: UnixSeconds = 1_790_000_000;
+    const TTL: i64 = HOUR_SECONDS;
+    const LIFETIME: i64 = 72 * HOUR_SECONDS;
+
+    fn held<T>(document: T) -> Option<Held<T>> {
+        Some(Held { document, signer: TestKey::new(1).public_key().clone() })
+    }
+
+    fn term() -> Term {
+        Term { version: 7, issued_at: SIGNED, ttl_seconds: TTL, expires_at: SIGNED + LIFETIME }
+    }
+
+    /// One that has everything.
+    fn checkpoint() -> Checkpoint {
+        let key = TestKey::new(1).public_key().clone();
+        let key = TrustedKey {
+            key_id: TrustedKey::key_id_of(&key),
+            key,
+            issuer: "https://issuer.example.vn".into(),
+            valid_from: 0,
+            valid_until: UnixSeconds::MAX,
+            purposes: vec![Purpose::Status],
+            agencies: Vec::new(),
+            status_lists: Vec::new(),
+        };
+        let trust = TrustList {
+            version: 7,
+            issued_at: SIGNED,
+            expires_at: SIGNED + LIFETIME,
+            keys: vec![key],
+            minimum_edition: EDITION,
+        };
+        let gate = SignedGate {
+            term: term(),
+            id: "gate".into(),
+            name: "Cổng".into(),
+            policy: GatePolicy::default(),
+            is_closed: false,
+        };
+        Checkpoint {
+            trust: Some(trust),
+            statuses: held(Snapshot { term: term(), lists: Vec::new() }),
+            agencies: held(AgencyNames { term: term(), names: BTreeMap::new() }),
+            gate: held(gate),
+            ..Checkpoint::new(Anchors::default())
+        }
+    }
+
+    /// The lamps that are not green, and the whole.
+    fn lamps(checkpoint: &Checkpoint, now: UnixSeconds, offset: Option<i64>) -> (State, Vec<(&'static str, State)>) {
+        let readiness = checkpoint.readiness(now, offset);
+        let lamps = readiness.lamps.iter().map(|(name, lamp)| (*name, lamp.state));
+        (readiness.state, lamps.filter(|(_, state)| *state != State::Ok).collect())
+    }
+
+    #[test]
+    fn documents_age_each_in_its_own_time() {
+        use State::{Ok, Stop, Warn};
+        let checkpoint = checkpoint();
+        let all = |state| vec![("agencies", Warn), ("gate", state), ("keys", Warn), ("statuses", state)];
+        let aging = vec![("agencies", Warn), ("gate", Warn), ("statuses", Warn)];
+        for (after, state, expected) in [
+            (0, Ok, vec![]),
+            (TTL, Ok, vec![]),
+            (TTL + 1, Warn, aging),
+            // The trust list warns an hour before it is old, and serves for its grace; the others end.
+            (LIFETIME - HOUR_SECONDS, Warn, all(Warn)),
+            (LIFETIME, Stop, all(Stop)),
+        ] {
+            assert_eq!(lamps(&checkpoint, SIGNED + after, Some(0)), (state, expected), "{after} seconds later");
+        }
+        let over = lamps(&checkpoint, SIGNED + LIFETIME + GRACE_SECONDS, Some(0)).1;
+        assert!(over.contains(&("keys", Stop)), "beyond its grace");
+    }
+
+    #[test]
+    fn the_clock_is_compared_with_the_server_and_with_what_was_signed() {
+        use State::{Ok, Stop, Warn};
+        let checkpoint = checkpoint();
+        for (now, offset, clock) in [
+            (SIGNED, Some(CLOCK_WARN_SECONDS), Ok),
+            (SIGNED, Some(-CLOCK_WARN_SECONDS - 1), Warn),
+            (SIGNED, Some(CLOCK_STOP_SECONDS), Warn),
+            (SIGNED, Some(-CLOCK_STOP_SECONDS - 1), Stop),
+            (SIGNED, Some(i64::MIN), Stop),
+            (SIGNED, None, Warn),
+            (SIGNED - ISSUER_SKEW_SECONDS, Some(0), Ok),
+            (SIGNED - ISSUER_SKEW_SECONDS - 1, Some(0), Stop),
+        ] {
+            assert_eq!(checkpoint.readiness(now, offset).lamps["clock"].state, clock, "{now} {offset:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_not_trusted_any_more_is_not_ready() {
+        use State::{Stop, Warn};
+        let nothing = lamps(&Checkpoint::new(Anchors::default()), SIGNED, Some(0));
+        assert_eq!(nothing, (Stop, vec![("agencies", Warn), ("keys", Stop), ("statuses", Stop)]));
+
+        let changed = |change: fn(&mut Checkpoint)| {
+            let mut checkpoint = checkpoint();
+            change(&mut checkpoint);
+            lamps(&checkpoint, SIGNED, Some(0))
+        };
+        let retired = changed(|checkpoint| checkpoint.trust.as_mut().unwrap().keys.clear());
+        assert_eq!(retired, (Stop, vec![("agencies", Warn), ("gate", Stop), ("statuses", Stop)]));
+        let stopped = changed(|checkpoint| checkpoint.trust.as_mut().unwrap().minimum_edition = EDITION + 1);
+        assert_eq!(stopped, (Stop, vec![("app", Stop)]));
+        let closed = changed(|checkpoint| checkpoint.gate.as_mut().unwrap().document.is_closed = true);
+        assert_eq!(closed, (Stop, vec![("gate", Stop)]));
+        assert_eq!(changed(|checkpoint| checkpoint.gate = None), (State::Ok, vec![]), "a gate may have no rules");
+    }
+
+    #[test]
+    fn a_clock_that_is_a_little_off_stretches_no_proof_and_turns_nobody_away() {
+        let mut checkpoint = checkpoint();
+        let mut doubt = |outcome, reason: Option<Reason>, age: i64, offset: Option<i64>| {
+            let verdict = Verdict {
+                outcome,
+                reasons: reason.into_iter().collect(),
+                sentence_vi: String::new(),
+                sentence_en: String::new(),
+                claims: None,
+                status_as_of: None,
+                proof_time: Some(SIGNED - age),
+            };
+            checkpoint.doubt(&verdict, SIGNED, &Options { offset, ..Options::default() })
+        };
+        let stale =
+            |age| Reason::ProofStale { difference_seconds: age, proof_time: SIGNED - age, checkpoint_time: SIGNED };
+        // The device is 90 seconds behind: by the server's clock the picture is 120 seconds old.
+        assert_eq!(doubt(Outcome::ValidLive, None, 30, Some(90)), Some(Reason::ClockBehind));
+        // It is 90 seconds ahead: by the server's clock the code is new.
+        assert_eq!(doubt(Outcome::NotValid, Some(stale(95)), 95, Some(-90)), Some(Reason::ClockBehind));
+        // By both clocks the same.
+        assert_eq!(doubt(Outcome::NotValid, Some(stale(200)), 200, Some(-90)), None);
+        assert_eq!(doubt(Outcome::ValidLive, None, 30, Some(20)), None);
+        assert_eq!(doubt(Outcome::ValidLive, None, 30, None), None);
+        // What is not about time stays what it is.
+        assert_eq!(doubt(Outcome::NotValid, Some(Reason::Withdrawn), 30, Some(90)), None);
     }
 }
