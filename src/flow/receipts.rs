@@ -15,12 +15,12 @@ impl Service {
             None => None,
         };
         let statuses_published = match found.statuses_version {
-            Some(version) => Some(self.store.document("statuses", number(version)).await?.is_some()),
+            Some(version) => Some(self.store.has_document("statuses", number(version)).await?),
             None => None,
         };
         let gate_published = match (&found.gate, found.gate_version) {
             (Some(gate), Some(version)) => {
-                Some(self.store.document(&format!("gate:{gate}"), number(version)).await?.is_some())
+                Some(self.store.has_document(&format!("gate:{gate}"), number(version)).await?)
             }
             _ => None,
         };

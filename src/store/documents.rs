@@ -70,6 +70,17 @@ impl Store {
         row.map(|row| row.try_get(0)).transpose().map_err(failed("reading a checkpoint's document"))
     }
 
+    /// Whether a version of a kind is kept.
+    pub async fn has_document(&self, kind: &str, version: i64) -> Result<bool, Fault> {
+        sqlx::query("SELECT 1 FROM checkpoint_documents WHERE kind = $1 AND version = $2")
+            .bind(kind)
+            .bind(version)
+            .fetch_optional(self.readers())
+            .await
+            .map(|row| row.is_some())
+            .map_err(failed("reading a checkpoint's document"))
+    }
+
     /// Publishes a document under its version, and forgets all but the newest `keep`; `false` if another process was
     /// first.
     pub async fn publish_document(&self, document: Document, keep: i64) -> Result<bool> {
