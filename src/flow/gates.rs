@@ -146,9 +146,13 @@ impl Service {
             entries.sort_unstable();
             entries
         });
+        // A step that only a newer program knows must not read as none.
+        let unknown = || Fault::new(doing, "its minimum position is not known");
+        let minimum_position = rules.minimum_position.as_deref().map(|name| Position::named(name).ok_or_else(unknown));
+        let minimum_position = minimum_position.transpose()?;
         let policy = GatePolicy {
             agencies: rules.agencies,
-            minimum_position: rules.minimum_position.as_deref().and_then(Position::named),
+            minimum_position,
             duty: entries.map(|entries| Duty { salt, entries }),
             challenge_required: rules.challenge_required,
             copies_accepted: rules.copies_accepted,
@@ -213,4 +217,28 @@ fn checked(mut rules: GateRules) -> Result<GateRules, Refusal> {
         }
     }
     Ok(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_of_a_newer_program_is_not_absent() {
+        let gate = |rules: &str| Gate {
+            id: "gate".into(),
+            unit: "H26".into(),
+            rules: rules.into(),
+            salt: String::new(),
+            revision: 1,
+            created_at: 1,
+            changed_at: 1,
+            closed_at: None,
+        };
+        let policy = |rules| Service::policy_of(&gate(rules)).map(|(_, policy)| policy.minimum_position);
+        let known = policy(r#"{"unit": "H26", "name": "Cổng", "minimum_position": "truong-phong"}"#);
+        assert_eq!(known.unwrap(), Position::named("truong-phong"));
+        assert!(policy(r#"{"unit": "H26", "name": "Cổng", "minimum_position": "a-later-one"}"#).is_err());
+        assert!(policy(r#"{"unit": "H26", "name": "Cổng", "a_later_rule": true}"#).is_err());
+    }
 }
