@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::enroll::day_in_vietnam;
 use super::{Service, hash};
 use crate::clock::{DAY_SECONDS, UnixSeconds};
+use crate::credential::Signer;
 use crate::credential::agencies::{AGENCIES, AgencyNames};
 use crate::credential::gate::{GATE, SignedGate};
 use crate::credential::signed::Term;
@@ -36,15 +37,16 @@ const AGENCIES_TTL_SECONDS: i64 = 7 * DAY_SECONDS;
 const AGENCIES_LIFETIME_SECONDS: i64 = 90 * DAY_SECONDS;
 /// For how long the names are taken as they were read: the table is large.
 const AGENCIES_LOOK_SECONDS: i64 = 60;
-/// Snapshots and deltas that this process has at hand.
+/// Snapshots that this process has at hand.
 const HELD_SNAPSHOTS: usize = 8;
-const HELD_DELTAS: usize = 64;
 /// Checkpoints that listen for changes at the same time in one process.
 const LISTENERS: usize = 2_048;
 /// How long one listens before it has to come again: a stop need not wait for longer than that, and a dead one is noticed.
 const LISTEN: Duration = Duration::from_mins(5);
-/// How often a listener's versions are looked up; a change by this process wakes it at once.
+/// How often the versions are looked up, once for all who listen.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often a listener looks at the rules of its own gate: they change seldom, and each listener asks for itself.
+const LOOK_AT_GATE: Duration = Duration::from_secs(5);
 
 const STATUSES: &str = "statuses";
 const NAMES: &str = "agencies";
@@ -66,8 +68,6 @@ pub struct CheckpointDocument {
 
 /// A signed object, shared.
 type Bytes = Arc<Vec<u8>>;
-/// Names by code, shared.
-type Names = Arc<BTreeMap<String, String>>;
 /// What leads from one version to another; `None` where nothing does.
 type Deltas = BTreeMap<(i64, i64), Option<Bytes>>;
 
@@ -80,8 +80,18 @@ pub(super) struct Carried {
     snapshots: Mutex<BTreeMap<i64, Arc<Snapshot>>>,
     deltas: Mutex<Deltas>,
     bytes: Mutex<HashMap<String, (i64, Bytes)>>,
-    names: Mutex<Option<(UnixSeconds, Names)>>,
+    names: Mutex<Option<Named>>,
+    /// What all who listen are told, and when it was looked up.
+    told: tokio::sync::Mutex<Option<(Instant, Versions)>>,
     listeners: Listeners,
+}
+
+/// Names by code, as they were read, and what tells them from others.
+#[derive(Clone)]
+struct Named {
+    read_at: UnixSeconds,
+    names: Arc<BTreeMap<String, String>>,
+    state: String,
 }
 
 struct Listeners(Arc<Semaphore>);
@@ -182,7 +192,8 @@ impl Service {
             let delta = self.delta(since, newest.version).await?.map(Arc::new);
             let mut deltas = lock(&self.carried.deltas);
             deltas.retain(|(_, to), _| *to == newest.version);
-            if deltas.len() < HELD_DELTAS {
+            // Versions that nobody ever had are not remembered: they would be without end.
+            if (newest.version - KEPT_SNAPSHOTS..newest.version).contains(&since) {
                 deltas.insert(key, delta.clone());
             }
             delta
@@ -226,34 +237,37 @@ impl Service {
     pub async fn agency_names(&self) -> Result<CheckpointDocument> {
         for _ in 0..PUBLISH_ATTEMPTS {
             let newest = self.store.newest_document(NAMES).await?;
-            let names = self.names().await?;
-            let state = hash(&[AgencyNames::lines(&names).as_bytes()]);
+            let Named { names, state, .. } = self.names().await?;
             if let Some(head) =
                 newest.as_ref().filter(|head| head.state == state && self.is_fresh(head, AGENCIES_TTL_SECONDS))
             {
                 return self.held(NAMES, AGENCIES.media_type, head).await;
             }
             let term = self.term(newest.as_ref(), AGENCIES_TTL_SECONDS, AGENCIES_LIFETIME_SECONDS);
-            let bytes = AgencyNames { term, names: (*names).clone() }.seal(&*self.keys.status_eddsa)?;
+            let service = self.clone();
+            let seal = move || seal_names(term, &names, &*service.keys.status_eddsa);
+            let sealed = tokio::task::spawn_blocking(seal).await;
+            let bytes = sealed.map_err(|error| Fault::new("signing the agencies' names", error))??;
             self.publish(NAMES, state, &term, bytes, KEPT_DOCUMENTS).await?;
         }
         Err(Fault::new("publishing the agencies' names", "other processes published other ones").into())
     }
 
-    async fn names(&self) -> Result<Names> {
+    async fn names(&self) -> Result<Named> {
         let now = self.clock.now();
-        if let Some((read_at, names)) = &*lock(&self.carried.names)
-            && (0..AGENCIES_LOOK_SECONDS).contains(&(now - read_at))
+        if let Some(named) = &*lock(&self.carried.names)
+            && (0..AGENCIES_LOOK_SECONDS).contains(&(now - named.read_at))
         {
-            return Ok(Arc::clone(names));
+            return Ok(named.clone());
         }
         let day = day_in_vietnam(now);
         let top = agencies().all().iter().filter(|agency| agency.valid_on(day));
         let top = top.filter_map(|agency| Some((agency.code.clone()?, agency.name_vi.clone())));
         let names: BTreeMap<_, _> = top.chain(self.store.unit_names().await?).collect();
-        let names = Arc::new(names);
-        *lock(&self.carried.names) = Some((now, Arc::clone(&names)));
-        Ok(names)
+        let state = hash(&[AgencyNames::lines(&names).as_bytes()]);
+        let named = Named { read_at: now, names: Arc::new(names), state };
+        *lock(&self.carried.names) = Some(named.clone());
+        Ok(named)
     }
 
     /// The rules of a gate, also of a closed one.
@@ -281,28 +295,35 @@ impl Service {
         let place = Arc::clone(&self.carried.listeners.0)
             .try_acquire_owned()
             .map_err(|_| Refusal::Busy("checkpoints listen for changes"))?;
-        let first = self.checkpoint_versions(gate.as_deref()).await?;
-        let listener = Listener {
+        let mut listener = Listener {
             service: self.clone(),
             gate,
+            gate_seen: None,
             last: None,
-            next: Some(first),
             until: Instant::now() + LISTEN,
             _place: place,
         };
+        // Who names a gate that there is not is told so.
+        listener.versions().await?;
         Ok(futures_util::stream::unfold(listener, Listener::step))
     }
 
-    async fn checkpoint_versions(&self, gate: Option<&str>) -> Result<Versions> {
-        Ok(Versions {
+    /// The newest versions of what every checkpoint carries: looked up once in a while for all who ask, however many.
+    async fn shared_versions(&self) -> Result<Versions> {
+        let mut told = self.carried.told.lock().await;
+        if let Some((at, versions)) = &*told
+            && at.elapsed() < LOOK
+        {
+            return Ok(versions.clone());
+        }
+        let versions = Versions {
             trust_list: self.trust_list().await?.version,
             statuses: self.status_snapshot().await?.version,
             agencies: self.agency_names().await?.version,
-            gate: match gate {
-                Some(gate) => Some(self.gate_document(gate).await?.version),
-                None => None,
-            },
-        })
+            gate: None,
+        };
+        *told = Some((Instant::now(), versions.clone()));
+        Ok(versions)
     }
 
     async fn packed(&self, list: &StoredList) -> Result<(i64, Arc<StatusList>)> {
@@ -371,28 +392,32 @@ impl Service {
     }
 }
 
+/// The names of as many agencies as a document holds: of all, or, when those are too many, of the national ones.
+fn seal_names(term: Term, names: &BTreeMap<String, String>, signer: &dyn Signer) -> Result<Vec<u8>, Fault> {
+    let names = names.clone();
+    let all = AgencyNames { term, names };
+    all.seal(signer).or_else(|fault| {
+        tracing::error!(%fault, units = all.names.len(), "checkpoints get the names of level 1 only");
+        let national = all.names.into_iter().filter(|(code, _)| !code.contains('.')).collect();
+        AgencyNames { term, names: national }.seal(signer)
+    })
+}
+
 /// One who listens for changes.
 struct Listener {
     service: Service,
     gate: Option<String>,
+    gate_seen: Option<(Instant, i64)>,
     last: Option<Versions>,
-    next: Option<Versions>,
     until: Instant,
     _place: tokio::sync::OwnedSemaphorePermit,
 }
 
 impl Listener {
     async fn step(mut self) -> Option<(Versions, Self)> {
-        let mut news = self.service.store.event_news();
         loop {
-            let now = match self.next.take() {
-                Some(first) => first,
-                // A fault now may be none in a second; a listener whose gate is gone finds out when it comes again.
-                None => match self.service.checkpoint_versions(self.gate.as_deref()).await {
-                    Ok(versions) => versions,
-                    Err(_) => return None,
-                },
-            };
+            // A fault now may be none in a second; a listener whose gate is gone finds out when it comes again.
+            let now = self.versions().await.ok()?;
             if self.last.as_ref() != Some(&now) {
                 self.last = Some(now.clone());
                 return Some((now, self));
@@ -400,10 +425,41 @@ impl Listener {
             if Instant::now() >= self.until {
                 return None;
             }
-            tokio::select! {
-                _ = news.changed() => {}
-                () = tokio::time::sleep_until(self.until.min(Instant::now() + LOOK)) => {}
-            }
+            tokio::time::sleep_until(self.until.min(Instant::now() + LOOK)).await;
         }
+    }
+
+    async fn versions(&mut self) -> Result<Versions> {
+        let shared = self.service.shared_versions().await?;
+        let Some(gate) = self.gate.as_deref() else { return Ok(shared) };
+        let version = match self.gate_seen {
+            Some((at, version)) if at.elapsed() < LOOK_AT_GATE => version,
+            _ => {
+                let version = self.service.gate_document(gate).await?.version;
+                self.gate_seen = Some((Instant::now(), version));
+                version
+            }
+        };
+        Ok(Versions { gate: Some(version), ..shared })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::test_key::TestKey;
+
+    #[test]
+    fn names_that_are_too_many_leave_the_national_ones() {
+        let term = Term { version: 1, issued_at: 1, ttl_seconds: 1, expires_at: 9 };
+        let unit = |number: u32| (format!("H26.{number}"), "x".repeat(1000));
+        let mut names: BTreeMap<_, _> = (0..20_000).map(unit).collect();
+        names.insert("H26".into(), "Tỉnh".into());
+        let key = TestKey::new(1);
+        let read = |bytes: &[u8]| AgencyNames::open(bytes, |_| Some(key.public_key().clone())).unwrap().0.names;
+        let sealed = seal_names(term, &names, &key).unwrap();
+        assert_eq!(read(&sealed), BTreeMap::from([("H26".to_owned(), "Tỉnh".to_owned())]));
+        names.retain(|code, _| code.len() < 6);
+        assert_eq!(read(&seal_names(term, &names, &key).unwrap()), names);
     }
 }
