@@ -7,6 +7,9 @@ use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::status::ListPurpose;
 
+/// How many credentials are looked at for [`Store::carry_lists_of_codes`]: more than are issued between two looks.
+const NEWEST_CREDENTIALS: i64 = 20_000;
+
 /// A list, without its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusList {
@@ -75,6 +78,25 @@ impl Store {
         at: UnixSeconds,
     ) -> Result<()> {
         self.write(OpenList { id, purpose, size, secret, at }).await
+    }
+
+    /// Has checkpoints carry the lists of other credentials in which one of the newest credentials is shown as a QR code: a
+    /// process from before lists had purposes, which serves on while others are replaced, may have put it there.
+    pub async fn carry_lists_of_codes(&self) -> Result<()> {
+        let doing = "looking for QR codes in other status lists";
+        let rows = sqlx::query(
+            "SELECT DISTINCT l.id FROM credentials c JOIN issuances i ON i.id = c.issuance \
+             JOIN status_lists l ON l.id = c.list_id WHERE c.id > (SELECT MAX(id) FROM credentials) - $1 \
+             AND l.purpose = 'other' AND i.configuration IN ('official-card-qr', 'badge')",
+        )
+        .bind(NEWEST_CREDENTIALS)
+        .fetch_all(self.readers())
+        .await
+        .map_err(failed(doing))?;
+        for row in rows {
+            self.write(CarryList { id: row.try_get(0).map_err(failed(doing))? }).await?;
+        }
+        Ok(())
     }
 
     /// Draws `count` positions of a list for this process alone; `None` when it is full.
@@ -152,6 +174,24 @@ impl Change for OpenList {
         .execute(&mut **transaction)
         .await
         .map_err(failed("opening a status list"))?;
+        Ok(())
+    }
+}
+
+struct CarryList {
+    id: i64,
+}
+
+impl Change for CarryList {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        sqlx::query("UPDATE status_lists SET purpose = $2 WHERE id = $1")
+            .bind(self.id)
+            .bind(ListPurpose::Any.word())
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("having a status list carried"))?;
         Ok(())
     }
 }
