@@ -99,6 +99,9 @@ pub struct FetchBundle {
     /// Chứng thư gốc tin cậy / the pinned root certificates (PEM)
     #[arg(long, value_name = "FILE")]
     anchor: PathBuf,
+    /// Kèm trạng thái của thẻ xuất trình trực tuyến (SD-JWT) / also the statuses of cards that are shown online (SD-JWT)
+    #[arg(long)]
+    online: bool,
 }
 
 /// Longest bundle: a trust list and the lists of 20 million credentials.
@@ -113,7 +116,8 @@ impl FetchBundle {
         let current = held.as_ref().map(|held| held.trust_list(None, &anchors, now)).transpose()?;
         let fault = |error: reqwest::Error| Fault::new("fetching the bundle", error.without_url());
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().map_err(fault)?;
-        let response = client.get(format!("{}/api/v1/bundle", self.url)).send().await.map_err(fault)?;
+        let query = if self.online { "?online=true" } else { "" };
+        let response = client.get(format!("{}/api/v1/bundle{query}", self.url)).send().await.map_err(fault)?;
         let mut response = response.error_for_status().map_err(fault)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(fault)? {
@@ -125,8 +129,11 @@ impl FetchBundle {
         let mut bundle: Bundle = parse_bundle(&bytes)?;
         bundle.fetched_at = now;
         let trust = bundle.trust_list(current.as_ref(), &anchors, now)?;
-        if let Some(list) = held.as_ref().and_then(|held| bundle.rolled_back(held).first().copied()) {
-            return Err(Refusal::malformed(list, "is older than the list that is held").into());
+        if let Some(held) = &held {
+            bundle.keep_lists_of(held);
+            if let Some(list) = bundle.rolled_back(held).first() {
+                return Err(Refusal::malformed(*list, "is older than the list that is held").into());
+            }
         }
         // Whole or not at all.
         let partial = self.out.with_extension("partial");

@@ -287,11 +287,14 @@ impl Service {
         json!({"keys": signers.map(|signer| public_jwk(&**signer))})
     }
 
-    /// All that a checkpoint needs to verify without network: trust list and status lists.
-    pub async fn bundle(&self) -> Result<super::Bundle> {
+    /// All that a checkpoint needs to verify without network: trust list and status lists; those of the credentials that
+    /// are shown online only where they are `wanted`.
+    pub async fn bundle(&self, wanted: bool) -> Result<super::Bundle> {
         let trust_list = self.trust_list().await?.bytes;
+        let mut lists = self.store.status_lists().await?;
+        lists.retain(|list| wanted || list.purpose.is_carried());
         let mut status_lists = Vec::new();
-        for list in self.store.status_lists().await? {
+        for list in lists {
             let token = self.status_list(list.id, StatusFormat::Cwt).await?;
             status_lists.push((self.status_uri(list.id), token.bytes.clone()));
         }

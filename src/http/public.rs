@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::Problem;
-use super::extract::InPath;
+use super::extract::{InPath, InQuery};
 use super::negotiate::{Choices, languages};
 use crate::flow::{MetadataForm, Service, StatusFormat};
 use crate::protocol::display::Language;
@@ -128,14 +129,17 @@ pub(super) fn is_held(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 /// The signed trust list.
-pub async fn trust_list(State(service): State<Service>) -> Result<Response, Problem> {
+pub async fn trust_list(State(service): State<Service>, asked: HeaderMap) -> Result<Response, Problem> {
     let list = service.trust_list().await?;
+    let etag = format!("\"{}\"", list.version);
+    let body =
+        if is_held(&asked, &etag) { StatusCode::NOT_MODIFIED.into_response() } else { list.bytes.into_response() };
     let headers = [
         (header::CONTENT_TYPE, service.trust_list_media_type().to_owned()),
         (header::CACHE_CONTROL, SHORT.to_owned()),
-        (header::ETAG, format!("\"{}\"", list.version)),
+        (header::ETAG, etag),
     ];
-    Ok((headers, list.bytes).into_response())
+    Ok((headers, body).into_response())
 }
 
 /// The root certificate. Pin it once, over a channel that you trust.
@@ -154,8 +158,22 @@ pub async fn iaca_crl(State(service): State<Service>) -> Response {
     (headers, service.iaca_crl().to_vec()).into_response()
 }
 
-/// `GET /api/v1/bundle`: all that a checkpoint needs to verify without network, signed in its parts.
-#[utoipa::path(get, path = "/api/v1/bundle", tag = "Verification", responses((status = 200, body = crate::flow::Bundle)))]
-pub async fn bundle(State(service): State<Service>) -> Result<Response, Problem> {
-    Ok(([(header::CACHE_CONTROL, "no-cache")], Json(service.bundle().await?)).into_response())
+/// What the bundle is to have.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    #[serde(default)]
+    online: bool,
+}
+
+/// `GET /api/v1/bundle`: all that a checkpoint needs to verify QR codes without network, signed in its parts; with
+/// `online=true` also the status lists of the credentials that are shown online (SD-JWT).
+#[utoipa::path(get, path = "/api/v1/bundle", tag = "Verification",
+    params(("online" = Option<bool>, Query, description = "Also the status lists of credentials that are shown online")),
+    responses((status = 200, body = crate::flow::Bundle)))]
+pub async fn bundle(
+    State(service): State<Service>,
+    InQuery(Wanted { online }): InQuery<Wanted>,
+) -> Result<Response, Problem> {
+    Ok(([(header::CACHE_CONTROL, "no-cache")], Json(service.bundle(online).await?)).into_response())
 }

@@ -146,6 +146,7 @@ story! {
         let officer = town.officer("vneid").await;
         let wallet = town.wallet();
         let credential = wallet.card(&officer, PERSON, "official-card-qr").await;
+        wallet.card(&officer, PERSON, "official-card-sdjwt").await;
         let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
         let anchors = Anchors::from_pem(town.service.anchor_pem()).unwrap();
         let bundle: Bundle = serde_json::from_slice(&town.get("/api/v1/bundle").await.bytes).unwrap();
@@ -158,6 +159,11 @@ story! {
         };
         let pair = |outcome: &str, reason: &str| (outcome.to_owned(), reason.to_owned());
         assert_eq!(outcome(&bundle), pair("valid-live", ""));
+        let whole: Bundle = serde_json::from_slice(&town.get("/api/v1/bundle?online=true").await.bytes).unwrap();
+        assert!(whole.status_lists.len() > bundle.status_lists.len(), "other lists come when they are asked for");
+        let mut next = bundle.clone();
+        next.keep_lists_of(&whole);
+        assert_eq!(next.status_lists, whole.status_lists, "what is not asked for again is not lost");
         officer.step(&card, "withdraw", "resigned").await.expect(200);
         assert_eq!(outcome(&bundle), pair("valid-live", ""), "the old lists do not know it");
         let newer: Bundle = serde_json::from_slice(&town.get("/api/v1/bundle").await.bytes).unwrap();
