@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::Request;
 
 use crate::story;
-use crate::town::{Answer, Ground, Town};
+use crate::town::{Answer, Town};
 
 const BUILT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/dist/checkpoint/index.html");
 
@@ -29,8 +29,8 @@ async fn page(town: &Town) -> Option<Answer> {
 /// Every address that an attribute of the page names.
 fn named(page: &Answer, attribute: &str) -> Vec<String> {
     let html = String::from_utf8(page.bytes.to_vec()).unwrap();
-    let parts = html.split(&format!(" {attribute}=\"")).skip(1);
-    parts.map(|part| part.split('"').next().unwrap().to_owned()).collect()
+    let before = format!(" {attribute}=\"");
+    html.split(&before).skip(1).map(|part| part.split('"').next().unwrap().to_owned()).collect()
 }
 
 story! {
@@ -44,7 +44,9 @@ story! {
             assert!(addresses.len() > 3 && addresses.iter().all(|address| address.starts_with("./")), "{addresses:?}");
         }
     }
+}
 
+story! {
     async fn the_app_may_run_its_own_files_and_the_camera_and_nothing_else(town) {
         let Some(page) = page(&town).await else { return };
         let policy = page.header("content-security-policy");
@@ -62,7 +64,9 @@ story! {
         assert_eq!(worker.header("content-type"), "text/javascript; charset=utf-8");
         assert_eq!(worker.header("content-security-policy"), policy);
     }
+}
 
+story! {
     async fn what_has_its_content_in_its_name_is_kept_and_the_rest_asked_for(town) {
         let Some(page) = page(&town).await else { return };
         assert_eq!(page.header("cache-control"), "no-cache");
