@@ -66,7 +66,7 @@ fn no_room_looks_into_another_against_the_table() {
     let rooms: BTreeMap<_, _> = ROOMS.into_iter().collect();
     let mut wrong = Vec::new();
     for (room, path, text) in sources() {
-        // `web` holds the browser sources; in Rust it only tells cargo when to build anew.
+        // `web` is no room of the library: a build script beside the browser sources.
         if ["lib", "main", "web"].contains(&room.as_str()) {
             continue;
         }

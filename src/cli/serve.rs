@@ -36,7 +36,12 @@ pub async fn serve(service: Service, listener: TcpListener, tls: Option<http::Tl
     let mut background = background::start(&service);
     let grace = Duration::from_secs(service.config.limits.request_seconds);
     let certificates = tls.clone().map(|tls| tokio::spawn(renew(tls)));
-    http::serve(listener, tls, http::router(service), told_to_stop(), grace).await;
+    let stopping = service.clone();
+    let stop = async move {
+        told_to_stop().await;
+        stopping.stop();
+    };
+    http::serve(listener, tls, http::router(service), stop, grace).await;
     background.shutdown().await;
     if let Some(certificates) = certificates {
         certificates.abort();

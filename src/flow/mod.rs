@@ -101,6 +101,7 @@ pub struct Parts {
     /// Where the next round of [`Service::refresh_cards`] goes on.
     refreshing: tokio::sync::Mutex<String>,
     counted: Mutex<Option<revoke::Counts>>,
+    stopping: tokio::sync::watch::Sender<bool>,
 }
 
 impl std::ops::Deref for Service {
@@ -140,6 +141,7 @@ impl Service {
             labels: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             counted: Mutex::default(),
+            stopping: tokio::sync::watch::Sender::new(false),
             config,
             clock,
             chance,
@@ -180,6 +182,17 @@ impl Service {
     /// The revocation list of the IACA, DER.
     pub fn iaca_crl(&self) -> &[u8] {
         &self.keys.iaca_crl
+    }
+
+    /// Tells what goes on without end, as streams to clients do, to end.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Ends once [`Service::stop`] was called.
+    pub async fn stopped(&self) {
+        // The sender lives as long as this service: only the value can end it.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
     /// A random name of 128 bits in base64url.

@@ -1,25 +1,22 @@
 //! What checkpoints fetch, and what the units say about their gates.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{Problem, ProblemDocument};
+use super::events::server_sent;
 use super::extract::{ApiJson, InPath, InQuery};
 use super::public::is_held;
 use crate::error::Refusal;
 use crate::flow::{Caller, CheckpointDocument, GateRules, GateState, Service};
-
-/// How often a silent stream says that it lives: proxies cut silent connections after a minute.
-const ALIVE: Duration = Duration::from_secs(25);
 
 /// Asks for what has changed since a version.
 #[derive(Debug, Deserialize)]
@@ -78,12 +75,7 @@ pub async fn changes(
         let event = Event::default().event("versions").json_data(&versions).unwrap_or_default();
         Ok::<_, Infallible>(event)
     });
-    let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE));
-    let mut response = stream.into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Proxies of this kind would hold events back until a buffer is full.
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(server_sent(&service, events))
 }
 
 fn document(document: &CheckpointDocument, headers: &HeaderMap) -> Response {

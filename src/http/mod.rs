@@ -8,6 +8,7 @@ mod bulk;
 mod checkpoint;
 mod delivery;
 mod demo;
+mod events;
 mod extract;
 mod negotiate;
 mod observe;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
 use super::api::idempotency_key;
+use super::events::server_sent;
 use super::extract::{ApiJson, InPath, InQuery};
 use crate::error::Refusal;
 use crate::flow::present::{PresentationAnswer, PresentationMade, PresentationRequest};
@@ -189,8 +190,7 @@ pub async fn events(
 
 /// States of a transaction as server-sent events, until it is over.
 pub(super) fn streamed(service: Service, id: String, place: Place) -> Response {
-    let headers = [(header::CACHE_CONTROL, "no-store")];
-    (headers, Sse::new(states(service, id, place)).keep_alive(KeepAlive::default())).into_response()
+    server_sent(&service.clone(), states(service, id, place))
 }
 
 fn states(service: Service, id: String, place: Place) -> impl Stream<Item = Result<Event, crate::error::Error>> {

@@ -424,3 +424,13 @@ story! {
         }
     }
 }
+
+story! {
+    async fn streams_do_not_hold_up_a_stop(town) {
+        town.hires(PERSON, "H26").await;
+        town.service.stop();
+        // A stream that did not end would keep this answer from being whole for minutes.
+        let stream = town.get("/checkpoint/data/changes").await;
+        assert_eq!((stream.status.as_u16(), stream.bytes.len()), (200, 0));
+    }
+}

@@ -29,9 +29,8 @@ async fn page(town: &Town) -> Option<Answer> {
 /// Every address that an attribute of the page names.
 fn named(page: &Answer, attribute: &str) -> Vec<String> {
     let html = String::from_utf8(page.bytes.to_vec()).unwrap();
-    let start = format!(" {attribute}=\"");
-    let parts = html.split(&start).skip(1);
-    parts.map(|part| part.split('"').next().unwrap().to_owned()).collect()
+    let before = format!(" {attribute}=\"");
+    html.split(&before).skip(1).map(|part| part.split('"').next().unwrap().to_owned()).collect()
 }
 
 story! {

@@ -26,4 +26,5 @@ if ! cmp -s package-lock.json node_modules/installed; then
   cp package-lock.json node_modules/installed
 fi
 npx --no-install tsc --noEmit
-exec node --test --test-concurrency=1 "${@:-*.test.ts}"
+if (($#)); then exec node --test --test-concurrency=1 "$@"; fi
+exec node --test --test-concurrency=1 ./*.test.ts ./*.test.mjs

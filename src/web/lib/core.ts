@@ -117,7 +117,7 @@ function readLamps(json: string): Lamp[] {
     const raw = lamps[name];
     if (!isObject(raw)) throw new CoreMismatch(name);
     const state = text(raw, "state");
-    if (state === undefined || !(state in STATES)) throw new CoreMismatch("state");
+    if (state === undefined || !Object.hasOwn(STATES, state)) throw new CoreMismatch("state");
     const lamp: Lamp = { name, state: STATES[state as keyof typeof STATES], sentence: sentence(raw, "text") };
     return { ...lamp, ...wholeMember(raw, "issued_at", "issuedAt"), ...wholeMember(raw, "version", "version") };
   });
