@@ -4,8 +4,6 @@
 
 use std::sync::OnceLock;
 
-use aws_lc_rs::encoding::AsBigEndian;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use officials_card::chance::Chance;
@@ -20,14 +18,13 @@ use officials_card::credential::x509::Anchors;
 use officials_card::credential::{PublicKey, Signer, jws};
 use officials_card::keyring::{FileKey, fresh_p256_jwk};
 use proptest::prelude::*;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const NOW: i64 = 1_795_325_268;
-const YEAR: i64 = 365 * 86_400;
+mod authority;
+
+use authority::{Authority, Flaw, NOW, YEAR, file_key};
+
 const VCT: &str = "urn:eudi:pid:1";
 const DOCTYPE: &str = "org.iso.18013.5.1.mDL";
 const NAMESPACE: &str = "org.iso.18013.5.1";
@@ -38,92 +35,6 @@ const NONCE: &str = "nonce";
 const LICENCES: &str = "1.0.18013.5.1.2";
 
 // ---------------------------------------------------------------------------------------------- the issuer
-
-/// A key, and what is certified with it.
-struct Authority {
-    key: KeyPair,
-    params: CertificateParams,
-    der: Vec<u8>,
-}
-
-/// What is wrong with a signer's certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flaw {
-    None,
-    Expired,
-    IsCa,
-    MayNotSign,
-    OtherCountry,
-    OtherUsage,
-    NoUsage,
-}
-
-fn fresh() -> KeyPair {
-    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
-}
-
-fn params(name: &str, country: &str, until: i64) -> CertificateParams {
-    let instant = |at| time::OffsetDateTime::from_unix_timestamp(at).unwrap();
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CountryName, country);
-    params.distinguished_name.push(DnType::CommonName, name);
-    (params.not_before, params.not_after) = (instant(NOW - YEAR), instant(until));
-    params
-}
-
-impl Authority {
-    fn root(name: &str) -> Self {
-        let mut params = params(name, "VN", NOW + YEAR);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = fresh();
-        let der = params.self_signed(&key).unwrap().der().to_vec();
-        Self { key, params, der }
-    }
-
-    /// A signer with its certificate, critical extended key usages as a document signer has them.
-    fn certifies(&self, flaw: Flaw) -> FileKey {
-        let country = if flaw == Flaw::OtherCountry { "LA" } else { "VN" };
-        let mut params = params("Signer", country, if flaw == Flaw::Expired { NOW - 1 } else { NOW + YEAR });
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.use_authority_key_identifier_extension = true;
-        match flaw {
-            Flaw::IsCa => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
-            Flaw::MayNotSign => params.key_usages = vec![KeyUsagePurpose::KeyAgreement],
-            _ => {}
-        }
-        let arcs: &[u64] = if flaw == Flaw::OtherUsage { &[1, 0, 18013, 5, 1, 6] } else { &[1, 0, 18013, 5, 1, 2] };
-        if flaw != Flaw::NoUsage {
-            params.custom_extensions.push(critical_usage(arcs));
-        }
-        let key = fresh();
-        let certificate = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
-        file_key(&key, vec![certificate.der().to_vec()])
-    }
-}
-
-/// `extKeyUsage` with one object identifier, critical (X.690 sections 8.9 and 8.19).
-fn critical_usage(arcs: &[u64]) -> rcgen::CustomExtension {
-    let mut oid = vec![u8::try_from(arcs[0] * 40 + arcs[1]).unwrap()];
-    for arc in &arcs[2..] {
-        let digits: Vec<u8> = (0..10).rev().map(|place| u8::try_from(arc >> (7 * place) & 0x7f).unwrap()).collect();
-        let digits: Vec<u8> = digits.into_iter().skip_while(|digit| *digit == 0).collect();
-        let last = digits.len() - 1;
-        oid.extend(digits.iter().enumerate().map(|(at, digit)| if at == last { *digit } else { digit | 0x80 }));
-    }
-    let length = u8::try_from(oid.len()).unwrap();
-    let content = [&[0x30, length + 2, 0x06, length][..], &oid].concat();
-    let mut extension = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 37], content);
-    extension.set_criticality(true);
-    extension
-}
-
-fn file_key(key: &KeyPair, certificates: Vec<Vec<u8>>) -> FileKey {
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der()).unwrap();
-    let mut jwk = PublicKey::p256(key.public_key_raw()).unwrap().to_jwk();
-    jwk["d"] = json!(URL_SAFE_NO_PAD.encode(pair.private_key().as_be_bytes().unwrap().as_ref()));
-    FileKey::new(&jwk, certificates).unwrap()
-}
 
 fn root() -> &'static Authority {
     static ROOT: OnceLock<Authority> = OnceLock::new();

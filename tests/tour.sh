@@ -24,7 +24,7 @@ import re, shlex, sys
 
 text = open(sys.argv[1], encoding="utf-8").read()
 blocks = re.findall(r"<!-- tour -->\n```sh\n(.*?)```\n(?:```text\n(.*?)```\n)?", text, re.S)
-assert len(blocks) >= 11, "the README has lost its tour"
+assert len(blocks) >= 16, "the README has lost its tour"
 print("set -euo pipefail")
 for number, (commands, expected) in enumerate(blocks, 1):
     print(f"exec 3>&1 >output.{number}\n{commands}exec >&3\ncat output.{number}")

@@ -176,7 +176,7 @@ pub async fn read(
 
 /// `GET /api/v1/presentations/{id}/events`: the same as server-sent events named `state`, each with a state as its data,
 /// until the transaction is over. The result is fetched.
-#[utoipa::path(get, path = "/api/v1/presentations/{id}/events", tag = "Presentations", params(("id" = String, Path, description = "The transaction")),
+#[utoipa::path(get, path = "/api/v1/presentations/{id}/events", operation_id = "presentation_events", tag = "Presentations", params(("id" = String, Path, description = "The transaction")),
     responses((status = 200, content_type = "text/event-stream"), (status = 404, body = ProblemDocument), (status = 503, body = ProblemDocument)),
     security(("client" = ["presentations:read"])))]
 pub async fn events(

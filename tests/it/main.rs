@@ -4,9 +4,12 @@
 
 #![allow(clippy::needless_pass_by_value)]
 
+mod abroad;
 mod api;
 mod attestations;
 mod attester;
+#[path = "../authority/mod.rs"]
+mod authority;
 mod authorize;
 mod browser;
 mod checkpoint;
@@ -28,6 +31,7 @@ mod mdoc;
 mod metadata;
 mod population;
 mod present;
+mod present_queries;
 mod present_refused;
 mod presented;
 mod presenter;

@@ -5,7 +5,7 @@ use axum::http::{Request, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use officials_card::config::{ClientIdPrefix, Conformance, PresentationFlow};
-use officials_card::credential::Signer;
+use officials_card::credential::{Signer, jws};
 use officials_card::keyring::{FileKey, fresh_p256_jwk};
 use officials_card::protocol::oid4vp::Delivery;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ const OF_MDOC: [(Misdeed, &str); 10] = [
 ];
 
 /// The transaction is rejected for this reason, its client gets nothing, and the wallet learns nothing.
-async fn is_rejected(officer: &Officer<'_>, made: &Value, answer: crate::town::Answer, reason: &str) {
+pub async fn is_rejected(officer: &Officer<'_>, made: &Value, answer: crate::town::Answer, reason: &str) {
     let said = answer.expect(400);
     let expected = json!({"error": "invalid_request", "error_description": "the presentation is not accepted"});
     assert_eq!(said, expected, "{reason}");
@@ -223,12 +223,13 @@ story! {
 
 // ---- The conformance suite in small ----
 
-fn fresh_key() -> FileKey {
+/// A holder's key.
+pub fn fresh_key() -> FileKey {
     FileKey::new(&fresh_p256_jwk().unwrap(), Vec::new()).unwrap()
 }
 
-/// An SD-JWT VC as others make it: with the least of a holder's key and without status.
-fn credential(issuer: &Attester, holder: &FileKey, payload: Value, claims: &[(&str, Value)], now: i64) -> String {
+/// An SD-JWT VC as others make it: with the least of a holder's key, and with a status if the payload has one.
+pub fn credential(issuer: &dyn Signer, holder: &FileKey, payload: Value, claims: &[(&str, Value)], now: i64) -> String {
     let disclosure = |(name, value): &(&str, Value)| URL_SAFE_NO_PAD.encode(json!([name, name, value]).to_string());
     let disclosures: Vec<_> = claims.iter().map(disclosure).collect();
     let digests: Vec<_> = disclosures.iter().map(|one| URL_SAFE_NO_PAD.encode(Sha256::digest(one))).collect();
@@ -238,7 +239,8 @@ fn credential(issuer: &Attester, holder: &FileKey, payload: Value, claims: &[(&s
     payload["_sd"] = json!(digests);
     payload["_sd_alg"] = json!("sha-256");
     payload["cnf"] = json!({"jwk": holder.public_key().to_jwk()});
-    format!("{}~{}~", issuer.sign("dc+sd-jwt", &payload), disclosures.join("~"))
+    let header = jws::header(issuer, "dc+sd-jwt", json!({"x5c": jws::x5c(issuer)}));
+    format!("{}~{}~", jws::sign(issuer, &header, payload.to_string().as_bytes()).unwrap(), disclosures.join("~"))
 }
 
 const PID: &str = r#"{"credentials": [{"id": "pid", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:eudi:pid:1"]},
@@ -265,7 +267,7 @@ story! {
         let town = for_suite(&town, &suite);
         town.service.check_settings().unwrap();
         let officer = town.officer("vneid").await;
-        let holder = || FileKey::new(&fresh_p256_jwk().unwrap(), Vec::new()).unwrap();
+        let holder = fresh_key;
         let pid = |key: &FileKey| {
             let payload = json!({"vct": "urn:eudi:pid:1", "iss": "https://localhost.emobix.co.uk:8443/test/a/card/"});
             credential(&suite, key, payload, &[("given_name", json!("Jean")), ("family_name", json!("Dupont"))], town.clock.now())

@@ -44,3 +44,17 @@ async fn a_tenant_path_stands_after_the_well_known_part() {
     tenant.get("/tenant/health").await.expect(200);
     tenant.get("/health").await.problem(404);
 }
+
+#[tokio::test]
+async fn every_operation_has_a_name_of_its_own() {
+    let town = Town::on(Ground::Sqlite).await;
+    let document = town.get("/openapi.json").await.expect(200);
+    let mut names = std::collections::BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap();
+            assert!(names.insert(name), "{method} {path}: {name} is another's");
+        }
+    }
+    assert!(names.len() > 20);
+}

@@ -54,8 +54,8 @@ export class Server {
     const demo = JSON.parse(await firstLine(filling)) as Demo;
     await stopped(filling);
     const settings = readFileSync(demo.config, "utf8");
-    const shorter = settings.replace("[limits]", "[limits]\ncredential_validity_days = 1").replace(`"events:read"]`, `"events:read", "gates:write"]`);
-    if (!/validity_days = 1[^]*gates:write/.test(shorter)) throw new Error("the demo's settings are others");
+    const shorter = settings.replace("[limits]", "[limits]\ncredential_validity_days = 1");
+    if (shorter === settings) throw new Error("the demo's settings are others");
     writeFileSync(demo.config, shorter);
     const server = new Server(folder, demo);
     const token = ["--config", demo.config, "token", "--client", "vneid-backend"];

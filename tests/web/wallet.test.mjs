@@ -238,7 +238,7 @@ for (const answer of ["agree", "refuse"]) {
     await person.page.goto(asked.link);
     await person.page.getByText("Chạy thử: xem họ tên, chức vụ và cơ quan").waitFor();
     const listed = await person.page.locator(".consent dt").allInnerTexts();
-    // Not everybody has a position; the portrait is in no set of claims, and nobody is shown it.
+    // Not everybody has a position.
     assert.deepEqual(listed.filter(name => name !== "Chức vụ, chức danh"), ["Họ và tên", "Cơ quan sử dụng"]);
     await person.looksGood("consent");
     await person.page.getByRole("button", {name: answer === "agree" ? "Đồng ý gửi" : "Từ chối"}).click();

@@ -105,7 +105,7 @@ client_secret = "{sign_in_secret}"
 # The VNeID backend: its private key is vneid-backend.jwk.
 [[clients]]
 name = "vneid-backend"
-scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read"]
+scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write"]
 jwks = {{ keys = [{backend}] }}
 
 # A wallet product whose instances are attested by their provider, and one that has a key of its own.
@@ -141,7 +141,7 @@ verifier_info = """[{{"format": "purpose", "data": {{"purpose": [
   {{"lang": "en", "value": "A try: to see name, position and agency"}}]}}}}]"""
 dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta": {{"vct_values": ["${{vct}}"]}}, "claims": [
   {{"id": "name", "path": ["full_name"]}}, {{"id": "agency", "path": ["employing_agency"]}},
-  {{"id": "position", "path": ["position_title"]}}, {{"id": "portrait", "path": ["portrait"]}}],
+  {{"id": "position", "path": ["position_title"]}}],
   "claim_sets": [["name", "position", "agency"], ["name", "agency"]]}}]}}"""
 "#,
             file = file.display(),
@@ -158,4 +158,34 @@ fn key(dir: &Path, name: &str) -> Result<String> {
     keyring::write_private(dir, name, &jwk, None)?;
     let member = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
     Ok(format!(r#"{{ kty = "EC", crv = "P-256", x = "{}", y = "{}" }}"#, member("x"), member("y")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::dcql::Query;
+
+    #[test]
+    fn what_the_demo_asks_is_a_query_without_mistakes() {
+        let dir = std::env::temp_dir().join(format!("demo_settings_{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let settings = Settings {
+            dir: &dir,
+            address: "127.0.0.1:1",
+            population_url: "http://127.0.0.1:2",
+            population_key: "key",
+            sign_in_url: "http://127.0.0.1:3",
+            sign_in_client: "client",
+            sign_in_secret: "secret",
+            redirect_uri: "http://127.0.0.1:4/callback",
+        };
+        let written = settings.write(1_795_325_268);
+        std::fs::remove_dir_all(&dir).unwrap();
+        let templates = written.unwrap().0.presentation_templates().unwrap();
+        assert_eq!(templates[0].id, "demo-wallet");
+        for template in templates {
+            let query = serde_json::from_str(&template.dcql_query).unwrap();
+            assert!(Query::parse_own(&query).is_ok(), "{}: {:?}", template.id, Query::parse_own(&query));
+        }
+    }
 }

@@ -19,3 +19,9 @@ export async function backend(path, body) {
 export function offer(person, configurations, ...grants) {
   return backend("offers", {personal_id_number: person, assurance_level: 2, configurations, grants});
 }
+
+/** How a presentation stands. */
+export async function presentation(id) {
+  const headers = {Authorization: `Bearer ${demo.backend_token}`};
+  return (await fetch(`${demo.url}/api/v1/presentations/${id}`, {headers})).json();
+}

@@ -41,9 +41,9 @@ export async function sdJwt(credential, holder) {
   return instance.getClaims(credential);
 }
 
-const NAMESPACE = "vn.gov.moha.officials-card.1";
+export const NAMESPACE = "vn.gov.moha.officials-card.1";
 
-const context = {
+export const context = {
   crypto: {digest: ({digestAlgorithm, bytes}) => digest(bytes, digestAlgorithm), random},
   cose: {sign1: {verify: ({sign1, key}) => verify(key.jwk, sign1.toBeSigned, sign1.signature)}},
   x509: {

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
 
 import {Browser, Home} from "./browser.mjs";
-import {backend, demo, offer} from "./demo.mjs";
+import {backend, demo, offer, presentation} from "./demo.mjs";
+import {answer, mdocFor, resolve, sdJwtFor} from "./online.mjs";
 import {headerOf, mdoc, sdJwt} from "./verify.mjs";
 import {Wallet} from "./wallet.mjs";
 
@@ -125,6 +126,76 @@ test("a card comes later when its record is under review", async () => {
   const [card] = credentials(answer);
   assert.equal((await sdJwt(card, key)).personal_id_number, people.under_review);
   await wallet.notify(wallet.deferredNotificationId, "credential_accepted");
+});
+
+/** A card of each format, with its key and with what makes it a presentation. */
+async function presentable() {
+  const made = await offer(demo.person, [SD_JWT, MDOC]);
+  const wallet = await Wallet.open();
+  await wallet.meet(made.credential_offer);
+  await wallet.redeem(made.tx_code);
+  const key = await wallet.newKey();
+  const [card] = credentials(await wallet.request(SD_JWT, [key]));
+  const [device] = credentials(await wallet.request(MDOC, [key]));
+  return [
+    ["dc+sd-jwt", (request, names, changes) => sdJwtFor(request, card, key, names, changes)],
+    ["mso_mdoc", (request, names, changes) => mdocFor(request, device, key, names, changes)],
+  ];
+}
+
+const ASKED = ["full_name", "employing_agency"];
+
+test("a verifier asks and is answered", async () => {
+  for (const [format, present] of await presentable()) {
+    for (const enc of ["A128GCM", "A256GCM"]) {
+      const made = await backend("presentations", {template: "position-agency"});
+      const request = await resolve(made.link);
+      assert.equal(request.client.prefix, "x509_hash");
+      assert.equal(request.version, 100);
+      const said = await answer(request, await present(request, [...ASKED, "date_of_birth"]), [enc]);
+      assert.deepEqual([said.status, await said.json()], [200, {}]);
+      const {state, result} = await presentation(made.id);
+      assert.equal(state, "verified", format);
+      const [credential] = result.credentials;
+      assert.equal(credential.format, format);
+      assert.deepEqual(Object.keys(credential.claims).sort(), [...ASKED].sort(), "no more than was asked for");
+    }
+  }
+});
+
+test("a verifier that is asked by POST is answered", async () => {
+  const [[, present]] = await presentable();
+  const made = await backend("presentations", {template: "demo-wallet", same_device: false});
+  // The library's version 0.4.6 sends the members of the metadata instead of wallet_metadata, and no wallet_nonce.
+  const request = await resolve(made.link);
+  assert.equal((await answer(request, await present(request, ASKED))).status, 200);
+  assert.equal((await presentation(made.id)).state, "verified");
+});
+
+test("an answer to another question is refused", async () => {
+  const changes = {
+    "dc+sd-jwt": [
+      [{nonce: "another"}, "binding_nonce"],
+      [{aud: "x509_hash:another"}, "binding_audience"],
+      [{iat: 1}, "binding_time"],
+    ],
+    mso_mdoc: [
+      [{nonce: "another"}, "binding_signature"],
+      [{clientId: "x509_hash:another"}, "binding_signature"],
+      [{responseUri: "https://another.example/"}, "binding_signature"],
+      [{jwkThumbprint: undefined}, "binding_signature"],
+    ],
+  };
+  for (const [format, present] of await presentable()) {
+    for (const [change, reason] of changes[format]) {
+      const made = await backend("presentations", {template: "position-agency"});
+      const request = await resolve(made.link);
+      const said = await answer(request, await present(request, ASKED, change));
+      assert.deepEqual([said.status, (await said.json()).error], [400, "invalid_request"]);
+      const end = await presentation(made.id);
+      assert.deepEqual([end.state, end.reason, end.result], ["rejected", reason, undefined]);
+    }
+  }
 });
 
 test("the pages read well", async () => {
