@@ -567,8 +567,8 @@ mod tests {
     const TTL: i64 = HOUR_SECONDS;
     const LIFETIME: i64 = 72 * HOUR_SECONDS;
 
-    fn held<T>(document: T) -> Option<Held<T>> {
-        Some(Held { document, signer: TestKey::new(1).public_key().clone() })
+    fn held<T>(document: T) -> Held<T> {
+        Held { document, signer: TestKey::new(1).public_key().clone() }
     }
 
     fn term() -> Term {
@@ -604,9 +604,9 @@ mod tests {
         };
         Checkpoint {
             trust: Some(trust),
-            statuses: held(Snapshot { term: term(), lists: Vec::new() }),
-            agencies: held(AgencyNames { term: term(), names: BTreeMap::new() }),
-            gate: held(gate),
+            statuses: Some(held(Snapshot { term: term(), lists: Vec::new() })),
+            agencies: Some(held(AgencyNames { term: term(), names: BTreeMap::new() })),
+            gate: Some(held(gate)),
             ..Checkpoint::new(Anchors::default())
         }
     }
