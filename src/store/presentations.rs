@@ -82,7 +82,7 @@ pub struct Presentation {
     pub expires_at: UnixSeconds,
     /// What an answer is held against, until it is over.
     pub secrets: Option<OpenSecrets>,
-    /// SHA-256 of the cookie of the browser that opened the page first.
+    /// SHA-256 of the cookie of the browser that began on the page.
     pub browser: Option<String>,
     /// Whether an answer in order waits for the browser to come back.
     pub awaits_return: bool,
@@ -233,7 +233,7 @@ impl Store {
         &self,
         id: String,
         state: PresentationState,
-        reason: String,
+        reason: Option<String>,
         now: UnixSeconds,
     ) -> Result<bool> {
         self.write(End { id, state, reason, now }).await
@@ -254,6 +254,11 @@ impl Store {
     /// was noted before.
     pub async fn consume_presentation(&self, id: String, until: UnixSeconds, now: UnixSeconds) -> Result<bool> {
         self.write(Consume { id, until, now }).await
+    }
+
+    /// Forgets the result of an accepted transaction, fetched or not; `false` if there was none.
+    pub async fn forget_presentation(&self, id: String, now: UnixSeconds) -> Result<bool> {
+        self.write(Forget { id, now }).await
     }
 
     /// Ends what is over by its time and forgets results that have waited long enough. Returns how many rows changed.
@@ -481,7 +486,7 @@ impl Change for Judge {
 struct End {
     id: String,
     state: PresentationState,
-    reason: String,
+    reason: Option<String>,
     now: UnixSeconds,
 }
 
@@ -515,7 +520,7 @@ impl Change for End {
         if ended.rows_affected() == 0 {
             return Ok(false);
         }
-        transaction.note(line(self.now, actor, action, &self.id, &self.reason));
+        transaction.note(line(self.now, actor, action, &self.id, self.reason.as_deref().unwrap_or_default()));
         Ok(true)
     }
 }
@@ -587,6 +592,36 @@ impl Change for Consume {
         let Some(row) = row else { return Ok(false) };
         let client: String = row.try_get(0).map_err(failed("noting that a result was fetched"))?;
         transaction.note(line(self.now, &client, "presentation.fetched", &self.id, ""));
+        Ok(true)
+    }
+}
+
+struct Forget {
+    id: String,
+    now: UnixSeconds,
+}
+
+impl Change for Forget {
+    type Done = bool;
+
+    fn order(&self) -> &str {
+        &self.id
+    }
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+        let forgotten = sqlx::query(
+            "UPDATE presentations SET state = 'consumed', state_at = $2, result = NULL \
+             WHERE id = $1 AND state IN ('verified', 'consumed') AND result IS NOT NULL",
+        )
+        .bind(&self.id)
+        .bind(self.now)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("forgetting a result"))?;
+        if forgotten.rows_affected() == 0 {
+            return Ok(false);
+        }
+        transaction.note(line(self.now, "client", "presentation.forgotten", &self.id, ""));
         Ok(true)
     }
 }

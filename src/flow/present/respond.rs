@@ -80,7 +80,7 @@ impl Service {
         let state = PresentationState::WalletError;
         // The wallet's own words could be about the person: only the code is kept.
         let code = if error.is_known() { error.code.clone() } else { "unknown".to_owned() };
-        if !self.store.end_presentation(row.id, state, code, self.clock.now()).await? {
+        if !self.store.end_presentation(row.id, state, Some(code), self.clock.now()).await? {
             return Err(Refusal::Gone("presentation").into());
         }
         self.presenting.news.tell();
