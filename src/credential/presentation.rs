@@ -149,6 +149,9 @@ pub enum PresentationError {
     /// The trust list does not name the key, or not for then.
     #[error("the key is not on the trust list, or was not when it signed")]
     KeyNotListed,
+    /// The trust list does not let the key speak for the agency that the card shows.
+    #[error("the key may not speak for the agency that the card shows")]
+    AgencyNotAllowed,
     /// The issuer's cards have a status, and this one has none.
     #[error("the card has no status")]
     NoStatus,
@@ -169,6 +172,7 @@ impl PresentationError {
             Self::IssuerMismatch => "issuer_name",
             Self::NoTrustList => "trust_list",
             Self::KeyNotListed => "issuer_key",
+            Self::AgencyNotAllowed => "issuer_agency",
             Self::NoStatus => "status_missing",
             Self::StatusListNotAllowed => "status_list",
         }
@@ -349,6 +353,11 @@ impl Trusted<'_> {
         }
         if card.status.as_ref().is_some_and(|status| !key.may_name(&status.uri)) {
             return Err(PresentationError::StatusListNotAllowed);
+        }
+        // Whose official somebody is counts only from a key that may say so; a card that does not show it says nothing.
+        let agency = card.claims.get("employing_agency");
+        if agency.is_some_and(|agency| !key.may_speak_for(agency.get("code").and_then(Value::as_str))) {
+            return Err(PresentationError::AgencyNotAllowed);
         }
         Ok(())
     }
