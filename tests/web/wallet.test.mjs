@@ -238,7 +238,7 @@ for (const answer of ["agree", "refuse"]) {
     await person.page.goto(asked.link);
     await person.page.getByText("Chạy thử: xem họ tên, chức vụ và cơ quan").waitFor();
     const listed = await person.page.locator(".consent dt").allInnerTexts();
-    // Not everybody has a position; the portrait is in no set of claims, and nobody is shown it.
+    // Not everybody has a position.
     assert.deepEqual(listed.filter(name => name !== "Chức vụ, chức danh"), ["Họ và tên", "Cơ quan sử dụng"]);
     await person.looksGood("consent");
     await person.page.getByRole("button", {name: answer === "agree" ? "Đồng ý gửi" : "Từ chối"}).click();
@@ -257,6 +257,7 @@ test("every template that is shipped is understood", async () => {
     const asked = await backend("presentations", {template, same_device: false});
     await person.page.goto(`${demo.url}/demo/wallet#openid4vp=${encodeURIComponent(asked.link)}`);
     await person.page.locator(".consent dt").first().waitFor();
+    assert.equal(await person.page.getByText("Bên yêu cầu không nêu mục đích.").count(), 0);
     if (template === "full-card") await person.looksGood("consent-full");
     await person.page.getByRole("button", {name: "Đồng ý gửi"}).click();
     await person.page.getByRole("heading", {name: "Đã gửi"}).waitFor();

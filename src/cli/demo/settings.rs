@@ -136,12 +136,9 @@ purpose_vi = "Chạy thử: xem họ tên, chức vụ và cơ quan"
 purpose_en = "A try: to see name, position and agency"
 wallet = "http://{address}/demo/wallet"
 request_uri_method = "post"
-verifier_info = """[{{"format": "purpose", "data": {{"purpose": [
-  {{"lang": "vi", "value": "Chạy thử: xem họ tên, chức vụ và cơ quan"}},
-  {{"lang": "en", "value": "A try: to see name, position and agency"}}]}}}}]"""
 dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta": {{"vct_values": ["${{vct}}"]}}, "claims": [
   {{"id": "name", "path": ["full_name"]}}, {{"id": "agency", "path": ["employing_agency"]}},
-  {{"id": "position", "path": ["position_title"]}}, {{"id": "portrait", "path": ["portrait"]}}],
+  {{"id": "position", "path": ["position_title"]}}],
   "claim_sets": [["name", "position", "agency"], ["name", "agency"]]}}]}}"""
 "#,
             file = file.display(),
@@ -158,4 +155,31 @@ fn key(dir: &Path, name: &str) -> Result<String> {
     keyring::write_private(dir, name, &jwk, None)?;
     let member = |name: &str| jwk.get(name).and_then(Value::as_str).unwrap_or_default();
     Ok(format!(r#"{{ kty = "EC", crv = "P-256", x = "{}", y = "{}" }}"#, member("x"), member("y")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::dcql::Query;
+
+    /// What the server refuses at its start would be told to whoever tries the demo.
+    #[test]
+    fn the_demo_asks_what_the_server_lets_it_ask() {
+        let settings = Settings {
+            dir: Path::new("/demo"),
+            address: "127.0.0.1:8080",
+            population_url: "http://127.0.0.1:1",
+            population_key: "key",
+            sign_in_url: "http://127.0.0.1:2",
+            sign_in_client: "client",
+            sign_in_secret: "secret",
+            redirect_uri: "http://127.0.0.1:3/",
+        };
+        let config: Config = toml::from_str(&settings.text(Path::new("/demo/x.toml"), "{}", "{}")).unwrap();
+        assert_eq!(config.presentation_templates.len(), 1);
+        for template in config.presentation_templates().unwrap() {
+            let query: Value = serde_json::from_str(&template.dcql_query).unwrap();
+            assert!(Query::parse_own(&query).is_ok(), "{}: {:?}", template.id, Query::parse_own(&query));
+        }
+    }
 }
