@@ -108,8 +108,6 @@ pub struct Believed {
     pub authority_key_ids: Vec<Vec<u8>>,
     /// Where its status stands.
     pub status: Option<StatusReference>,
-    /// The certificate (DER) behind the signer of its status list, where an mdoc names one.
-    pub status_anchor: Option<Vec<u8>>,
     /// Whether its holder proved that it is theirs.
     pub bound: bool,
     /// Its holder's key.
@@ -261,7 +259,6 @@ pub fn verify_sd_jwt(
         issuer: at,
         authority_key_ids: issuer.anchors.authority_key_ids(&chain),
         status: card.status,
-        status_anchor: None,
         bound,
         holder: card.holder,
         proof_time,
@@ -306,7 +303,6 @@ pub fn verify_mdoc(
         issuer: at,
         authority_key_ids: issuer.anchors.authority_key_ids(&chain),
         status: card.status,
-        status_anchor: card.status_anchor,
         bound: true,
         holder: Some(card.device_key),
         proof_time: None,

@@ -8,7 +8,7 @@ use officials_card::config::{
 use officials_card::credential::x509::Anchors;
 use officials_card::flow::Round;
 use officials_card::model::presentation::PresentationState;
-use officials_card::protocol::oid4vp::{Delivery, Invocation, RequestObject, is_url_safe};
+use officials_card::protocol::oid4vp::{Delivery, Invocation, RequestObject, is_url_safe, purpose_of};
 use officials_card::store::PresentationName;
 use serde_json::{Value, json};
 
@@ -148,11 +148,16 @@ story! {
         town.hires(PERSON, "H26").await;
         let officer = town.officer("vneid").await;
         let mut wallet = wallet(&town).await;
+        let templates = Config::default().presentation_templates().unwrap();
         for _ in 0..2 {
             for (name, agency) in
                 [("gate-identity", None), ("position-agency", None), ("works-for", Some("H26")), ("full-card", None)]
             {
                 let made = begin(&officer, json!({"template": name, "agency": agency})).await;
+                let info = wallet.fetch(&town, link(&made)).await.verifier_info.unwrap();
+                let why = templates.iter().find(|template| template.id == name).unwrap();
+                let told = (purpose_of(&info, "vi"), purpose_of(&info, "en"));
+                assert_eq!(told, (Some(&*why.purpose_vi), Some(&*why.purpose_en)));
                 wallet.present(&town, link(&made)).await.expect(200);
                 let seen = now(&officer, &made).await;
                 assert_eq!(seen["state"], "verified", "{name}");
@@ -399,6 +404,7 @@ story! {
             assert_eq!((&seen["state"], &seen["reason"]), (&json!("wallet_error"), &json!(reason)));
             assert!(!seen.to_string().contains("holder's reasons"));
         }
+        assert_eq!(town.service.presentation_counts(), [("accepted", 0), ("rejected", 0), ("declined", 3)]);
     }
 }
 
@@ -747,12 +753,24 @@ async fn a_dns_name_needs_a_certificate_that_has_it() {
         });
         assert!(broken.service.check_settings().is_err());
     }
+    let foreign = r#"{"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:nobody:1"]}}]}"#;
+    let foreign = town.configured(|config| {
+        config.presentation_templates = vec![template("foreign", |template| template.dcql_query = foreign.into())];
+    });
+    assert!(foreign.service.check_settings().is_err(), "nobody is trusted to issue it");
     let info = |text: &str| {
         let template = template("info", |template| template.verifier_info = Some(text.into()));
         town.configured(|config| config.presentation_templates = vec![template]).service.check_settings().is_ok()
     };
-    assert!(info(r#"[{"format": "jwt", "data": "x"}]"#));
-    for bad in ["[]", "{}", r#"[{"format": "jwt"}]"#, r#"[{"format": "jwt", "data": 1}]"#, "x"] {
+    assert!(info(r#"[{"format": "jwt", "data": "x", "credential_ids": ["card-mdoc"]}]"#));
+    for bad in [
+        r#"[{"format": "jwt", "data": "x", "credential_ids": ["no-such"]}]"#,
+        "[]",
+        "{}",
+        r#"[{"format": "jwt"}]"#,
+        r#"[{"format": "jwt", "data": 1}]"#,
+        "x",
+    ] {
         assert!(!info(bad), "{bad}");
     }
 }

@@ -15,6 +15,7 @@ mod templates;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -45,6 +46,15 @@ pub(super) struct Presenting {
     receivers: BTreeMap<String, HttpReceiver>,
     /// Whom a conformance suite's cards are signed by; nobody in a deployment that people can reach.
     suite: judge::SuiteTrust,
+    answers: Answers,
+}
+
+/// Wallets' answers that counted, in this process.
+#[derive(Default)]
+struct Answers {
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    declined: AtomicU64,
 }
 
 impl Presenting {
@@ -58,6 +68,7 @@ impl Presenting {
         Ok(Self {
             suite: judge::SuiteTrust::new(&config.conformance, templates.all())?,
             templates,
+            answers: Answers::default(),
             news: watch::News::default(),
             receivers: config.clients.iter().filter_map(receiver).collect::<Result<_, _>>()?,
         })
@@ -128,6 +139,14 @@ enum Link {
 }
 
 impl Service {
+    /// Wallets' answers that counted, in this process and by how they ended; on the same device an accepted one may still
+    /// have to come back.
+    pub fn presentation_counts(&self) -> [(&'static str, u64); 3] {
+        let Answers { accepted, rejected, declined } = &self.presenting.answers;
+        [("accepted", accepted), ("rejected", rejected), ("declined", declined)]
+            .map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
+    }
+
     /// A secret name of a transaction: 256 bits, the same each time.
     fn presentation_link(&self, link: Link, id: &str) -> String {
         let purpose = match link {
