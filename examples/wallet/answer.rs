@@ -15,7 +15,7 @@ use officials_card::credential::{PublicKey, Signer, sd_jwt};
 use officials_card::protocol::dcql::{Format, Held, Path, Selected};
 use officials_card::protocol::mdoc::NAMESPACE;
 use officials_card::protocol::oid4vci::CLAIMS;
-use officials_card::protocol::oid4vp::{Answer, RequestObject, VpToken, WalletError as Reason};
+use officials_card::protocol::oid4vp::{Answer, RequestObject, VpToken, WalletError as Reason, purpose_of};
 use serde_json::{Map, Value, json};
 
 use crate::check::{Checked, Trust};
@@ -120,6 +120,12 @@ impl Candidate {
 /// Shows the holder who asks for what, by the names of the card.
 fn show(asked: &Asked, selected: &[Selected<'_>], candidates: &[Candidate]) {
     println!("Bên hỏi · Verifier: {} ({})", asked.verifier(), asked.request.client_id);
+    for (language, heading) in [("vi", "Mục đích"), ("en", "Purpose")] {
+        if let Some(purpose) = asked.request.verifier_info.as_ref().and_then(|info| purpose_of(info, language)) {
+            // Nothing that a terminal would obey.
+            println!("{heading}: {}", purpose.replace(char::is_control, " "));
+        }
+    }
     for one in selected {
         let is_mdoc = one.query.format() == Format::Mdoc;
         println!("{} ({}):", candidates[one.held].card.configuration, candidates[one.held].card.format);

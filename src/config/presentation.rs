@@ -53,7 +53,8 @@ pub struct PresentationTemplate {
     /// What the link to the wallet begins with: a scheme (`openid4vp://`, `haip-vp://`) or an https address.
     #[serde(default = "usual_wallet")]
     pub wallet: String,
-    /// `verifier_info` (OpenID4VP 1.0 section 5.1), a JSON array: who we are, vouched for by others.
+    /// `verifier_info` (OpenID4VP 1.0 section 5.11), a JSON array: who we are, vouched for by others. The
+    /// purpose is added to it.
     #[serde(default)]
     pub verifier_info: Option<String>,
     /// Whether it is for a conformance suite; see [`Conformance`].
@@ -149,9 +150,9 @@ fn usual_wallet() -> String {
 pub struct Conformance {
     /// Whether the rest counts.
     pub enabled: bool,
-    /// Roots of the suite's SD-JWT VC, PEM, trusted for templates with `conformance = true` alone.
+    /// Roots of the suite's SD-JWT VC, PEM or the name of a PEM file, trusted for templates with `conformance = true` alone.
     pub issuers: Option<String>,
-    /// The suite's own certificates of document signers, PEM, taken as they are.
+    /// The suite's own certificates of document signers, PEM or the name of a PEM file, taken as they are.
     pub document_signers: Option<String>,
 }
 

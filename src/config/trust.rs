@@ -229,7 +229,9 @@ pub(super) fn read(config: &mut Config) -> Result<(), Fault> {
         lists.chain([&mut issuer.anchors])
     });
     let attesters = config.attesters.iter_mut().filter_map(|attester| attester.status_lists.as_mut()?.anchors.as_mut());
-    for anchors in issuers.chain(attesters).filter(|anchors| !anchors.contains("-----BEGIN")) {
+    let conformance = &mut config.conformance;
+    let suite = [&mut conformance.issuers, &mut conformance.document_signers].into_iter().flatten();
+    for anchors in issuers.chain(attesters).chain(suite).filter(|anchors| !anchors.contains("-----BEGIN")) {
         *anchors = std::fs::read_to_string(&*anchors)
             .map_err(|error| Fault::new("reading root certificates", format!("{anchors}: {error}")))?;
     }
@@ -421,5 +423,14 @@ mod tests {
         }
         let mut config: Config = toml::from_str(&issuer.replace("-----BEGIN …", "/nowhere.pem")).unwrap();
         assert!(read(&mut config).is_err());
+        let suite = |name: &str| {
+            let text = format!("[conformance]\nenabled = true\ndocument_signers = '{name}'");
+            let mut config: Config = toml::from_str(&text).unwrap();
+            read(&mut config).map(|()| config.conformance.document_signers.unwrap())
+        };
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/suite-document-signer.pem");
+        assert!(suite(file).unwrap().contains("-----BEGIN CERTIFICATE-----"));
+        assert!(suite("/nowhere.pem").is_err());
+        assert_eq!(suite("-----BEGIN …").unwrap(), "-----BEGIN …");
     }
 }

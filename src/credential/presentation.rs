@@ -108,8 +108,6 @@ pub struct Believed {
     pub authority_key_ids: Vec<Vec<u8>>,
     /// Where its status stands.
     pub status: Option<StatusReference>,
-    /// The certificate (DER) behind the signer of its status list, where an mdoc names one.
-    pub status_anchor: Option<Vec<u8>>,
     /// Whether its holder proved that it is theirs.
     pub bound: bool,
     /// Its holder's key.
@@ -149,6 +147,9 @@ pub enum PresentationError {
     /// The trust list does not name the key, or not for then.
     #[error("the key is not on the trust list, or was not when it signed")]
     KeyNotListed,
+    /// The trust list does not let the key speak for the agency that the card shows.
+    #[error("the key may not speak for the agency that the card shows")]
+    AgencyNotAllowed,
     /// The issuer's cards have a status, and this one has none.
     #[error("the card has no status")]
     NoStatus,
@@ -169,6 +170,7 @@ impl PresentationError {
             Self::IssuerMismatch => "issuer_name",
             Self::NoTrustList => "trust_list",
             Self::KeyNotListed => "issuer_key",
+            Self::AgencyNotAllowed => "issuer_agency",
             Self::NoStatus => "status_missing",
             Self::StatusListNotAllowed => "status_list",
         }
@@ -257,7 +259,6 @@ pub fn verify_sd_jwt(
         issuer: at,
         authority_key_ids: issuer.anchors.authority_key_ids(&chain),
         status: card.status,
-        status_anchor: None,
         bound,
         holder: card.holder,
         proof_time,
@@ -302,7 +303,6 @@ pub fn verify_mdoc(
         issuer: at,
         authority_key_ids: issuer.anchors.authority_key_ids(&chain),
         status: card.status,
-        status_anchor: card.status_anchor,
         bound: true,
         holder: Some(card.device_key),
         proof_time: None,
@@ -349,6 +349,11 @@ impl Trusted<'_> {
         }
         if card.status.as_ref().is_some_and(|status| !key.may_name(&status.uri)) {
             return Err(PresentationError::StatusListNotAllowed);
+        }
+        // Whose official somebody is counts only from a key that may say so; a card that does not show it says nothing.
+        let agency = card.claims.get("employing_agency");
+        if agency.is_some_and(|agency| !key.may_speak_for(agency.get("code").and_then(Value::as_str))) {
+            return Err(PresentationError::AgencyNotAllowed);
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ pub(super) const MARGIN_SECONDS: u64 = 5;
 const LOOK: Duration = Duration::from_secs(1);
 /// Requests that wait at the same time in this process.
 const WAITING: usize = 128;
+/// Pages of presentations that are told of what happens at the same time in this process.
+const PAGES: usize = 256;
 /// Bulk calls at the same time in this process.
 const BULK: usize = 4;
 
@@ -40,6 +42,7 @@ pub struct EventsRequest {
 /// Places for what takes long, so that it takes nothing from the rest.
 pub(super) struct Places {
     waiting: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
 }
 
@@ -48,7 +51,8 @@ pub struct Place(#[allow(dead_code)] OwnedSemaphorePermit);
 
 impl Default for Places {
     fn default() -> Self {
-        Self { waiting: Arc::new(Semaphore::new(WAITING)), bulk: Arc::new(Semaphore::new(BULK)) }
+        let places = |number| Arc::new(Semaphore::new(number));
+        Self { waiting: places(WAITING), pages: places(PAGES), bulk: places(BULK) }
     }
 }
 
@@ -60,6 +64,11 @@ impl Service {
     /// A place for a bulk call.
     pub fn bulk_place(&self) -> Result<Place, Refusal> {
         take(&self.places.bulk, "bulk calls")
+    }
+
+    /// A place for a page that waits: people who open pages take none from the programs of the API.
+    pub(super) fn page_place(&self) -> Result<Place, Refusal> {
+        take(&self.places.pages, "pages of presentations")
     }
 
     /// A place for something that waits.

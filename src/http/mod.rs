@@ -78,9 +78,9 @@ pub fn router(service: Service) -> Router {
         .route("/vp/{name}", get(vp::request).post(vp::request_by_post))
         .route("/vp/{name}/response", post(vp::respond).layer(DefaultBodyLimit::max(vp::MAX_RESPONSE_BYTES)))
         .route("/present/script.js", get(present::script))
-        // A HEAD would take the answer or the page away from the person, as above.
+        // A HEAD would take the answer away from the person, as above.
         .route("/present/return", get(present::back).head(answer::method_not_allowed))
-        .route("/present/{token}", get(present::show).head(answer::method_not_allowed))
+        .route("/present/{token}", get(present::show).post(present::begin).head(answer::method_not_allowed))
         .route("/present/{token}/events", get(present::events))
         .route("/present/{token}/dc-request", get(present::dc_request))
         .route(

@@ -87,7 +87,7 @@ pub async fn ready(State(service): State<Service>) -> Response {
     (status, Json(json!({"ready": is_ready, "checks": checks}))).into_response()
 }
 
-/// Prometheus text: requests, cards by state, how delivery stands, the status lists of others.
+/// Prometheus text: requests, cards by state, how delivery stands, answers of wallets that present, the status lists of others.
 pub async fn metrics(State(service): State<Service>) -> Response {
     if let Ok(counts) = service.count_cards().await {
         for (state, count) in counts {
@@ -114,6 +114,9 @@ pub async fn metrics(State(service): State<Service>) -> Response {
         ] {
             set("officials_offer_pushes", word, count);
         }
+    }
+    for (outcome, count) in service.presentation_counts() {
+        metrics::counter!("officials_presentation_answers_total", "outcome" => outcome).absolute(count);
     }
     let lists = service.status_counts();
     for (outcome, count) in [("fetched", lists.fetched), ("failed", lists.failed)] {

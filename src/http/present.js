@@ -3,6 +3,13 @@
 "use strict";
 
 (() => {
+  const begin = document.getElementById("begin");
+  if (begin) {
+    begin.requestSubmit();
+    return;
+  }
+
+  const REFRESH_MILLISECONDS = 5000;
   const place = document.getElementById("present");
   const base = location.pathname.replace(/\/$/, "");
 
@@ -13,6 +20,10 @@
       events.close();
       location.reload();
     }
+  });
+  // Refused for good, because too many pages wait: looked at again later.
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), REFRESH_MILLISECONDS);
   });
 
   const button = document.getElementById("dc-api");

@@ -29,7 +29,7 @@ const TITLE: &str = "Xuất trình thẻ cán bộ, công chức, viên chức";
 const REFRESH_SECONDS: u32 = 5;
 /// Nothing but our own script and style, and pictures that stand in the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src data:; \
-    style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
+    style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// What a wallet brings the browser back with.
@@ -39,7 +39,7 @@ pub struct Back {
     response_code: String,
 }
 
-/// `GET /present/{token}`: the page, for the browser that opens it first.
+/// `GET /present/{token}`: the page, for the browser that began on it, or the button to begin.
 pub async fn show(
     State(service): State<Service>,
     path: Result<InPath<String>, Problem>,
@@ -47,6 +47,16 @@ pub async fn show(
 ) -> Response {
     let Ok(InPath(token)) = path else { return shown(&service, Ok(PresentStep::Stop(PresentStop::Unknown))) };
     shown(&service, service.present_page(&token, |name| own(&headers, name)).await)
+}
+
+/// `POST /present/{token}`: this browser begins; from now on the page is its own.
+pub async fn begin(
+    State(service): State<Service>,
+    path: Result<InPath<String>, Problem>,
+    headers: HeaderMap,
+) -> Response {
+    let Ok(InPath(token)) = path else { return shown(&service, Ok(PresentStep::Stop(PresentStop::Unknown))) };
+    shown(&service, service.present_begin(&token, |name| own(&headers, name)).await)
 }
 
 /// `GET /present/return`: the wallet brings the browser back.
@@ -119,10 +129,13 @@ fn own(headers: &HeaderMap, name: &str) -> Option<String> {
 fn shown(service: &Service, step: Result<PresentStep, Error>) -> Response {
     let mut response = match step {
         Ok(PresentStep::Page(page)) => whole(service, &page),
-        Ok(PresentStep::Go(to)) => match HeaderValue::from_str(&to) {
-            Ok(to) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
-            Err(_) => stopped(PresentStop::Unknown),
-        },
+        Ok(PresentStep::Begin(address)) => beginning(service, &address),
+        Ok(PresentStep::Begun(to, cookie)) => {
+            let mut response = sent_on(&to);
+            set_cookie(service, &mut response, &cookie);
+            response
+        }
+        Ok(PresentStep::Go(to)) => sent_on(&to),
         Ok(PresentStep::Stop(stop)) => stopped(stop),
         Err(Error::Refusal(_)) => stopped(PresentStop::Unknown),
         Err(Error::Fault(fault)) => {
@@ -136,6 +149,28 @@ fn shown(service: &Service, step: Result<PresentStep, Error>) -> Response {
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(PERMISSIONS_POLICY, HeaderValue::from_static("digital-credentials-get=(self)"));
     response
+}
+
+fn sent_on(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
+        Err(_) => stopped(PresentStop::Unknown),
+    }
+}
+
+/// What anybody sees who has the address: nothing but a button, which the script presses. Programs that only look at the
+/// address do not take the page away from the person.
+fn beginning(service: &Service, address: &str) -> Response {
+    let body = format!(
+        "<form id=\"begin\" method=\"post\" action=\"{}\"><p class=\"answers\"><button class=\"main\">Bắt đầu \
+         <span lang=\"en\">· Begin</span></button></p></form>",
+        escape(address)
+    );
+    page_with(TITLE, &script_tag(service), &body)
+}
+
+fn script_tag(service: &Service) -> String {
+    format!("<script src=\"{}/present/script.js\" defer></script>", escape(&service.config.public_url))
 }
 
 fn whole(service: &Service, view: &PresentPage) -> Response {
@@ -179,17 +214,10 @@ fn whole(service: &Service, view: &PresentPage) -> Response {
     let head = if view.state.is_over() {
         String::new()
     } else {
-        format!(
-            "<script src=\"{}/present/script.js\" defer></script><noscript><meta http-equiv=\"refresh\" \
-             content=\"{REFRESH_SECONDS}\"></noscript>",
-            escape(&service.config.public_url)
-        )
+        let refresh = format!("<noscript><meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\"></noscript>");
+        script_tag(service) + &refresh
     };
-    let mut response = page_with(TITLE, &head, &body);
-    if let Some(cookie) = &view.cookie {
-        set_cookie(service, &mut response, cookie);
-    }
-    response
+    page_with(TITLE, &head, &body)
 }
 
 /// How the card can be shown.

@@ -33,11 +33,12 @@ pub struct NewPresentation {
     #[serde(default)]
     #[schema(example = "H26")]
     agency: Option<String>,
-    /// Whether browser and wallet are on the same device. Then the answer counts only when the browser that opened `page`
+    /// Whether browser and wallet are on the same device. Then the answer counts only when the browser that began on `page`
     /// comes back. As the template says when absent.
     #[serde(default)]
     same_device: Option<bool>,
-    /// Where the browser goes at the end: an address of one of the client's `return_origins`.
+    /// Where the browser goes at the end: an address of one of the client's `return_origins`. With `same_device` it brings
+    /// `response_code` there, and only with that the result is handed out.
     #[serde(default)]
     return_url: Option<String>,
     /// Your own name for the matter, 1 to 128 characters. No personal data.
@@ -59,7 +60,7 @@ pub struct PresentationStarted {
     qr_svg: String,
     /// The same as a PNG.
     qr_png: String,
-    /// A page that shows it, for the one browser that opens it first.
+    /// A page that shows it, for the one browser that begins on it first.
     page: String,
     /// Until when an answer counts (Unix seconds).
     expires_at: i64,
@@ -103,7 +104,7 @@ pub struct PresentationNow {
     /// Why it was not accepted: a code, nothing about the holder.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// What was asked for and presented. It is there for a minute after it was first fetched, and for ten if it was not.
+    /// What was asked for and presented: that, and no state, says that the person before you has a card. It is there for a minute after it was first fetched, and for ten if it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     result: Option<Value>,
@@ -147,7 +148,7 @@ pub async fn begin(
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
 }
 
-/// How long to wait.
+/// How long to wait, and for whom.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +156,10 @@ pub struct WaitQuery {
     /// Seconds to wait for the transaction to move while it is not over, 0 to 30. The answer may come earlier.
     #[serde(default)]
     wait: u64,
+    /// What the browser brought to `return_url` under this name: with `same_device` and `return_url` the result is handed
+    /// out for it alone. Take it from the session that began the transaction, and from no other.
+    #[serde(default)]
+    response_code: Option<String>,
 }
 
 /// `GET /api/v1/presentations/{id}`: how a transaction of yours stands, and its result.
@@ -170,7 +175,8 @@ pub async fn read(
     if query.wait > WAIT_SECONDS {
         return Err(Refusal::malformed("wait", format!("must be 0 to {WAIT_SECONDS}")).into());
     }
-    let answer = PresentationNow::from(service.presentation(&caller, &id, query.wait).await?);
+    let answer =
+        PresentationNow::from(service.presentation(&caller, &id, query.response_code.as_deref(), query.wait).await?);
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 

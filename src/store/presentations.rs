@@ -1,13 +1,19 @@
 //! Transactions in which somebody is asked to present a card. Every step is one conditional statement: of two answers, or
 //! of an answer and the end of time, exactly one counts.
 
+mod changes;
+mod ends;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Attempt, Change, Line, Store, Transaction, failed};
+use super::{Store, failed};
 use crate::clock::UnixSeconds;
-use crate::error::{Fault, Refusal, Result};
+use crate::error::{Fault, Result};
 use crate::model::presentation::PresentationState;
+use changes::{Bind, Consume, End, Expire, Forget, Judge, Receive, Return};
+
+pub use ends::DueEnd;
 
 /// A transaction that begins.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +88,7 @@ pub struct Presentation {
     pub expires_at: UnixSeconds,
     /// What an answer is held against, until it is over.
     pub secrets: Option<OpenSecrets>,
-    /// SHA-256 of the cookie of the browser that opened the page first.
+    /// SHA-256 of the cookie of the browser that began on the page.
     pub browser: Option<String>,
     /// Whether an answer in order waits for the browser to come back.
     pub awaits_return: bool,
@@ -173,28 +179,8 @@ pub enum Returned {
     Nothing,
 }
 
-/// An end that is ours to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DueEnd {
-    /// The transaction.
-    pub id: String,
-    /// The client that asked.
-    pub client: String,
-    /// How it ended.
-    pub state: String,
-    /// The number of this attempt; it names the claim.
-    pub attempt: i64,
-}
-
 const COLUMNS: &str = "id, client, request_hash, template, terms, same_device, state, state_at, created_at, expires_at, \
     nonce, wallet_state, sealed_key, browser, response_code, reason, result, result_until";
-
-/// What goes when a transaction is over.
-const FORGET: &str = "nonce = NULL, wallet_state = NULL, sealed_key = NULL";
-/// Has the client told of the end, where it wants to be.
-const TELL: &str = "next_attempt_at = CASE WHEN tells = 1 THEN $2 ELSE NULL END";
-/// Rows of one step of the background's work.
-const STEP: i64 = 500;
 
 impl Store {
     /// Begins a transaction, or finds the one that the same key began.
@@ -233,7 +219,7 @@ impl Store {
         &self,
         id: String,
         state: PresentationState,
-        reason: String,
+        reason: Option<String>,
         now: UnixSeconds,
     ) -> Result<bool> {
         self.write(End { id, state, reason, now }).await
@@ -256,35 +242,14 @@ impl Store {
         self.write(Consume { id, until, now }).await
     }
 
+    /// Forgets the result of an accepted transaction, fetched or not; `false` if there was none.
+    pub async fn forget_presentation(&self, id: String, now: UnixSeconds) -> Result<bool> {
+        self.write(Forget { id, now }).await
+    }
+
     /// Ends what is over by its time and forgets results that have waited long enough. Returns how many rows changed.
     pub async fn expire_presentations(&self, now: UnixSeconds) -> Result<u64> {
         self.write(Expire(now)).await
-    }
-
-    /// Claims ends that are due to be told, until `until`.
-    pub async fn claim_ends(&self, now: UnixSeconds, until: UnixSeconds, limit: i64) -> Result<Vec<DueEnd>> {
-        self.write(ClaimEnds { now, until, limit }).await
-    }
-
-    /// Whether an end is due to be told: the cheap question before the claim.
-    pub async fn has_due_end(&self, now: UnixSeconds) -> Result<bool, Fault> {
-        let row = sqlx::query(
-            "SELECT 1 FROM presentations WHERE next_attempt_at IS NOT NULL AND next_attempt_at <= $1 LIMIT 1",
-        )
-        .bind(now)
-        .fetch_optional(self.readers())
-        .await
-        .map_err(failed("looking for ends to tell"))?;
-        Ok(row.is_some())
-    }
-
-    /// Notes how an attempt to tell ended; `false` if its claim was over.
-    pub async fn settle_end(&self, id: &str, number: i64, attempt: Attempt) -> Result<bool> {
-        let next_attempt_at = match attempt {
-            Attempt::Delivered => None,
-            Attempt::Failed { next_attempt_at, .. } => Some(next_attempt_at),
-        };
-        self.write(SettleEnd { id: id.to_owned(), number, next_attempt_at }).await
     }
 }
 
@@ -317,377 +282,4 @@ fn read(row: &AnyRow) -> Result<Presentation, Fault> {
         result: optional("result")?,
         result_until: row.try_get("result_until").map_err(&doing)?,
     })
-}
-
-fn line(at: UnixSeconds, actor: &str, action: &'static str, subject: &str, detail: &str) -> Line {
-    Line { at, actor: actor.to_owned(), action, subject: subject.to_owned(), detail: detail.to_owned() }
-}
-
-impl Change for NewPresentation {
-    type Done = Presentation;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Presentation> {
-        let doing = failed("beginning a presentation");
-        let begun = sqlx::query(
-            "INSERT INTO presentations (id, client, idempotency_key, request_hash, template, terms, same_device, page, \
-             request, response, state, state_at, created_at, expires_at, nonce, wallet_state, sealed_key, tells) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'created', $11, $11, $12, $13, $14, $15, $16) \
-             ON CONFLICT (client, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING",
-        )
-        .bind(&self.id)
-        .bind(&self.client)
-        .bind(&self.idempotency_key)
-        .bind(&self.request_hash)
-        .bind(&self.template)
-        .bind(&self.terms)
-        .bind(i64::from(self.same_device))
-        .bind(&self.page)
-        .bind(&self.request)
-        .bind(&self.response)
-        .bind(self.created_at)
-        .bind(self.expires_at)
-        .bind(&self.nonce)
-        .bind(&self.wallet_state)
-        .bind(&self.sealed_key)
-        .bind(i64::from(self.tells))
-        .execute(&mut **transaction)
-        .await
-        .map_err(&doing)?;
-        let is_new = begun.rows_affected() == 1;
-        let condition = if is_new { "id = $1" } else { "client = $2 AND idempotency_key = $1" };
-        let statement = format!("SELECT {COLUMNS} FROM presentations WHERE {condition}");
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
-        query = if is_new { query.bind(&self.id) } else { query.bind(&self.idempotency_key).bind(&self.client) };
-        let found = read(&query.fetch_one(&mut **transaction).await.map_err(&doing)?)?;
-        if found.request_hash != self.request_hash {
-            return Err(Refusal::IdempotencyKeyReused.into());
-        }
-        if is_new {
-            transaction.note(line(self.created_at, &self.client, "presentation.requested", &self.id, &self.template));
-        }
-        Ok(found)
-    }
-}
-
-struct Bind {
-    id: String,
-    browser: String,
-}
-
-impl Change for Bind {
-    type Done = bool;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let bound = sqlx::query("UPDATE presentations SET browser = $2 WHERE id = $1 AND browser IS NULL")
-            .bind(&self.id)
-            .bind(&self.browser)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed("binding a browser"))?;
-        Ok(bound.rows_affected() == 1)
-    }
-}
-
-struct Receive {
-    id: String,
-    now: UnixSeconds,
-}
-
-impl Change for Receive {
-    type Done = bool;
-
-    fn order(&self) -> &str {
-        &self.id
-    }
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let received = sqlx::query(
-            "UPDATE presentations SET state = 'response_received', state_at = $2 \
-             WHERE id = $1 AND state = 'created' AND expires_at > $2",
-        )
-        .bind(&self.id)
-        .bind(self.now)
-        .execute(&mut **transaction)
-        .await
-        .map_err(failed("receiving a presentation"))?;
-        Ok(received.rows_affected() == 1)
-    }
-}
-
-struct Judge {
-    id: String,
-    judged: Judged,
-    now: UnixSeconds,
-}
-
-impl Change for Judge {
-    type Done = bool;
-
-    fn order(&self) -> &str {
-        &self.id
-    }
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let open = "id = $1 AND state = 'response_received' AND response_code IS NULL AND expires_at > $2";
-        let (statement, values): (String, [Option<&str>; 2]) = match &self.judged {
-            Judged::Accepted { result, .. } => (
-                format!(
-                    "UPDATE presentations SET state = 'verified', state_at = $2, {FORGET}, {TELL}, result = $3, \
-                     response_code = $4, result_until = $5 WHERE {open}"
-                ),
-                [Some(result), None],
-            ),
-            Judged::AwaitsReturn { result, response_code, .. } => (
-                format!(
-                    "UPDATE presentations SET state_at = $2, {FORGET}, result = $3, response_code = $4, \
-                     result_until = $5 WHERE {open}"
-                ),
-                [Some(result), Some(response_code)],
-            ),
-            Judged::Rejected(reason) => (
-                format!(
-                    "UPDATE presentations SET state = 'rejected', state_at = $2, {FORGET}, {TELL}, reason = $3, \
-                     response_code = $4, result_until = $5 WHERE {open}"
-                ),
-                [Some(reason), None],
-            ),
-        };
-        let until = match &self.judged {
-            Judged::Accepted { until, .. } | Judged::AwaitsReturn { until, .. } => Some(*until),
-            Judged::Rejected(_) => None,
-        };
-        let judged = sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(&self.id)
-            .bind(self.now)
-            .bind(values[0])
-            .bind(values[1])
-            .bind(until)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed("judging a presentation"))?;
-        if judged.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let (action, detail) = match &self.judged {
-            Judged::Accepted { .. } => ("presentation.verified", ""),
-            Judged::AwaitsReturn { .. } => ("presentation.awaits_return", ""),
-            Judged::Rejected(reason) => ("presentation.rejected", *reason),
-        };
-        transaction.note(line(self.now, "wallet", action, &self.id, detail));
-        Ok(true)
-    }
-}
-
-struct End {
-    id: String,
-    state: PresentationState,
-    reason: String,
-    now: UnixSeconds,
-}
-
-impl Change for End {
-    type Done = bool;
-
-    fn order(&self) -> &str {
-        &self.id
-    }
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        // Whoever asked may take back what waits for the browser, too; a wallet's error only comes in place of an answer.
-        let (open, actor, action) = match self.state {
-            PresentationState::Cancelled => {
-                ("state IN ('created', 'response_received')", "client", "presentation.cancelled")
-            }
-            _ => ("state = 'created'", "wallet", "presentation.wallet_error"),
-        };
-        let statement = format!(
-            "UPDATE presentations SET state = $3, state_at = $2, {FORGET}, {TELL}, reason = $4, result = NULL \
-             WHERE id = $1 AND {open} AND expires_at > $2"
-        );
-        let ended = sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(&self.id)
-            .bind(self.now)
-            .bind(self.state.word())
-            .bind(&self.reason)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed("ending a presentation"))?;
-        if ended.rows_affected() == 0 {
-            return Ok(false);
-        }
-        transaction.note(line(self.now, actor, action, &self.id, &self.reason));
-        Ok(true)
-    }
-}
-
-struct Return {
-    id: String,
-    response_code: String,
-    browser: Option<String>,
-    now: UnixSeconds,
-}
-
-impl Change for Return {
-    type Done = Returned;
-
-    fn order(&self) -> &str {
-        &self.id
-    }
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Returned> {
-        let doing = failed("a browser's return");
-        let statement = format!(
-            "UPDATE presentations SET {TELL}, state_at = $2, \
-             state = CASE WHEN browser IS NOT NULL AND browser = $4 THEN 'verified' ELSE 'rejected' END, \
-             reason = CASE WHEN browser IS NOT NULL AND browser = $4 THEN NULL ELSE 'other_browser' END, \
-             result = CASE WHEN browser IS NOT NULL AND browser = $4 THEN result ELSE NULL END \
-             WHERE id = $1 AND response_code = $3 AND state = 'response_received' AND expires_at > $2 RETURNING state"
-        );
-        let row = sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(&self.id)
-            .bind(self.now)
-            .bind(&self.response_code)
-            .bind(self.browser.as_deref().unwrap_or_default())
-            .fetch_optional(&mut **transaction)
-            .await
-            .map_err(&doing)?;
-        let Some(row) = row else { return Ok(Returned::Nothing) };
-        let state: String = row.try_get(0).map_err(&doing)?;
-        let (returned, action, detail) = if state == PresentationState::Verified.word() {
-            (Returned::Accepted, "presentation.verified", "returned")
-        } else {
-            (Returned::Rejected, "presentation.rejected", "other_browser")
-        };
-        transaction.note(line(self.now, "browser", action, &self.id, detail));
-        Ok(returned)
-    }
-}
-
-struct Consume {
-    id: String,
-    until: UnixSeconds,
-    now: UnixSeconds,
-}
-
-impl Change for Consume {
-    type Done = bool;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let row = sqlx::query(
-            "UPDATE presentations SET state = 'consumed', state_at = $2, \
-             result_until = CASE WHEN result_until < $3 THEN result_until ELSE $3 END \
-             WHERE id = $1 AND state = 'verified' RETURNING client",
-        )
-        .bind(&self.id)
-        .bind(self.now)
-        .bind(self.until)
-        .fetch_optional(&mut **transaction)
-        .await
-        .map_err(failed("noting that a result was fetched"))?;
-        let Some(row) = row else { return Ok(false) };
-        let client: String = row.try_get(0).map_err(failed("noting that a result was fetched"))?;
-        transaction.note(line(self.now, &client, "presentation.fetched", &self.id, ""));
-        Ok(true)
-    }
-}
-
-struct Expire(UnixSeconds);
-
-impl Change for Expire {
-    type Done = u64;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
-        let doing = failed("ending presentations that are over");
-        let statement = format!(
-            "UPDATE presentations SET state_at = $2, {FORGET}, {TELL}, result = NULL, \
-             reason = CASE WHEN state = 'created' THEN NULL ELSE 'not_returned' END, \
-             state = CASE WHEN state = 'created' THEN 'expired' ELSE 'rejected' END \
-             WHERE id IN (SELECT id FROM presentations WHERE state IN ('created', 'response_received') \
-             AND expires_at <= $2 ORDER BY id LIMIT $1) AND state IN ('created', 'response_received') \
-             RETURNING id, state, reason"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(STEP)
-            .bind(self.0)
-            .fetch_all(&mut **transaction)
-            .await
-            .map_err(&doing)?;
-        for row in &rows {
-            let (id, state): (String, String) = (row.try_get(0).map_err(&doing)?, row.try_get(1).map_err(&doing)?);
-            let reason: Option<String> = row.try_get(2).map_err(&doing)?;
-            let action = if state == "expired" { "presentation.expired" } else { "presentation.rejected" };
-            transaction.note(line(self.0, "system", action, &id, reason.as_deref().unwrap_or_default()));
-        }
-        let forgotten = sqlx::query(
-            "UPDATE presentations SET result = NULL WHERE id IN \
-             (SELECT id FROM presentations WHERE result IS NOT NULL AND result_until <= $1 ORDER BY id LIMIT $2)",
-        )
-        .bind(self.0)
-        .bind(STEP)
-        .execute(&mut **transaction)
-        .await
-        .map_err(failed("forgetting results"))?;
-        Ok(rows.len() as u64 + forgotten.rows_affected())
-    }
-}
-
-struct ClaimEnds {
-    now: UnixSeconds,
-    until: UnixSeconds,
-    limit: i64,
-}
-
-impl Change for ClaimEnds {
-    type Done = Vec<DueEnd>;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Vec<DueEnd>> {
-        let doing = failed("claiming ends to tell");
-        let due = "next_attempt_at IS NOT NULL AND next_attempt_at <= $1";
-        let statement = format!(
-            "UPDATE presentations SET next_attempt_at = $2, attempts = attempts + 1 WHERE id IN \
-             (SELECT id FROM presentations WHERE {due} ORDER BY next_attempt_at, id LIMIT $3) AND {due} \
-             RETURNING id, client, state, attempts"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(self.now)
-            .bind(self.until)
-            .bind(self.limit)
-            .fetch_all(&mut **transaction)
-            .await
-            .map_err(&doing)?;
-        let due = |row: &AnyRow| -> Result<_, sqlx::Error> {
-            Ok(DueEnd {
-                id: row.try_get(0)?,
-                client: row.try_get(1)?,
-                state: row.try_get(2)?,
-                attempt: row.try_get(3)?,
-            })
-        };
-        Ok(rows.iter().map(due).collect::<Result<_, _>>().map_err(doing)?)
-    }
-}
-
-struct SettleEnd {
-    id: String,
-    number: i64,
-    next_attempt_at: Option<UnixSeconds>,
-}
-
-impl Change for SettleEnd {
-    type Done = bool;
-
-    fn order(&self) -> &str {
-        &self.id
-    }
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let settled = sqlx::query("UPDATE presentations SET next_attempt_at = $3 WHERE id = $1 AND attempts = $2")
-            .bind(&self.id)
-            .bind(self.number)
-            .bind(self.next_attempt_at)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed("settling what was told"))?;
-        Ok(settled.rows_affected() == 1)
-    }
 }

@@ -109,6 +109,8 @@ class PresentationDelivery:
         how the transaction ended."""
         with page_of(self.browser) as page:
             page.goto(asked["page"])
+            # Our script begins there, and what it begins has to be ours before we leave.
+            page.locator("#present").wait_for()
             page.goto(asked["link"])
             if not page.url.startswith(self.verifier.url):
                 page.goto(asked["page"])

@@ -38,6 +38,17 @@ impl<'a> Browser<'a> {
         self.send(Request::get(url.strip_prefix(URL).unwrap_or(url)), String::new()).await
     }
 
+    /// Opens the page of a presentation as its script does: begins there where nobody has.
+    pub async fn opens(&self, page: &str) -> Answer {
+        let answer = self.get(page).await;
+        if !String::from_utf8_lossy(&answer.bytes).contains("<form id=\"begin\"") {
+            return answer;
+        }
+        let begun = self.post(page.strip_prefix(URL).unwrap_or(page), &[("", ""); 0]).await;
+        assert_eq!((begun.status.as_u16(), begun.header("location")), (303, page));
+        self.get(page).await
+    }
+
     /// Sends a form.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -8,7 +8,7 @@ use officials_card::config::{
 use officials_card::credential::x509::Anchors;
 use officials_card::flow::Round;
 use officials_card::model::presentation::PresentationState;
-use officials_card::protocol::oid4vp::{Delivery, Invocation, RequestObject, is_url_safe};
+use officials_card::protocol::oid4vp::{Delivery, Invocation, RequestObject, is_url_safe, purpose_of};
 use officials_card::store::PresentationName;
 use serde_json::{Value, json};
 
@@ -148,11 +148,16 @@ story! {
         town.hires(PERSON, "H26").await;
         let officer = town.officer("vneid").await;
         let mut wallet = wallet(&town).await;
+        let templates = Config::default().presentation_templates().unwrap();
         for _ in 0..2 {
             for (name, agency) in
                 [("gate-identity", None), ("position-agency", None), ("works-for", Some("H26")), ("full-card", None)]
             {
                 let made = begin(&officer, json!({"template": name, "agency": agency})).await;
+                let info = wallet.fetch(&town, link(&made)).await.verifier_info.unwrap();
+                let why = templates.iter().find(|template| template.id == name).unwrap();
+                let told = (purpose_of(&info, "vi"), purpose_of(&info, "en"));
+                assert_eq!(told, (Some(&*why.purpose_vi), Some(&*why.purpose_en)));
                 wallet.present(&town, link(&made)).await.expect(200);
                 let seen = now(&officer, &made).await;
                 assert_eq!(seen["state"], "verified", "{name}");
@@ -269,7 +274,26 @@ story! {
         assert_eq!(town.send(delete(&other, mine.clone())).await.problem(404), "not-found");
         assert_eq!(town.send(delete(&officer, mine.clone())).await.status, 204);
         assert_eq!(town.send(delete(&officer, mine.clone())).await.problem(410), "gone");
-        assert_eq!(now(&officer, &made).await["state"], "cancelled");
+        let seen = now(&officer, &made).await;
+        assert_eq!((&seen["state"], seen.get("reason")), (&json!("cancelled"), None));
+        // Of what is over the result goes, fetched or not; and the record does not say that it was fetched.
+        town.hires(PERSON, "H26").await;
+        let wallet = wallet(&town).await;
+        for is_fetched in [false, true] {
+            let made = begin(&officer, json!({"template": "desk"})).await;
+            wallet.present(&town, link(&made)).await.expect(200);
+            if is_fetched {
+                assert!(now(&officer, &made).await.get("result").is_some());
+            }
+            let its = format!("{path}/{}", id(&made));
+            assert_eq!(town.send(delete(&officer, its.clone())).await.status, 204);
+            let seen = now(&officer, &made).await;
+            assert_eq!((&seen["state"], seen.get("result")), (&json!("consumed"), None));
+            assert_eq!(town.send(delete(&officer, its)).await.problem(410), "gone");
+            let history = town.service.store().history(id(&made)).await.unwrap();
+            assert_eq!(history.last().unwrap().2, "presentation.forgotten");
+            assert_eq!(history.iter().any(|line| line.2 == "presentation.fetched"), is_fetched);
+        }
         assert_eq!(officer.get(&format!("{mine}/qr.svg")).await.problem(410), "gone");
     }
 }
@@ -380,6 +404,7 @@ story! {
             assert_eq!((&seen["state"], &seen["reason"]), (&json!("wallet_error"), &json!(reason)));
             assert!(!seen.to_string().contains("holder's reasons"));
         }
+        assert_eq!(town.service.presentation_counts(), [("accepted", 0), ("rejected", 0), ("declined", 3)]);
     }
 }
 
@@ -429,6 +454,15 @@ story! {
         let made = begin(&officer, json!({"template": "gate-identity", "agency": "H26"})).await;
         let (desk, stranger) = (Browser::new(&town), Browser::new(&town));
         assert_eq!(desk.head(page(&made)).await.status, 405);
+        // To look is not to begin: what previews links takes nothing away.
+        let previewed = stranger.get(page(&made)).await;
+        assert_eq!((previewed.status.as_u16(), previewed.header("set-cookie")), (200, ""));
+        assert!(!text(&previewed).contains("id=\"qr\"") && !text(&previewed).contains("H26"));
+        let begun = desk.post(page(&made).strip_prefix(URL).unwrap(), &[("", ""); 0]).await;
+        let cookie = begun.header("set-cookie");
+        assert!(cookie.contains("; HttpOnly; SameSite=Lax") && cookie.contains("; Path=/;"), "{cookie}");
+        assert_eq!(desk.post(page(&made).strip_prefix(URL).unwrap(), &[("", ""); 0]).await.status, 303, "twice");
+        assert_eq!(stranger.post(page(&made).strip_prefix(URL).unwrap(), &[("", ""); 0]).await.status, 403);
         let shown = desk.get(page(&made)).await;
         assert_eq!(shown.status, 200);
         let html = text(&shown);
@@ -441,12 +475,10 @@ story! {
         assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("'unsafe-eval'"));
         assert_eq!(shown.header("permissions-policy"), "digital-credentials-get=(self)");
         assert_eq!(shown.header("cache-control"), "no-store");
-        let cookie = shown.header("set-cookie");
-        assert!(cookie.contains("; HttpOnly; SameSite=Lax") && cookie.contains("; Path=/;"), "{cookie}");
         let script = town.get("/present/script.js").await;
         assert!(script.header("content-type").starts_with("text/javascript"));
 
-        let refused = stranger.get(page(&made)).await;
+        let refused = stranger.opens(page(&made)).await;
         assert_eq!(refused.status, 403);
         assert!(!text(&refused).contains("id=\"qr\""));
         let path = page(&made).strip_prefix(URL).unwrap().to_owned();
@@ -458,16 +490,16 @@ story! {
         let (streamed, answer) = tokio::join!(desk.get(&events), wallet.present(&town, link(&made)));
         answer.expect(200);
         assert!(text(&streamed).contains("data: verified"));
-        let shown = desk.get(page(&made)).await;
+        let shown = desk.opens(page(&made)).await;
         let html = text(&shown);
         assert_eq!(outcome(&shown), Some("accepted"));
         for expected in ["ĐÃ CHẤP NHẬN", "id=\"compare\"", "id=\"portrait\"", "data:image/jpeg;base64,", NAME] {
             assert!(html.contains(expected), "{expected}");
         }
         assert!(!html.contains("<script") && !html.contains("http-equiv"), "nothing more to come");
-        assert!(!text(&stranger.get(page(&made)).await).contains(NAME));
+        assert!(!text(&stranger.opens(page(&made)).await).contains(NAME));
         town.clock.advance(720);
-        assert_eq!(desk.get(page(&made)).await.status, 404);
+        assert_eq!(desk.opens(page(&made)).await.status, 404);
     }
 }
 
@@ -487,25 +519,42 @@ story! {
         let town = town.configured(|config| config.clients[0].return_origins = vec!["https://gate.example".into()]);
         let officer = town.officer("vneid").await;
         let wallet = wallet(&town).await;
-        for return_url in [None, Some("https://gate.example/in")] {
+        for return_url in [None, Some("https://gate.example/in?to=7")] {
             let asked = json!({"template": "gate-identity", "same_device": true, "return_url": return_url});
             let made = begin(&officer, asked).await;
             let browser = Browser::new(&town);
-            let shown = browser.get(page(&made)).await;
+            let shown = browser.opens(page(&made)).await;
             assert!(text(&shown).contains("id=\"open-wallet\"") && !text(&shown).contains("id=\"qr\""));
             assert!(text(&shown).contains("href=\"openid4vp://?client_id="));
             let uri = back(wallet.present(&town, link(&made)).await);
             let seen = now(&officer, &made).await;
             assert_eq!((&seen["state"], seen.get("result")), (&json!("response_received"), None), "not yet");
-            assert_eq!(outcome(&browser.get(page(&made)).await), Some("waiting"));
+            assert_eq!(outcome(&browser.opens(page(&made)).await), Some("waiting"));
             let returned = browser.get(&uri).await;
-            assert_eq!((returned.status.as_u16(), returned.header("location")), (303, return_url.unwrap_or(page(&made))));
-            let seen = now(&officer, &made).await;
+            assert_eq!(returned.status, 303);
+            let on = returned.header("location").to_owned();
+            let code = if let Some(return_url) = return_url {
+                // Whoever began without being this browser sees that a card is good, and not whose it is.
+                let seen = now(&officer, &made).await;
+                assert_eq!((&seen["state"], seen.get("result")), (&json!("verified"), None));
+                let path = format!("/api/v1/presentations/{}", id(&made));
+                for bad in ["", "x", uri.rsplit('=').next().unwrap()] {
+                    officer.get(&format!("{path}?response_code={bad}")).await.problem(400);
+                }
+                let (before, code) = on.split_once("&response_code=").unwrap();
+                assert_eq!((before, code.len()), (return_url, 43));
+                format!("?response_code={code}")
+            } else {
+                assert_eq!(on, page(&made));
+                String::new()
+            };
+            let seen = officer.get(&format!("/api/v1/presentations/{}{code}", id(&made))).await.expect(200);
             assert_eq!(seen["result"]["credentials"][0]["claims"]["full_name"], NAME);
-            let shown = browser.get(page(&made)).await;
+            let shown = browser.opens(page(&made)).await;
             assert_eq!(outcome(&shown), Some("accepted"));
             assert!(!text(&shown).contains(NAME), "the holder knows their name");
-            assert_eq!(text(&shown).contains("id=\"continue\""), return_url.is_some());
+            let on = format!("id=\"continue\" href=\"{}\"", on.replace('&', "&amp;"));
+            assert_eq!(text(&shown).contains(&on), return_url.is_some());
             // Once: again it only leads to the page, and a stranger nowhere.
             assert_eq!(browser.get(&uri).await.header("location"), page(&made));
             assert_eq!(Browser::new(&town).get(&uri).await.status, 404);
@@ -530,16 +579,16 @@ story! {
         for with_own in [false, true] {
             let made = asked().await;
             let (attacker, victim) = (Browser::new(&town), Browser::new(&town));
-            attacker.get(page(&made)).await;
+            attacker.opens(page(&made)).await;
             if with_own {
-                victim.get(page(&asked().await)).await;
+                victim.opens(page(&asked().await)).await;
             }
             let uri = back(wallet.present(&town, link(&made)).await);
             assert_eq!(victim.head(&uri).await.status, 405, "who looks at links takes nothing away");
             let returned = victim.get(&uri).await;
             assert_eq!(returned.status, 403);
             assert!(text(&returned).contains("KHÔNG CHẤP NHẬN"));
-            assert_eq!(outcome(&attacker.get(page(&made)).await), Some("rejected"));
+            assert_eq!(outcome(&attacker.opens(page(&made)).await), Some("rejected"));
             assert_eq!(attacker.get(&uri).await.header("location"), page(&made), "too late");
             rejected(made, "other_browser").await;
         }
@@ -551,7 +600,7 @@ story! {
         // A code that is none; then the browser never comes, seen before and after the background has been there.
         let made = asked().await;
         let browser = Browser::new(&town);
-        browser.get(page(&made)).await;
+        browser.opens(page(&made)).await;
         let uri = back(wallet.present(&town, link(&made)).await);
         for bad in ["", "?response_code=", "?response_code=x", &format!("?response_code={}", "x".repeat(43))] {
             assert_eq!(browser.get(&format!("/present/return{bad}")).await.status, 404);
@@ -561,7 +610,7 @@ story! {
         assert_eq!(browser.get(&uri).await.header("location"), page(&made));
         town.service.end_presentations().await.unwrap();
         rejected(made.clone(), "not_returned").await;
-        assert_eq!(outcome(&browser.get(page(&made)).await), Some("rejected"));
+        assert_eq!(outcome(&browser.opens(page(&made)).await), Some("rejected"));
     }
 }
 
@@ -581,7 +630,7 @@ story! {
         for (same_device, format) in [(false, "dc+sd-jwt"), (true, "mso_mdoc")] {
             let made = begin(&officer, json!({"template": "gate-identity", "same_device": same_device})).await;
             let browser = Browser::new(&town);
-            browser.get(page(&made)).await;
+            browser.opens(page(&made)).await;
             let path = page(&made).strip_prefix(URL).unwrap().to_owned();
             let fetched = browser.get(&format!("{path}/dc-request")).await.expect(200);
             assert_eq!(fetched["protocol"], "openid4vp-v1-signed");
@@ -604,14 +653,14 @@ story! {
             assert_eq!(seen["state"], "verified", "the answer came to the page that asked");
             assert_eq!(seen["result"]["credentials"][0]["format"], format);
             assert_eq!(post(&browser, URL, json, good).await.error(410), "gone");
-            assert_eq!(outcome(&browser.get(page(&made)).await), Some("accepted"));
+            assert_eq!(outcome(&browser.opens(page(&made)).await), Some("accepted"));
             std::mem::swap(&mut wallet.cards, &mut others);
         }
         // Made for another page: the origin is in the proof.
         for _ in 0..2 {
             let made = begin(&officer, json!({"template": "gate-identity"})).await;
             let browser = Browser::new(&town);
-            browser.get(page(&made)).await;
+            browser.opens(page(&made)).await;
             let path = page(&made).strip_prefix(URL).unwrap().to_owned();
             let fetched = browser.get(&format!("{path}/dc-request")).await.expect(200);
             let request = wallet.read(fetched["request"].as_str().unwrap(), None, town.clock.now());
@@ -632,7 +681,7 @@ story! {
         let wallet = wallet(&town).await;
         let made = begin(&officer, json!({"template": "gate-identity", "same_device": true})).await;
         let browser = Browser::new(&town);
-        browser.get(page(&made)).await;
+        browser.opens(page(&made)).await;
         let request = wallet.fetch(&town, link(&made)).await;
         let reply = wallet.reply(&request, town.clock.now());
         let second = town.second_process().await;
@@ -704,12 +753,24 @@ async fn a_dns_name_needs_a_certificate_that_has_it() {
         });
         assert!(broken.service.check_settings().is_err());
     }
+    let foreign = r#"{"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:nobody:1"]}}]}"#;
+    let foreign = town.configured(|config| {
+        config.presentation_templates = vec![template("foreign", |template| template.dcql_query = foreign.into())];
+    });
+    assert!(foreign.service.check_settings().is_err(), "nobody is trusted to issue it");
     let info = |text: &str| {
         let template = template("info", |template| template.verifier_info = Some(text.into()));
         town.configured(|config| config.presentation_templates = vec![template]).service.check_settings().is_ok()
     };
-    assert!(info(r#"[{"format": "jwt", "data": "x"}]"#));
-    for bad in ["[]", "{}", r#"[{"format": "jwt"}]"#, r#"[{"format": "jwt", "data": 1}]"#, "x"] {
+    assert!(info(r#"[{"format": "jwt", "data": "x", "credential_ids": ["card-mdoc"]}]"#));
+    for bad in [
+        r#"[{"format": "jwt", "data": "x", "credential_ids": ["no-such"]}]"#,
+        "[]",
+        "{}",
+        r#"[{"format": "jwt"}]"#,
+        r#"[{"format": "jwt", "data": 1}]"#,
+        "x",
+    ] {
         assert!(!info(bad), "{bad}");
     }
 }
@@ -782,7 +843,7 @@ async fn a_verifier_is_known_by_its_dns_name() {
     assert!(response_uri.starts_with("https://card.example.vn/vp/"));
     // Over https the cookie is one that no other host can plant.
     let path = made.page.strip_prefix("https://card.example.vn").unwrap().to_owned();
-    let answer = router.oneshot(Request::get(path).body(axum::body::Body::empty()).unwrap()).await.unwrap();
+    let answer = router.oneshot(Request::post(path).body(axum::body::Body::empty()).unwrap()).await.unwrap();
     let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
     assert!(
         cookie.starts_with("__Host-presentation-") && cookie.ends_with("; HttpOnly; SameSite=Lax; Secure"),

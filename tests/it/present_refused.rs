@@ -4,7 +4,7 @@
 use axum::http::{Request, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use officials_card::config::{ClientIdPrefix, Conformance, PresentationFlow};
+use officials_card::config::{AgencyRule, ClientIdPrefix, Conformance, PresentationFlow};
 use officials_card::credential::{Signer, jws};
 use officials_card::keyring::{FileKey, fresh_p256_jwk};
 use officials_card::protocol::oid4vp::Delivery;
@@ -218,6 +218,28 @@ story! {
         let made = begin(&officer, json!({"template": "gate-identity"})).await;
         let answer = forger.present(&town, link(&made)).await;
         is_rejected(&officer, &made, answer, "issuer_chain").await;
+
+        // Another issuer that is trusted for a type of its own says nothing of our agencies.
+        let (other, key) = (Attester::new(town.clock.now()), fresh_key());
+        let types = json!({"vct_values": [vct, "urn:other:card"]});
+        let query = json!({"credentials": [{"id": "card", "format": "dc+sd-jwt", "meta": types, "claims": [{"path": ["employing_agency"]}]}]});
+        let trusting = town.configured(|config| {
+            let issuer = json!({"name": "other", "anchors": other.root_pem, "types": ["urn:other:card"], "status": "if_present"});
+            config.trusted_issuers = vec![serde_json::from_value(issuer).unwrap()];
+            config.presentation_templates = vec![template("either", |template| {
+                (template.agency, template.dcql_query) = (AgencyRule::Optional, query.to_string());
+            })];
+        });
+        trusting.service.check_settings().unwrap();
+        let officer = trusting.officer("vneid").await;
+        let claims = [("employing_agency", json!({"code": "H26"}))];
+        let card = credential(&other, &key, json!({"vct": "urn:other:card"}), &claims, town.clock.now());
+        let presenter = Presenter::new(wallet.verifiers.clone(), vec![Kept::sd_jwt(&card, key)]);
+        let made = begin(&officer, json!({"template": "either"})).await;
+        presenter.present(&trusting, link(&made)).await.expect(200);
+        let made = begin(&officer, json!({"template": "either", "agency": "H26"})).await;
+        let answer = presenter.present(&trusting, link(&made)).await;
+        is_rejected(&officer, &made, answer, "agency_unknown").await;
     }
 }
 
@@ -289,7 +311,7 @@ story! {
             suite.misdeed = misdeed;
             let made = begin(&officer, json!({"template": "suite"})).await;
             let browser = Browser::new(&town);
-            browser.get(made["page"].as_str().unwrap()).await;
+            browser.opens(made["page"].as_str().unwrap()).await;
             let request = suite.fetch(&town, link(&made)).await;
             assert_eq!(suite.fetch(&town, link(&made)).await, request, "{module}");
             is_sound(&request, &made, town.clock.now());
@@ -297,13 +319,13 @@ story! {
             let answer = suite.post(&town, &request, suite.reply(&request, town.clock.now())).await;
             if misdeed.is_some() {
                 assert!(answer.status.is_client_error(), "{module}");
-                let shown = browser.get(made["page"].as_str().unwrap()).await;
+                let shown = browser.opens(made["page"].as_str().unwrap()).await;
                 assert!(String::from_utf8_lossy(&shown.bytes).contains("id=\"rejected\""), "{module}");
                 continue;
             }
             let answer = answer.expect(200);
             assert_eq!(browser.get(answer["redirect_uri"].as_str().unwrap()).await.status, 303);
-            let shown = browser.get(made["page"].as_str().unwrap()).await;
+            let shown = browser.opens(made["page"].as_str().unwrap()).await;
             assert!(String::from_utf8_lossy(&shown.bytes).contains("id=\"accepted\""), "{module}");
             assert_eq!(now(&officer, &made).await["result"]["credentials"][0]["claims"]["given_name"], "Jean");
         }

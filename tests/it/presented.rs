@@ -385,9 +385,10 @@ story! {
                 judged(&|desk| desk.list.expires_at = 0, "trust_list");
                 judged(&|desk| desk.list.keys.iter_mut().for_each(|key| key.valid_until = 0), "issuer_key");
                 judged(&|desk| desk.list.keys.iter_mut().for_each(|key| key.issuer = "x".into()), "issuer_name");
+                judged(&|desk| desk.list.keys.iter_mut().for_each(|key| key.agencies = vec!["G01".into()]), "issuer_agency");
                 judged(&|desk| desk.issuers[0].issuers = Some(vec!["https://other.example".into()]), "issuer_name");
             }
         }
-        assert_eq!(seen.len(), 6);
+        assert_eq!(seen.len(), 7);
     }
 }

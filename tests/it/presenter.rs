@@ -179,7 +179,6 @@ pub struct Presenter {
     pub origin: String,
 }
 
-#[allow(dead_code, reason = "the roads over HTTP wait for the verifier's endpoints")]
 impl Presenter {
     /// A wallet that trusts these roots of verifiers.
     pub fn new(verifiers: Anchors, cards: Vec<Kept>) -> Self {

@@ -257,6 +257,7 @@ test("every template that is shipped is understood", async () => {
     const asked = await backend("presentations", {template, same_device: false});
     await person.page.goto(`${demo.url}/demo/wallet#openid4vp=${encodeURIComponent(asked.link)}`);
     await person.page.locator(".consent dt").first().waitFor();
+    assert.equal(await person.page.getByText("Bên yêu cầu không nêu mục đích.").count(), 0);
     if (template === "full-card") await person.looksGood("consent-full");
     await person.page.getByRole("button", {name: "Đồng ý gửi"}).click();
     await person.page.getByRole("heading", {name: "Đã gửi"}).waitFor();

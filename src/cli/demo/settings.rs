@@ -136,9 +136,6 @@ purpose_vi = "Chạy thử: xem họ tên, chức vụ và cơ quan"
 purpose_en = "A try: to see name, position and agency"
 wallet = "http://{address}/demo/wallet"
 request_uri_method = "post"
-verifier_info = """[{{"format": "purpose", "data": {{"purpose": [
-  {{"lang": "vi", "value": "Chạy thử: xem họ tên, chức vụ và cơ quan"}},
-  {{"lang": "en", "value": "A try: to see name, position and agency"}}]}}}}]"""
 dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta": {{"vct_values": ["${{vct}}"]}}, "claims": [
   {{"id": "name", "path": ["full_name"]}}, {{"id": "agency", "path": ["employing_agency"]}},
   {{"id": "position", "path": ["position_title"]}}],

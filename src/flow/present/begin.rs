@@ -216,9 +216,8 @@ impl Service {
         }
         let now = self.clock.now();
         let state = PresentationState::Cancelled;
-        if !self.store.end_presentation(row.id.clone(), state, String::new(), now).await?
-            && !self.store.consume_presentation(row.id.clone(), now, now).await?
-            && row.result_at(now).is_none()
+        if !self.store.end_presentation(row.id.clone(), state, None, now).await?
+            && !self.store.forget_presentation(row.id, now).await?
         {
             return Err(Refusal::Gone("presentation").into());
         }

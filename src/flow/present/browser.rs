@@ -1,6 +1,7 @@
 //! The page of a transaction, and the way back from the wallet on the same device.
 //!
-//! The first browser that opens the page is the one that the transaction belongs to, by a cookie. A wallet on the same
+//! The first browser that begins on the page is the one that the transaction belongs to, by a cookie. To look at the
+//! address is not to begin: programs that preview links do. A wallet on the same
 //! device brings the browser back with a response code; only that browser with that code makes the answer count, so that
 //! nobody has a stranger's presentation accepted as theirs by sending them a link (OpenID4VP 1.0 section 14.2, HAIP 1.0
 //! section 5.1).
@@ -8,7 +9,7 @@
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::{Link, is_link, terms};
+use super::{is_link, terms};
 use crate::clock::UnixSeconds;
 use crate::error::{Error, Refusal, Result};
 use crate::flow::authorize::Cookie;
@@ -24,6 +25,10 @@ const PAGE_SECONDS: i64 = 600;
 pub enum PresentStep {
     /// It sees the page.
     Page(Box<PresentPage>),
+    /// The page belongs to nobody yet: this browser can begin, at this address.
+    Begin(String),
+    /// It began, and goes on to this address with this cookie.
+    Begun(String, Cookie),
     /// It is sent on.
     Go(String),
     /// It leads nowhere.
@@ -42,8 +47,8 @@ pub enum PresentStop {
 /// What the page shows.
 #[derive(Clone, Debug)]
 pub struct PresentPage {
-    /// The token in its address.
-    pub token: String,
+    /// Its address.
+    pub address: String,
     /// What it is called, in Vietnamese and English.
     pub name: [String; 2],
     /// Why it is asked.
@@ -70,30 +75,39 @@ pub struct PresentPage {
     pub result: Option<Value>,
     /// Where the browser can go at the end.
     pub return_url: Option<String>,
-    /// To be set when this is the first visit.
-    pub cookie: Option<Cookie>,
 }
 
 impl Service {
-    /// Shows the page to the browser that it belongs to: the first one.
+    /// Shows the page to the browser that it belongs to, and whether it can still begin to another one.
     pub async fn present_page(&self, token: &str, cookie: impl Fn(&str) -> Option<String>) -> Result<PresentStep> {
         let Some(row) = self.presentation_on_page(token).await? else {
             return Ok(PresentStep::Stop(PresentStop::Unknown));
         };
         if self.is_browser_of(&row, &cookie) {
-            return Ok(PresentStep::Page(Box::new(self.present_view(row, None)?)));
+            return Ok(PresentStep::Page(Box::new(self.present_view(row)?)));
         }
         let is_open = !row.state_at(self.clock.now()).is_over();
         if row.browser.is_some() || !is_open {
             return Ok(PresentStep::Stop(PresentStop::OtherBrowser));
         }
+        Ok(PresentStep::Begin(self.present_page_uri(&row.id)))
+    }
+
+    /// Binds the page to the browser that begins: the first one.
+    pub async fn present_begin(&self, token: &str, cookie: impl Fn(&str) -> Option<String>) -> Result<PresentStep> {
+        let row = match self.present_page(token, &cookie).await? {
+            PresentStep::Begin(_) => self.presentation_on_page(token).await?,
+            PresentStep::Page(page) => return Ok(PresentStep::Go(page.address)),
+            other => return Ok(other),
+        };
+        let Some(row) = row else { return Ok(PresentStep::Stop(PresentStop::Unknown)) };
         let (value, browser) = self.random_token();
         if !self.store.bind_browser(row.id.clone(), browser).await? {
             return Ok(PresentStep::Stop(PresentStop::OtherBrowser));
         }
         let max_age = row.expires_at - self.clock.now() + PAGE_SECONDS;
         let cookie = Cookie { name: self.present_cookie_name(&row.id), value, max_age };
-        Ok(PresentStep::Page(Box::new(self.present_view(row, Some(cookie))?)))
+        Ok(PresentStep::Begun(self.present_page_uri(&row.id), cookie))
     }
 
     /// The wallet brings the browser back. Once, and only the browser that began: any other makes the answer rejected.
@@ -110,7 +124,8 @@ impl Service {
         self.presenting.news.tell();
         Ok(match returned {
             Returned::Accepted => {
-                PresentStep::Go(terms(&row)?.return_url.unwrap_or_else(|| self.present_page_uri(&row.id)))
+                let on = self.return_address(&row, &terms(&row)?)?;
+                PresentStep::Go(on.unwrap_or_else(|| self.present_page_uri(&row.id)))
             }
             // A reload of the address that it came back to.
             Returned::Nothing if self.is_browser_of(&row, &cookie) => PresentStep::Go(self.present_page_uri(&row.id)),
@@ -137,7 +152,7 @@ impl Service {
         cookie: impl Fn(&str) -> Option<String>,
     ) -> Result<(String, Place)> {
         let row = self.presentation_of_browser(token, cookie).await?;
-        Ok((row.id, self.waiting_place("streams about presentations")?))
+        Ok((row.id, self.page_place()?))
     }
 
     /// The name of the cookie that binds a transaction to a browser.
@@ -162,14 +177,16 @@ impl Service {
         }
     }
 
-    fn present_view(&self, row: Presentation, cookie: Option<Cookie>) -> Result<PresentPage> {
+    fn present_view(&self, row: Presentation) -> Result<PresentPage> {
         let now = self.clock.now();
         let state = row.state_at(now);
         let terms = terms(&row)?;
         let shows_code = !row.same_device && state == PresentationState::Created;
         let result = row.result_at(now).filter(|_| !row.same_device);
+        let is_accepted = matches!(state, PresentationState::Verified | PresentationState::Consumed);
+        let return_url = if is_accepted { self.return_address(&row, &terms)? } else { terms.return_url.clone() };
         Ok(PresentPage {
-            token: self.presentation_link(Link::Page, &row.id),
+            address: self.present_page_uri(&row.id),
             link: self.presentation_wallet_link(&row.id, &terms),
             qr_svg: shows_code.then(|| self.presentation_symbol(&row).map(|symbol| symbol.svg())).transpose()?,
             result: result.map(|sealed| self.unseal_json("result", &row.id, sealed)).transpose()?,
@@ -177,13 +194,12 @@ impl Service {
             name: terms.name,
             purpose: terms.purpose,
             agency: terms.agency,
-            return_url: terms.return_url,
+            return_url,
             same_device: row.same_device,
             state,
             awaits_return: row.awaits_return,
             expires_at: row.expires_at,
             client: row.client,
-            cookie,
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::credential::verify::StatusAnswer;
 use crate::credential::x509::{Anchors, pem_certificates};
 use crate::error::{Fault, Result};
 use crate::flow::Service;
+use crate::flow::issuers::CardIssuer;
 use crate::protocol::dcql::{CredentialQuery, Format, Matched, Presented, Query};
 use crate::protocol::mdoc::{NAMESPACE, SPECIMEN_DOCTYPE};
 use crate::protocol::oid4vp::VpToken;
@@ -123,7 +124,7 @@ impl Service {
             return Ok(Err(reason));
         }
         if let Some(agency) = &asked.terms.agency
-            && let Err(reason) = is_of_agency(&believed, agency)
+            && let Err(reason) = self.is_of_agency(&believed, agency)
         {
             return Ok(Err(reason));
         }
@@ -191,6 +192,17 @@ impl Service {
             StatusAnswer::Unavailable => Err("status_unavailable"),
         }
     }
+
+    /// Whether every card of ours that says an agency says this one or one below it, and at least one does. Of others
+    /// nobody has said for which of our agencies they may speak.
+    fn is_of_agency(&self, believed: &[Believed], agency: &str) -> Result<(), &'static str> {
+        let ours = believed.iter().filter(|one| self.card_issuer(one.issuer) == CardIssuer::Ours);
+        let mut codes = ours.filter_map(|one| said(one, "employing_agency")?.get("code")?.as_str()).peekable();
+        if codes.peek().is_none() {
+            return Err("agency_unknown");
+        }
+        if codes.all(|code| agency_is_within(code, agency)) { Ok(()) } else { Err("other_agency") }
+    }
 }
 
 /// What the client learns of one credential: what it asked for, in the words of the card.
@@ -243,13 +255,4 @@ fn is_one_person(believed: &[Believed]) -> Result<(), &'static str> {
         }
     };
     if others.iter().all(is_same) { Ok(()) } else { Err("several_people") }
-}
-
-/// Whether every card that says an agency says this one or one below it, and at least one does.
-fn is_of_agency(believed: &[Believed], agency: &str) -> Result<(), &'static str> {
-    let mut codes = believed.iter().filter_map(|one| said(one, "employing_agency")?.get("code")?.as_str()).peekable();
-    if codes.peek().is_none() {
-        return Err("agency_unknown");
-    }
-    if codes.all(|code| agency_is_within(code, agency)) { Ok(()) } else { Err("other_agency") }
 }

@@ -15,17 +15,19 @@ mod templates;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use subtle::ConstantTimeEq;
 
 use super::Service;
 use crate::clock::UnixSeconds;
 use crate::config::{Client, Config};
 use crate::credential::nonce;
-use crate::error::{Fault, Result};
+use crate::error::{Fault, Refusal, Result};
 use crate::model::presentation::PresentationState;
 use crate::protocol::oid4vp::Invocation;
 use crate::remote::delivery::HttpReceiver;
@@ -44,6 +46,15 @@ pub(super) struct Presenting {
     receivers: BTreeMap<String, HttpReceiver>,
     /// Whom a conformance suite's cards are signed by; nobody in a deployment that people can reach.
     suite: judge::SuiteTrust,
+    answers: Answers,
+}
+
+/// Wallets' answers that counted, in this process.
+#[derive(Default)]
+struct Answers {
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    declined: AtomicU64,
 }
 
 impl Presenting {
@@ -57,6 +68,7 @@ impl Presenting {
         Ok(Self {
             suite: judge::SuiteTrust::new(&config.conformance, templates.all())?,
             templates,
+            answers: Answers::default(),
             news: watch::News::default(),
             receivers: config.clients.iter().filter_map(receiver).collect::<Result<_, _>>()?,
         })
@@ -122,15 +134,26 @@ enum Link {
     Page,
     Request,
     Response,
+    /// The code that the browser brings to `return_url`.
+    Return,
 }
 
 impl Service {
+    /// Wallets' answers that counted, in this process and by how they ended; on the same device an accepted one may still
+    /// have to come back.
+    pub fn presentation_counts(&self) -> [(&'static str, u64); 3] {
+        let Answers { accepted, rejected, declined } = &self.presenting.answers;
+        [("accepted", accepted), ("rejected", rejected), ("declined", declined)]
+            .map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
+    }
+
     /// A secret name of a transaction: 256 bits, the same each time.
     fn presentation_link(&self, link: Link, id: &str) -> String {
         let purpose = match link {
             Link::Page => "presentation page",
             Link::Request => "presentation request",
             Link::Response => "presentation response",
+            Link::Return => "presentation return",
         };
         URL_SAFE_NO_PAD.encode(nonce::derive(&self.keys.secret, purpose, &[id.as_bytes()]))
     }
@@ -150,6 +173,19 @@ impl Service {
         format!("{}/present/{}", self.config.public_url, self.presentation_link(Link::Page, id))
     }
 
+    /// Where the browser of an accepted transaction goes on to. On the same device it brings a code there, without which the
+    /// result is not handed out: the page belongs to whoever opened it, and only this tells the client that it was the
+    /// browser of its own session (OpenID4VP 1.0 section 14.2).
+    fn return_address(&self, row: &Presentation, terms: &Terms) -> Result<Option<String>, Fault> {
+        let Some(address) = &terms.return_url else { return Ok(None) };
+        let address = url::Url::parse(address).map_err(|error| Fault::new("reading a return_url", error));
+        let mut address = address?;
+        if row.same_device {
+            address.query_pairs_mut().append_pair("response_code", &self.presentation_link(Link::Return, &row.id));
+        }
+        Ok(Some(address.into()))
+    }
+
     /// The link that opens a wallet: nothing but what it must hold, for a QR code is read more easily the less there is in
     /// it.
     fn presentation_wallet_link(&self, id: &str, terms: &Terms) -> String {
@@ -158,11 +194,22 @@ impl Service {
         invocation.link(&terms.wallet)
     }
 
-    /// What the client may see of a transaction.
-    fn presentation_answer(&self, row: &Presentation, now: UnixSeconds) -> Result<PresentationAnswer> {
+    /// What the client may see of a transaction, with the code that its user's browser brought or without.
+    fn presentation_answer(
+        &self,
+        row: &Presentation,
+        response_code: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<PresentationAnswer> {
         let terms = terms(row)?;
         let state = row.state_at(now);
-        let result = row.result_at(now).map(|sealed| self.unseal_json("result", &row.id, sealed)).transpose()?;
+        let needs_code = row.same_device && terms.return_url.is_some();
+        let result = row.result_at(now).filter(|_| !needs_code || response_code.is_some());
+        let expected = self.presentation_link(Link::Return, &row.id);
+        if response_code.is_some_and(|code| !bool::from(code.as_bytes().ct_eq(expected.as_bytes()))) {
+            return Err(Refusal::malformed("response_code", "is not that of this transaction").into());
+        }
+        let result = result.map(|sealed| self.unseal_json("result", &row.id, sealed)).transpose()?;
         let reason = match (row.reason.clone(), row.state, state) {
             // The background has not come by yet.
             (None, PresentationState::ResponseReceived, PresentationState::Rejected) => Some("not_returned".to_owned()),

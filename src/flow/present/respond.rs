@@ -3,6 +3,8 @@
 //! What cannot be read or is not for this transaction changes nothing: whoever saw the QR code could send it. The first
 //! answer that is encrypted to its key and brings back its `state` is the one that counts.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
@@ -80,9 +82,10 @@ impl Service {
         let state = PresentationState::WalletError;
         // The wallet's own words could be about the person: only the code is kept.
         let code = if error.is_known() { error.code.clone() } else { "unknown".to_owned() };
-        if !self.store.end_presentation(row.id, state, code, self.clock.now()).await? {
+        if !self.store.end_presentation(row.id, state, Some(code), self.clock.now()).await? {
             return Err(Refusal::Gone("presentation").into());
         }
+        self.presenting.answers.declined.fetch_add(1, Ordering::Relaxed);
         self.presenting.news.tell();
         Ok(None)
     }
@@ -134,6 +137,11 @@ impl Service {
         };
         let is_rejected = matches!(judged, Judged::Rejected(_));
         let in_time = self.store.judge_response(row.id, judged, self.clock.now()).await?;
+        let answers = &self.presenting.answers;
+        if in_time {
+            let counter = if is_rejected { &answers.rejected } else { &answers.accepted };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
         self.presenting.news.tell();
         match error {
             Some(error) => Err(error),

@@ -35,8 +35,15 @@ impl News {
 
 impl Service {
     /// A transaction, for the client that made it: at once when it is not in state `seen` or is over, else as soon as it
-    /// moves, at the latest after `wait_seconds`. A result that is handed out counts as fetched.
-    pub async fn presentation(&self, caller: &Caller, id: &str, wait_seconds: u64) -> Result<PresentationAnswer> {
+    /// moves, at the latest after `wait_seconds`. A result that is handed out counts as fetched. Where the browser went on
+    /// to the client's own page, the result is there only for the code that it brought.
+    pub async fn presentation(
+        &self,
+        caller: &Caller,
+        id: &str,
+        response_code: Option<&str>,
+        wait_seconds: u64,
+    ) -> Result<PresentationAnswer> {
         let row = self.presentation_of(caller, id).await?;
         let wait =
             wait_seconds.min(WAIT_SECONDS).min(self.config.limits.request_seconds.saturating_sub(MARGIN_SECONDS));
@@ -48,7 +55,7 @@ impl Service {
             row
         };
         let now = self.clock.now();
-        let mut answer = self.presentation_answer(&row, now)?;
+        let mut answer = self.presentation_answer(&row, response_code, now)?;
         if row.state == PresentationState::Verified && answer.result.is_some() {
             self.store.consume_presentation(row.id.clone(), now + super::FETCHED_SECONDS, now).await?;
             self.presenting.news.tell();

@@ -2,11 +2,13 @@
 //! signed request, what a wallet may ask for first, and what it answers. Both sides' reading and writing, nothing
 //! decided; signatures, encryption and the presentations themselves are proved elsewhere.
 
+mod purpose;
 mod request;
 mod response;
 mod token;
 mod wallet;
 
+pub use purpose::{PURPOSE_FORMAT, purpose_info, purpose_of};
 pub use request::{ClientMetadata, Delivery, RequestObject};
 pub use response::{Answer, Posted, WalletError};
 pub use token::{MAX_PRESENTATIONS, VpToken};

@@ -129,11 +129,13 @@ function Outcome({ outcome, open }: { outcome: "sent" | "refused"; open: Propert
   );
 }
 
-/** The purpose among what the verifier says of itself: `purpose` in the data of an entry, a list of texts with their
- * languages as registration certificates have it (ETSI TS 119 475 section 5.2.4). */
+/** `format` of the entry of `verifier_info` in which our verifiers say why they ask; others are passed over. */
+const PURPOSE_FORMAT = "urn:vn:officials-card:purpose";
+
+/** The purpose among what the verifier says of itself: its data has a text for each language. */
 export function purposeOf(info: unknown, wanted: Language): string | undefined {
-  const entries = (Array.isArray(info) ? info : []) as { data?: { purpose?: unknown } }[];
-  const purposes = entries.flatMap((entry) => (Array.isArray(entry?.data?.purpose) ? entry.data.purpose : []));
-  const found = (lang: Language) => purposes.find((purpose) => purpose?.lang === lang && typeof purpose.value === "string");
-  return found(wanted)?.value ?? found("vi")?.value ?? found("en")?.value;
+  const entries = (Array.isArray(info) ? info : []) as { format?: unknown; data?: Record<string, unknown> }[];
+  const data = entries.find((entry) => entry?.format === PURPOSE_FORMAT)?.data;
+  const said = [data?.[wanted], data?.["vi"], data?.["en"]];
+  return said.find((text) => typeof text === "string");
 }
