@@ -30,9 +30,10 @@ use time::macros::date;
 
 use scratch::Scratch;
 
-/// Turns of each of two ways; the medians are reported.
+/// Turns of each of two ways; the rate that the fastest tenth of them reaches is reported. What else goes on here only ever
+/// makes slower, and medians then tell of the others.
 const TURNS: usize = 401;
-/// How long one turn takes: so short that few are interrupted where others use the machine too.
+/// How long one turn takes: so short that many are not interrupted where others use the machine too.
 const TURN: Duration = Duration::from_micros(500);
 
 /// Sunday, 22 November 2026, 05:27:48 UTC.
@@ -49,7 +50,7 @@ const PORTRAIT_BYTES: usize = 900;
 
 fn main() {
     let desk = Desk::new();
-    println!("{:44} {:>10} {:>10} {:>6}", "per core-second (medians)", "ours", "bare", "ratio");
+    println!("{:44} {:>10} {:>10} {:>6}", "per core-second", "ours", "bare", "ratio");
     building(&desk);
     verifying(&desk);
     status_lists(&desk.chance);
@@ -354,22 +355,25 @@ fn facts(portrait: Option<Vec<u8>>) -> CardFacts {
     }
 }
 
-/// Measures two ways turn by turn and prints the medians of their rates and of the ratio of each pair of turns.
+/// Measures two ways turn by turn and prints their rates and the ratio. Who begins changes, so that nothing that comes and
+/// goes by the clock meets always the same one.
 fn compare(name: &str, mut ours: impl FnMut(), mut bare: impl FnMut()) {
     if !wanted(name) {
         return;
     }
     let (ours_a_turn, bare_a_turn) = (calls_a_turn(&mut ours), calls_a_turn(&mut bare));
     let rate = |way: &mut dyn FnMut(), calls: u32| f64::from(calls) / seconds_of(|| (0..calls).for_each(|_| way()));
-    let (mut rates, mut bare_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        let (one, other) = (rate(&mut ours, ours_a_turn), rate(&mut bare, bare_a_turn));
-        rates.push(one);
-        bare_rates.push(other);
-        ratios.push(one / other);
+    let (mut rates, mut bare_rates) = (Vec::new(), Vec::new());
+    for turn in 0..2 * TURNS {
+        // Ours, bare, bare, ours.
+        if matches!(turn % 4, 0 | 3) {
+            rates.push(rate(&mut ours, ours_a_turn));
+        } else {
+            bare_rates.push(rate(&mut bare, bare_a_turn));
+        }
     }
-    let (rate, bare_rate, ratio) = (median(&mut rates), median(&mut bare_rates), median(&mut ratios));
-    println!("{name:44} {rate:>10.0} {bare_rate:>10.0} {ratio:>6.2}");
+    let (rate, bare_rate) = (fast(&mut rates), fast(&mut bare_rates));
+    println!("{name:44} {rate:>10.0} {bare_rate:>10.0} {:>6.2}", rate / bare_rate);
 }
 
 fn calls_a_turn(way: &mut impl FnMut()) -> u32 {
@@ -384,6 +388,12 @@ fn seconds_of(work: impl FnOnce()) -> f64 {
     let started = Instant::now();
     work();
     started.elapsed().as_secs_f64()
+}
+
+/// What a tenth of the rates reach.
+fn fast(rates: &mut [f64]) -> f64 {
+    rates.sort_unstable_by(f64::total_cmp);
+    rates[rates.len() * 9 / 10]
 }
 
 fn median(values: &mut [f64]) -> f64 {

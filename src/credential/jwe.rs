@@ -1,19 +1,21 @@
 //! JSON Web Encryption in compact form (RFC 7516) as OpenID4VCI 1.0 section 10 uses it: ECDH-ES on P-256, A128GCM or
 //! A256GCM, and `zip` within a bound.
 //!
-//! josekit does the cryptography. What is kept away from it: an initialisation vector or tag of another length than
-//! AES-GCM's (OpenSSL panics without the one and accepts one byte of the other), an encrypted key beside ECDH-ES, header
-//! members that are not understood, and its own inflating, which has no bound. Ephemeral keys and vectors are drawn by
-//! OpenSSL.
+//! Messages are opened here by aws-lc: every presentation has a key of its own, and OpenSSL takes far longer to read a key
+//! than to use it. josekit encrypts, with ephemeral keys and vectors that OpenSSL draws.
 
 use std::io;
 
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use josekit::jwe::alg::ecdh_es::{EcdhEsJweDecrypter, EcdhEsJweEncrypter};
+use josekit::jwe::alg::ecdh_es::EcdhEsJweEncrypter;
 use josekit::jwe::{ECDH_ES, JweCompression, JweContext, JweHeader};
 use josekit::jwk::Jwk;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::key::PublicKey;
 use super::{json, zlib};
@@ -53,53 +55,121 @@ pub enum JweError {
 
 /// Opens a compact JWE like [`open`], unless it is compressed: presentations never are (OpenID4VP 1.0 section 8.3 names no
 /// `zip`), and what is inflated costs more than what was sent.
-pub fn open_plain(compact: &str, kid: &str, decrypter: &EcdhEsJweDecrypter, limit: usize) -> Result<Vec<u8>, JweError> {
+pub fn open_plain(compact: &str, kid: &str, key: &PrivateKey, limit: usize) -> Result<Vec<u8>, JweError> {
     // What encrypts adds to the length and never takes from it.
     if compact.len() / 4 * 3 > limit + MAX_HEADER_LENGTH {
         return Err(JweError::Malformed);
     }
-    if check_shape(compact, kid)?.contains_key("zip") {
+    let message = Message::parse(compact, kid)?;
+    if message.is_compressed {
         return Err(JweError::Unsupported);
     }
-    open(compact, kid, decrypter, limit)
+    message.open(key, limit)
 }
 
-/// Opens a compact JWE that names our key by `kid`. Its content is inflated to at most `limit` bytes.
-pub fn open(compact: &str, kid: &str, decrypter: &EcdhEsJweDecrypter, limit: usize) -> Result<Vec<u8>, JweError> {
-    check_shape(compact, kid)?;
-    let opened = context(limit).deserialize_compact(compact, decrypter);
-    let (content, _) = opened.map_err(|_| JweError::Undecryptable)?;
-    if content.len() <= limit { Ok(content) } else { Err(JweError::Undecryptable) }
+/// Opens a compact JWE that names our key, on P-256, by `kid`. Its content is inflated to at most `limit` bytes.
+pub fn open(compact: &str, kid: &str, key: &PrivateKey, limit: usize) -> Result<Vec<u8>, JweError> {
+    Message::parse(compact, kid)?.open(key, limit)
 }
 
-/// Looks at everything that can be seen from outside, and gives the header.
-fn check_shape(compact: &str, kid: &str) -> Result<Map<String, Value>, JweError> {
-    if compact.len() > MAX_LENGTH {
-        return Err(JweError::Malformed);
+/// A JWE with everything about it checked that can be seen from outside.
+struct Message<'a> {
+    /// As it came, which the tag is about, too.
+    header: &'a str,
+    is_compressed: bool,
+    enc: &'static str,
+    /// The sender's key, a point on P-256, uncompressed.
+    ephemeral: [u8; 65],
+    /// `apu` and `apv`.
+    parties: [Vec<u8>; 2],
+    iv: [u8; IV_BYTES],
+    ciphertext: &'a str,
+    tag: [u8; TAG_BYTES],
+}
+
+impl<'a> Message<'a> {
+    fn parse(compact: &'a str, kid: &str) -> Result<Self, JweError> {
+        if compact.len() > MAX_LENGTH {
+            return Err(JweError::Malformed);
+        }
+        let parts: Vec<&str> = compact.splitn(6, '.').collect();
+        let [encoded_header, encrypted_key, iv, ciphertext, tag] = parts[..] else { return Err(JweError::Malformed) };
+        if encoded_header.len() > MAX_HEADER_LENGTH || !encrypted_key.is_empty() {
+            return Err(JweError::Malformed);
+        }
+        let Ok(Value::Object(header)) = json::parse(&decode(encoded_header)?) else { return Err(JweError::Malformed) };
+        let text = |name: &str| header.get(name).and_then(Value::as_str);
+        let enc = ENCS.into_iter().find(|enc| text("enc") == Some(enc)).ok_or(JweError::Unsupported)?;
+        let is_compressed = header.contains_key("zip");
+        if text("alg") != Some(ALG) || is_compressed && text("zip") != Some(ZIP) || header.contains_key("crit") {
+            return Err(JweError::Unsupported);
+        }
+        let party = |name: &str| match header.get(name) {
+            None => Ok(Vec::new()),
+            Some(party) => decode(party.as_str().ok_or(JweError::Malformed)?),
+        };
+        let message = Self {
+            header: encoded_header,
+            is_compressed,
+            enc,
+            ephemeral: header.get("epk").and_then(point).ok_or(JweError::Malformed)?,
+            parties: [party("apu")?, party("apv")?],
+            iv: decode(iv)?.try_into().map_err(|_| JweError::Malformed)?,
+            ciphertext,
+            tag: decode(tag)?.try_into().map_err(|_| JweError::Malformed)?,
+        };
+        if text("kid") == Some(kid) { Ok(message) } else { Err(JweError::OtherKey) }
     }
-    let parts: Vec<&str> = compact.splitn(6, '.').collect();
-    let [header, encrypted_key, iv, ciphertext, tag] = parts.as_slice() else { return Err(JweError::Malformed) };
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| JweError::Malformed);
-    if header.len() > MAX_HEADER_LENGTH
-        || !encrypted_key.is_empty()
-        || decode(iv)?.len() != IV_BYTES
-        || decode(tag)?.len() != TAG_BYTES
-        || !ciphertext.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    {
-        return Err(JweError::Malformed);
+
+    fn open(&self, key: &PrivateKey, limit: usize) -> Result<Vec<u8>, JweError> {
+        let cipher = if self.enc == ENCS[0] { &AES_128_GCM } else { &AES_256_GCM };
+        let sender = UnparsedPublicKey::new(&ECDH_P256, &self.ephemeral);
+        let content_key = agree(key, sender, JweError::Undecryptable, |agreed| {
+            let [sender, receiver] = &self.parties;
+            Ok(Zeroizing::new(derived(agreed, self.enc, sender, receiver, cipher.key_len())))
+        })?;
+        let content_key = UnboundKey::new(cipher, &content_key[..cipher.key_len()]);
+        let content_key = LessSafeKey::new(content_key.map_err(|_| JweError::Undecryptable)?);
+        let mut sealed = decode(self.ciphertext)?;
+        sealed.extend(self.tag);
+        let nonce = Nonce::assume_unique_for_key(self.iv);
+        let opened = content_key.open_in_place(nonce, Aad::from(self.header), &mut sealed);
+        let length = opened.map_err(|_| JweError::Undecryptable)?.len();
+        sealed.truncate(length);
+        if self.is_compressed {
+            return zlib::inflate_bare(&sealed, limit).map_err(|_| JweError::Undecryptable);
+        }
+        if length <= limit { Ok(sealed) } else { Err(JweError::Undecryptable) }
     }
-    let Ok(Value::Object(header)) = json::parse(&decode(header)?) else { return Err(JweError::Malformed) };
-    let text = |name: &str| header.get(name).and_then(Value::as_str);
-    let is_understood = text("alg") == Some(ALG)
-        && text("enc").is_some_and(|enc| ENCS.contains(&enc))
-        && (!header.contains_key("zip") || text("zip") == Some(ZIP))
-        && !header.contains_key("crit");
-    if !is_understood {
-        return Err(JweError::Unsupported);
+}
+
+/// The Concat KDF for a key that encrypts directly (RFC 7518 section 4.6.2): one round, of which `length` bytes are used.
+fn derived(agreed: &[u8], enc: &str, sender: &[u8], receiver: &[u8], length: usize) -> [u8; 32] {
+    // None of them is longer than a header.
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
+    let mut digest = Sha256::new();
+    digest.update(number(1));
+    digest.update(agreed);
+    for part in [enc.as_bytes(), sender, receiver] {
+        digest.update(number(part.len()));
+        digest.update(part);
     }
-    // OpenSSL refuses a point that is not on the curve, but would take a shorter coordinate.
-    header.get("epk").and_then(|key| PublicKey::from_jwk(key).ok()).ok_or(JweError::Malformed)?;
-    if text("kid") == Some(kid) { Ok(header) } else { Err(JweError::OtherKey) }
+    digest.update(number(8 * length));
+    digest.finalize().into()
+}
+
+/// The point of a public JWK on P-256, which is on the curve and has whole coordinates.
+fn point(jwk: &Value) -> Option<[u8; 65]> {
+    let PublicKey::P256(_) = PublicKey::from_jwk(jwk).ok()? else { return None };
+    let mut point = [4; 65];
+    for (name, place) in [("x", 1..33), ("y", 33..65)] {
+        point[place].copy_from_slice(&URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok()?);
+    }
+    Some(point)
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, JweError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| JweError::Malformed)
 }
 
 /// Whoever a message is encrypted to.
@@ -133,23 +203,21 @@ impl Recipient {
 
     /// Encrypts `content`.
     pub fn seal(&self, content: &[u8]) -> Result<String, Fault> {
-        let sealed = context(0).serialize_compact(content, &self.header, &self.encrypter);
+        let sealed = context().serialize_compact(content, &self.header, &self.encrypter);
         sealed.map_err(|error| Fault::new("encrypting a message", error))
     }
 }
 
 /// josekit with our own `DEF` in the place of its own.
-fn context(limit: usize) -> JweContext {
+fn context() -> JweContext {
     let mut context = JweContext::new();
-    context.add_compression(Box::new(Deflate { limit }));
+    context.add_compression(Box::new(Deflate));
     context
 }
 
-/// DEFLATE (RFC 1951) that inflates to at most `limit` bytes.
+/// DEFLATE (RFC 1951), to compress by.
 #[derive(Clone, Copy, Debug)]
-struct Deflate {
-    limit: usize,
-}
+struct Deflate;
 
 impl JweCompression for Deflate {
     fn name(&self) -> &str {
@@ -160,8 +228,8 @@ impl JweCompression for Deflate {
         Ok(zlib::deflate_bare(message))
     }
 
-    fn decompress(&self, message: &[u8]) -> Result<Vec<u8>, io::Error> {
-        zlib::inflate_bare(message, self.limit).map_err(io::Error::other)
+    fn decompress(&self, _: &[u8]) -> Result<Vec<u8>, io::Error> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn box_clone(&self) -> Box<dyn JweCompression> {
@@ -175,11 +243,35 @@ mod tests {
 
     #[test]
     fn inflating_stops_at_the_bound() {
-        let bomb = zlib::deflate_bare(&vec![b' '; 1 << 20]);
-        let context = context(1000);
-        assert!(context.get_compression(ZIP).unwrap().decompress(&bomb).is_err());
-        let small = zlib::deflate_bare(&[b' '; 1000]);
-        assert_eq!(context.get_compression(ZIP).unwrap().decompress(&small).unwrap(), [b' '; 1000]);
+        let key = PrivateKey::generate(&ECDH_P256).unwrap();
+        let public = key.compute_public_key().unwrap();
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let (x, y) = (text(&public.as_ref()[1..33]), text(&public.as_ref()[33..]));
+        let jwk = serde_json::json!({"kty": "EC", "crv": "P-256", "kid": "1", "x": x, "y": y});
+        for (enc, compress) in [(ENCS[0], false), (ENCS[0], true), (ENCS[1], true)] {
+            let sealed = |length| Recipient::new(&jwk, enc, compress).unwrap().seal(&vec![b' '; length]).unwrap();
+            assert_eq!(open(&sealed(1 << 20), "1", &key, 1000), Err(JweError::Undecryptable));
+            assert_eq!(open(&sealed(1001), "1", &key, 1000), Err(JweError::Undecryptable));
+            assert_eq!(open(&sealed(1000), "1", &key, 1000), Ok(vec![b' '; 1000]));
+            assert_eq!(open(&sealed(1000), "2", &key, 1000), Err(JweError::OtherKey));
+            let plain = open_plain(&sealed(1000), "1", &key, 1000);
+            assert_eq!(plain, if compress { Err(JweError::Unsupported) } else { Ok(vec![b' '; 1000]) });
+        }
+    }
+
+    /// RFC 7518 appendix C.
+    #[test]
+    fn the_content_key_is_derived_as_published() {
+        let bob = URL_SAFE_NO_PAD.decode("VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw").unwrap();
+        let bob = PrivateKey::from_private_key(&ECDH_P256, &bob).unwrap();
+        let alice = point(&serde_json::json!({
+            "kty": "EC", "crv": "P-256",
+            "x": "gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0",
+            "y": "SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps",
+        }));
+        let alice = UnparsedPublicKey::new(&ECDH_P256, alice.unwrap());
+        let key = agree(&bob, alice, (), |agreed| Ok(derived(agreed, "A128GCM", b"Alice", b"Bob", 16))).unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.encode(&key[..16]), "VqqN6vgjbSBcIijNcacQGg");
     }
 
     /// The key is Bob's of RFC 7518 appendix C.

@@ -79,6 +79,8 @@ pub struct Wanted<'a> {
     pub types: &'a [String],
     /// Whether the holder has to prove that the card is theirs. A device always signs for an mdoc.
     pub bound: bool,
+    /// Whether it is asked which authorities stand behind it: finding them costs another check of a signature.
+    pub authorities: bool,
 }
 
 /// The question that a presentation has to answer.
@@ -104,7 +106,7 @@ pub struct Believed {
     pub claims: Value,
     /// The place of its issuer among the trusted ones.
     pub issuer: usize,
-    /// Key identifiers of the certificates that stand behind it.
+    /// Key identifiers of the certificates that stand behind it, where they are asked for.
     pub authority_key_ids: Vec<Vec<u8>>,
     /// Where its status stands.
     pub status: Option<StatusReference>,
@@ -257,7 +259,7 @@ pub fn verify_sd_jwt(
         expires_at: card.claims.get("exp").and_then(Value::as_i64),
         specimen: card.claims.get(sd_jwt::SPECIMEN).is_some_and(|specimen| *specimen != false),
         issuer: at,
-        authority_key_ids: issuer.anchors.authority_key_ids(&chain),
+        authority_key_ids: issuer.authority_key_ids(&chain, wanted),
         status: card.status,
         bound,
         holder: card.holder,
@@ -301,7 +303,7 @@ pub fn verify_mdoc(
         types: vec![doctype],
         claims: Value::Object(claims),
         issuer: at,
-        authority_key_ids: issuer.anchors.authority_key_ids(&chain),
+        authority_key_ids: issuer.authority_key_ids(&chain, wanted),
         status: card.status,
         bound: true,
         holder: Some(card.device_key),
@@ -377,6 +379,10 @@ impl TrustedIssuer {
             }
             SignedFor::Anything | SignedFor::Documents(_) => self.anchors.check_path(chain, now),
         }
+    }
+
+    fn authority_key_ids(&self, chain: &[Vec<u8>], wanted: &Wanted<'_>) -> Vec<Vec<u8>> {
+        if wanted.authorities { self.anchors.authority_key_ids(chain) } else { Vec::new() }
     }
 
     fn has_named_itself(&self, claims: &Map<String, Value>) -> Result<(), PresentationError> {

@@ -805,6 +805,36 @@ story! {
     }
 }
 
+story! {
+    async fn the_authority_behind_a_card_is_looked_for(town) {
+        use base64::Engine;
+        town.hires(PERSON, "H26").await;
+        let wallet = wallet(&town).await;
+        let ids = wallet.cards.iter().map(|card| {
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&card.authority_key_ids()[0])
+        });
+        let [sd_jwt, mdoc]: [String; 2] = ids.collect::<Vec<_>>().try_into().unwrap();
+        let query = |format: &str, meta: Value, path: Value, id: &str| {
+            json!({"credentials": [{"id": "card", "format": format, "meta": meta, "claims": [{"path": path}],
+                "trusted_authorities": [{"type": "aki", "values": [id]}]}]})
+            .to_string()
+        };
+        let queries = [
+            query("dc+sd-jwt", json!({"vct_values": ["${vct}"]}), json!(["full_name"]), &sd_jwt),
+            query("mso_mdoc", json!({"doctype_value": "${doctype}"}), json!(["${namespace}", "full_name"]), &mdoc),
+        ];
+        for query in queries {
+            let town = town.configured(|config| {
+                config.presentation_templates = vec![template("ours", |template| template.dcql_query = query)];
+            });
+            let officer = town.officer("vneid").await;
+            let made = begin(&officer, json!({"template": "ours"})).await;
+            wallet.present(&town, link(&made)).await.expect(200);
+            assert_eq!(now(&officer, &made).await["state"], "verified");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_verifier_is_known_by_its_dns_name() {
     use officials_card::chance::Chance;

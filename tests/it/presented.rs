@@ -152,7 +152,7 @@ impl<'a> Desk<'a> {
 
     fn believed(&self, request: &RequestObject, id: &str, text: &str) -> Result<(Format, Believed), String> {
         let query = request.query.credential(id).unwrap();
-        let wanted = Wanted { types: query.types(), bound: query.requires_binding() };
+        let wanted = Wanted { types: query.types(), bound: query.requires_binding(), authorities: true };
         let key = PublicKey::from_jwk(self.decryption.public_jwk()).unwrap().thumbprint();
         let key = request.response_mode().is_encrypted().then_some(&key);
         let (audience, transcript) = match &request.delivery {

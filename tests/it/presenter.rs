@@ -83,6 +83,11 @@ impl Kept {
         }
     }
 
+    /// The key identifiers of whoever stands behind it.
+    pub fn authority_key_ids(&self) -> &[Vec<u8>] {
+        &self.authority_key_ids
+    }
+
     /// The types that it is of.
     pub fn types(&self) -> &[String] {
         &self.types

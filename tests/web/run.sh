@@ -21,10 +21,8 @@ fi
 
 # shellcheck source=../../src/web/node.sh
 source ../../src/web/node.sh
-if ! cmp -s package-lock.json node_modules/installed; then
-  npm ci --ignore-scripts --no-audit --no-fund --loglevel error
-  cp package-lock.json node_modules/installed
-fi
+# shellcheck source=packages.sh
+source packages.sh
 npx --no-install tsc --noEmit
 if (($#)); then exec node --test --test-concurrency=1 "$@"; fi
 exec node --test --test-concurrency=1 ./*.test.ts ./*.test.mjs

@@ -164,7 +164,11 @@ impl Service {
         let mut believed = Vec::with_capacity(token.presentations.len());
         for (id, text) in &token.presentations {
             let Some(credential) = query.credential(id) else { return Ok(Err("vp_token")) };
-            let wanted = Wanted { types: credential.types(), bound: credential.requires_binding() };
+            let wanted = Wanted {
+                types: credential.types(),
+                bound: credential.requires_binding(),
+                authorities: !credential.authorities().is_empty(),
+            };
             let verify = match credential.format() {
                 Format::SdJwt => verify_sd_jwt,
                 Format::Mdoc => verify_mdoc,
