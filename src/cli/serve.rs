@@ -18,6 +18,7 @@ const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until it is told to stop.
 pub async fn run(config: Config) -> Result<()> {
+    let told = told_to_stop();
     start_log(&config)?;
     let listen = config.listen.clone();
     let service = service(config).await?;
@@ -25,11 +26,16 @@ pub async fn run(config: Config) -> Result<()> {
     let listener =
         TcpListener::bind(&listen).await.map_err(|error| Fault::new("listening", format!("{listen}: {error}")))?;
     tracing::info!(listen, public_url = service.config.public_url, "serving");
-    serve(service, listener, tls).await
+    serve(service, listener, tls, told).await
 }
 
-/// Serves on a listener, with what goes on in the background, until SIGTERM or Ctrl-C; requests under way are finished.
-pub async fn serve(service: Service, listener: TcpListener, tls: Option<http::Tls>) -> Result<()> {
+/// Serves on a listener, with what goes on in the background, until `told` ends; requests under way are finished.
+pub async fn serve(
+    service: Service,
+    listener: TcpListener,
+    tls: Option<http::Tls>,
+    told: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
     http::start_metrics()?;
     service.refresh_published().await?;
     let mut delivering = deliver::start(&service)?;
@@ -38,7 +44,7 @@ pub async fn serve(service: Service, listener: TcpListener, tls: Option<http::Tl
     let certificates = tls.clone().map(|tls| tokio::spawn(renew(tls)));
     let stopping = service.clone();
     let stop = async move {
-        told_to_stop().await;
+        told.await;
         stopping.stop();
     };
     http::serve(listener, tls, http::router(service), stop, grace).await;
@@ -82,19 +88,22 @@ async fn renew(tls: http::Tls) {
     }
 }
 
-async fn told_to_stop() {
+/// Ends with SIGTERM or Ctrl-C. Both are listened for from the call on: who is told while it starts still ends in order, and
+/// leaves no child behind.
+pub fn told_to_stop() -> impl Future<Output = ()> + Send + 'static {
     use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).ok());
+    async move {
+        let [terminated, interrupted] = signals.map(|signal| async move {
+            match signal {
+                Some(mut signal) => signal.recv().await,
+                None => std::future::pending().await,
             }
-            Err(_) => std::future::pending().await,
+        });
+        tokio::select! {
+            _ = terminated => {}
+            _ = interrupted => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        tracing::info!("stopping");
     }
-    tracing::info!("stopping");
 }

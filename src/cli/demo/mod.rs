@@ -84,6 +84,8 @@ struct Ready {
 impl Demo {
     /// Runs the command.
     pub async fn run(self) -> Result<()> {
+        // Before there are simulators, which end with this process only if it ends in order.
+        let told = serve::told_to_stop();
         // First the address: while another demo serves there, its folder is left alone.
         let listener = TcpListener::bind(&self.listen)
             .await
@@ -133,7 +135,7 @@ impl Demo {
             };
             guide::print(&ready, &service.make_offer(&operator(), request).await?)?;
         }
-        serve::serve(service, listener, None).await
+        serve::serve(service, listener, None, told).await
     }
 }
 
