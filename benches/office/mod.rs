@@ -155,7 +155,7 @@ impl Wallet {
     pub async fn new(server: SocketAddr) -> Result<Self> {
         let key = FileKey::new(&keyring::fresh_p256_jwk()?, Vec::new())?;
         let proof_header = jws::header(&key, proof::TYPE, json!({"jwk": key.public_key().to_jwk()}));
-        let issuer = format!("http://{}", server);
+        let issuer = format!("http://{server}");
         Ok(Self { connection: Connection::open(server).await?, key, proof_header, issuer })
     }
 

@@ -13,12 +13,20 @@
   const place = document.getElementById("present");
   const base = location.pathname.replace(/\/$/, "");
 
+  // Who follows the link to a wallet with an address must not be called back by the answer that this very way brings: a
+  // reload would break it off. A link that opens a program leaves the page where it is, to be shown anew a little later.
+  const LEAVING_MILLISECONDS = 30000;
+  let leftAt = -LEAVING_MILLISECONDS;
+  addEventListener("beforeunload", () => {
+    leftAt = performance.now();
+  });
+
   // The stream ends with the transaction; a page that is over has no script.
   const events = new EventSource(`${base}/events`);
   events.addEventListener("state", (event) => {
     if (event.data !== place.dataset.state) {
       events.close();
-      location.reload();
+      setTimeout(() => location.reload(), Math.max(0, leftAt + LEAVING_MILLISECONDS - performance.now()));
     }
   });
   // Refused for good, because too many pages wait: looked at again later.
