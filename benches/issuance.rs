@@ -65,7 +65,7 @@ async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<(
     let records_per_second = office.enroll(&folder, PEOPLE).await?;
     let token = office.service.mint_token(CLIENT, 3600).await?;
 
-    let server = office.serve(&folder, "").await?;
+    let server = office.serve(&folder, &office.service.config.listen, "").await?;
     let mut first = 0;
     for wallets in LEVELS {
         let load = Load { server: server.address, token: token.clone(), next: AtomicUsize::new(first) };

@@ -21,6 +21,7 @@ mod scratch;
 mod status_host;
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +38,9 @@ use officials_card::keyring::{self, FileKey, Keyring};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use office::{CLIENT, Connection, Office, Result, Server, Wallet, count, cpu_seconds, fresh_database, text};
+use office::{
+    CLIENT, Connection, Office, Result, Server, Wallet, count, cpu_seconds, free_address, fresh_database, text,
+};
 use scratch::Scratch;
 use status_host::{Behaviour, StatusHost};
 
@@ -48,6 +51,9 @@ const MIXED: usize = 16;
 /// How long each row is measured, after it has run for a while.
 const TIME: Duration = Duration::from_secs(6);
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How often and how long the status hosts' rows are measured in turn with a host that is up.
+const WINDOWS: usize = 8;
+const WINDOW: Duration = Duration::from_millis(1500);
 /// What the template `gate-identity` asks for.
 const CLAIMS: [&str; 3] = ["full_name", "portrait", "employing_agency"];
 /// The template and type of the other issuer's cards.
@@ -78,8 +84,7 @@ async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<(
     let most = LEVELS.into_iter().max().unwrap_or_default();
     office.enroll(&folder, 2 * most).await?;
     let token = office.service.mint_token(CLIENT, 3600).await?;
-    let ministry = Ministry::open(&folder).await?;
-    let server = office.serve(&folder, &ministry.settings()).await?;
+    let server = office.serve(&folder, &office.service.config.listen, "").await?;
     let (mut sd_jwts, mut mdocs) = (Vec::new(), Vec::new());
     for (format, first, cards) in [(Format::SdJwt, 0, &mut sd_jwts), (Format::Mdoc, most, &mut mdocs)] {
         for person in first..first + most {
@@ -88,8 +93,9 @@ async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<(
             cards.push(Arc::new(Card::own(format, &card, wallet.key)?));
         }
     }
-    let load = Load { server: server.address, token: token.clone() };
     if wanted("own") {
+        let issuer = office.service.config.public_url.clone();
+        let load = Load { server: server.address, issuer, token: token.clone() };
         let bare = bare_milliseconds()?;
         println!(
             "{:10} {:8} {:>7} {:>8} {:>14} {:>8} {:>6} {:>14} {:>8} {:>8}",
@@ -107,7 +113,7 @@ async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<(
         for (format, cards) in [("SD-JWT", &sd_jwts), ("mdoc", &mdocs)] {
             for wallets in LEVELS {
                 load.run(&cards[..wallets], WARM_UP).await?;
-                let row = Row::measure(&load, &server, &cards[..wallets]).await?;
+                let row = Row::measure(&load, &server, &cards[..wallets], TIME).await?;
                 assert_eq!(row.turned_away, 0, "own cards are accepted");
                 println!(
                     "{name:10} {format:8} {wallets:>7} {:>8.0} {:>14.3} {bare:>8.3} {:>6.2} {:>14.3} {:>8.2} {:>8.2}",
@@ -123,67 +129,62 @@ async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<(
     }
     drop(server);
     if wanted("hosts") {
-        hosts(name, &office, &folder, &ministry, &load, &sd_jwts[..MIXED / 2]).await?;
+        hosts(name, &office, &folder, &token, &sd_jwts[..MIXED / 2]).await?;
     }
     Ok(())
 }
 
-/// Half own cards, half cards of another issuer, whose host does this and that.
-async fn hosts(
-    name: &str,
-    office: &Office,
-    folder: &Path,
-    ministry: &Ministry,
-    load: &Load,
-    own: &[Arc<Card>],
-) -> Result<()> {
+/// Half own cards, half cards of another issuer, whose host does this and that; window by window in turn with a second
+/// process of the program that has an issuer whose host is up, so that both meet the same of whatever else goes on.
+async fn hosts(name: &str, office: &Office, folder: &Path, token: &str, own: &[Arc<Card>]) -> Result<()> {
     println!(
-        "{:10} {:26} {:>8} {:>8} {:>8} {:>8} {:>8} {:>14} {:>8} {:>8} {:>8}",
+        "{:10} {:20} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8} {:>14} {:>8} {:>8}",
         "database",
-        "other issuer's status host",
+        "status host",
         "own/s",
         "others/s",
         "accepted",
+        "all/s",
         "own",
         "all",
         "server CPU ms",
-        "p50 ms",
         "p99 ms",
         "max ms"
     );
-    let others: Vec<_> = (0..MIXED / 2).map(|at| ministry.card(at)).collect::<Result<_>>()?;
-    let both = [own, &others].concat();
-    let mut up: Option<(f64, f64)> = None;
     for (condition, behaviour, lists_held) in [
-        ("up", Behaviour::Up, true),
+        ("up, too", Behaviour::Up, true),
         ("down, lists due", Behaviour::Down, true),
         ("down, no lists", Behaviour::Down, false),
         ("hanging, lists due", Behaviour::Hanging, true),
         ("hanging, no lists", Behaviour::Hanging, false),
     ] {
-        // A process that holds no list yet.
-        let server = office.serve(folder, &ministry.settings()).await?;
-        load.run(own, WARM_UP).await?;
-        if lists_held {
-            ministry.host.does(Behaviour::Up).await?;
-            load.run(&others, WARM_UP).await?;
+        let steady = Desk::open(office, folder, token, own).await?;
+        let failing = Desk::open(office, folder, token, own).await?;
+        if !lists_held {
+            failing.ministry.host.does(behaviour).await?;
         }
-        ministry.host.does(behaviour).await?;
+        steady.load.run(&steady.cards, WARM_UP).await?;
+        failing.load.run(if lists_held { &failing.cards } else { own }, WARM_UP).await?;
+        failing.ministry.host.does(behaviour).await?;
         if lists_held {
             // Until every list is past its time to live.
             tokio::time::sleep(Duration::from_secs(StatusHost::TTL_SECONDS + 1)).await;
         }
-        let row = Row::measure(load, &server, &both).await?;
-        let (own_rate, rate) = (count(row.own) / row.seconds, row.rate());
-        let (own_up, up) = *up.get_or_insert((own_rate, rate));
+        let (mut up, mut row) = (Row::default(), Row::default());
+        for _ in 0..WINDOWS {
+            up.add(Row::measure(&steady.load, &steady.server, &steady.cards, WINDOW).await?);
+            row.add(Row::measure(&failing.load, &failing.server, &failing.cards, WINDOW).await?);
+        }
+        let others = row.latencies.len() - row.own;
         println!(
-            "{name:10} {condition:26} {own_rate:>8.0} {:>8.0} {:>7.0}% {:>8.2} {:>8.2} {:>14.3} {:>8.2} {:>8.2} {:>8.0}",
-            rate - own_rate,
-            100.0 - 100.0 * count(row.turned_away) / count(row.latencies.len() - row.own),
-            own_rate / own_up,
-            rate / up,
+            "{name:10} {condition:20} {:>8.0} {:>8.0} {:>8.0}% {:>8.0} {:>8.2} {:>8.2} {:>14.3} {:>8.2} {:>8.0}",
+            row.own_rate(),
+            row.rate() - row.own_rate(),
+            100.0 * count(others - row.turned_away) / count(others),
+            row.rate(),
+            row.own_rate() / up.own_rate(),
+            row.rate() / up.rate(),
             row.server_milliseconds(),
-            row.percentile(50),
             row.percentile(99),
             row.percentile(100),
         );
@@ -191,7 +192,28 @@ async fn hosts(
     Ok(())
 }
 
-/// What was measured of one level.
+/// A process of the program with another issuer of its own, and the cards for it, half of them that issuer's.
+struct Desk {
+    ministry: Ministry,
+    server: Server,
+    load: Load,
+    cards: Vec<Arc<Card>>,
+}
+
+impl Desk {
+    async fn open(office: &Office, folder: &Path, token: &str, own: &[Arc<Card>]) -> Result<Self> {
+        let listen = free_address()?.to_string();
+        let ministry = Ministry::open(&folder.join(listen.replace(':', "-"))).await?;
+        let server = office.serve(folder, &listen, &ministry.settings()).await?;
+        let others: Vec<_> = (0..own.len()).map(|at| ministry.card(at)).collect::<Result<_>>()?;
+        let load =
+            Load { server: server.address, issuer: office.service.config.public_url.clone(), token: token.into() };
+        Ok(Self { ministry, server, load, cards: [own, &others].concat() })
+    }
+}
+
+/// What was measured.
+#[derive(Default)]
 struct Row {
     seconds: f64,
     server_seconds: f64,
@@ -203,9 +225,9 @@ struct Row {
 }
 
 impl Row {
-    async fn measure(load: &Load, server: &Server, cards: &[Arc<Card>]) -> Result<Self> {
+    async fn measure(load: &Load, server: &Server, cards: &[Arc<Card>], time: Duration) -> Result<Self> {
         let from = (Instant::now(), cpu_seconds(server.process.id())?, cpu_seconds(std::process::id())?);
-        let flows = load.run(cards, TIME).await?;
+        let flows = load.run(cards, time).await?;
         let seconds = from.0.elapsed().as_secs_f64();
         let mut latencies: Vec<_> = flows.iter().map(|flow| flow.took).collect();
         latencies.sort_unstable();
@@ -219,8 +241,24 @@ impl Row {
         })
     }
 
+    /// As if both had been measured in one.
+    fn add(&mut self, other: Self) {
+        self.seconds += other.seconds;
+        self.server_seconds += other.server_seconds;
+        self.own_seconds += other.own_seconds;
+        self.own += other.own;
+        self.turned_away += other.turned_away;
+        self.latencies.extend(other.latencies);
+        self.latencies.sort_unstable();
+    }
+
     fn rate(&self) -> f64 {
         count(self.latencies.len()) / self.seconds
+    }
+
+    /// Of flows with own cards.
+    fn own_rate(&self) -> f64 {
+        count(self.own) / self.seconds
     }
 
     fn server_milliseconds(&self) -> f64 {
@@ -246,7 +284,9 @@ struct Flow {
 /// What all wallets share.
 #[derive(Clone)]
 struct Load {
-    server: std::net::SocketAddr,
+    server: SocketAddr,
+    /// What the addresses that the program gives begin with.
+    issuer: String,
     token: String,
 }
 
@@ -279,8 +319,7 @@ impl Load {
         let service = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", self.token);
         let body = json!({"template": card.template}).to_string();
         let made = connection.send("POST", "/api/v1/presentations", &service, &body).await?;
-        let issuer = format!("http://{}", self.server);
-        let path = |url: &str| url.strip_prefix(&issuer).map(str::to_owned).ok_or("an address elsewhere");
+        let path = |url: &str| url.strip_prefix(&self.issuer).map(str::to_owned).ok_or("an address elsewhere");
 
         let (_, request) = connection.exchange("GET", &path(text(&made, "/request_uri")?)?, "", "").await?;
         let request = std::str::from_utf8(request)?.split('.').nth(1).ok_or("no request object")?;
@@ -370,9 +409,8 @@ struct Ministry {
 
 impl Ministry {
     async fn open(folder: &Path) -> Result<Self> {
-        let folder = folder.join("ministry");
-        keyring::init(&folder, None, "http://127.0.0.1", &Chance::system(), Clock::system().now() - 3600)?;
-        let keys = Keyring::open(&folder, None)?;
+        keyring::init(folder, None, "http://127.0.0.1", &Chance::system(), Clock::system().now() - 3600)?;
+        let keys = Keyring::open(folder, None)?;
         let host = StatusHost::start(Arc::clone(&keys.status_es256)).await?;
         Ok(Self { keys, host })
     }

@@ -148,8 +148,14 @@ impl Service {
         let now = self.clock.now();
         let suite = if asked.terms.conformance { self.presenting.suite.0.as_slice() } else { &[] };
         let issuers = [self.trusted_issuers(), suite].concat();
-        let list = self.read_trust_list(&self.trust_list().await?.bytes)?;
-        let trusted = Trusted { issuers: &issuers, list: Some(&list) };
+        // Mdocs have their own root, and no part in the trust list.
+        let is_sd_jwt = |id: &str| query.credential(id).is_some_and(|asked| asked.format() == Format::SdJwt);
+        let list = if token.presentations.iter().any(|(id, _)| is_sd_jwt(id)) {
+            Some(self.read_trust_list(&self.trust_list().await?.bytes)?)
+        } else {
+            None
+        };
+        let trusted = Trusted { issuers: &issuers, list: list.as_deref() };
         let thumbprint = asked.thumbprint.as_ref();
         let transcript = match asked.origin {
             None => SessionTranscript::of_redirect(&asked.terms.client_id, asked.nonce, thumbprint, asked.response_uri),

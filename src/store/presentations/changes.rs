@@ -24,44 +24,45 @@ impl Change for NewPresentation {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Presentation> {
         let doing = failed("beginning a presentation");
-        let begun = sqlx::query(
+        let statement = format!(
             "INSERT INTO presentations (id, client, idempotency_key, request_hash, template, terms, same_device, page, \
              request, response, state, state_at, created_at, expires_at, nonce, wallet_state, sealed_key, tells) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'created', $11, $11, $12, $13, $14, $15, $16) \
-             ON CONFLICT (client, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING",
-        )
-        .bind(&self.id)
-        .bind(&self.client)
-        .bind(&self.idempotency_key)
-        .bind(&self.request_hash)
-        .bind(&self.template)
-        .bind(&self.terms)
-        .bind(i64::from(self.same_device))
-        .bind(&self.page)
-        .bind(&self.request)
-        .bind(&self.response)
-        .bind(self.created_at)
-        .bind(self.expires_at)
-        .bind(&self.nonce)
-        .bind(&self.wallet_state)
-        .bind(&self.sealed_key)
-        .bind(i64::from(self.tells))
-        .execute(&mut **transaction)
-        .await
-        .map_err(&doing)?;
-        let is_new = begun.rows_affected() == 1;
-        let condition = if is_new { "id = $1" } else { "client = $2 AND idempotency_key = $1" };
-        let statement = format!("SELECT {COLUMNS} FROM presentations WHERE {condition}");
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
-        query = if is_new { query.bind(&self.id) } else { query.bind(&self.idempotency_key).bind(&self.client) };
-        let found = read(&query.fetch_one(&mut **transaction).await.map_err(&doing)?)?;
-        if found.request_hash != self.request_hash {
-            return Err(Refusal::IdempotencyKeyReused.into());
-        }
-        if is_new {
+             ON CONFLICT (client, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING {COLUMNS}"
+        );
+        let begun = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(&self.id)
+            .bind(&self.client)
+            .bind(&self.idempotency_key)
+            .bind(&self.request_hash)
+            .bind(&self.template)
+            .bind(&self.terms)
+            .bind(i64::from(self.same_device))
+            .bind(&self.page)
+            .bind(&self.request)
+            .bind(&self.response)
+            .bind(self.created_at)
+            .bind(self.expires_at)
+            .bind(&self.nonce)
+            .bind(&self.wallet_state)
+            .bind(&self.sealed_key)
+            .bind(i64::from(self.tells))
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        if let Some(begun) = begun {
             transaction.note(line(self.created_at, &self.client, "presentation.requested", &self.id, &self.template));
+            return read(&begun).map_err(Into::into);
         }
-        Ok(found)
+        let statement = format!("SELECT {COLUMNS} FROM presentations WHERE client = $1 AND idempotency_key = $2");
+        let found = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(&self.client)
+            .bind(&self.idempotency_key)
+            .fetch_one(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        let found = read(&found)?;
+        if found.request_hash == self.request_hash { Ok(found) } else { Err(Refusal::IdempotencyKeyReused.into()) }
     }
 }
 
