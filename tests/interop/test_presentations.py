@@ -243,6 +243,9 @@ class TestAnswers:
         made = begin(issuer)
         browser = requests.Session()
         assert browser.get(made["page"], timeout=30).status_code == 200
+        # Only now the page is this browser's: a preview of the link takes it from nobody.
+        assert browser.get(f"{made['page']}/dc-request", timeout=30).status_code == 404
+        assert browser.post(made["page"], timeout=30).status_code == 200
         asked = browser.get(f"{made['page']}/dc-request", timeout=30).json()
         assert asked["protocol"] == "openid4vp-v1-signed"
         request = Request(issuer, asked["request"])
