@@ -51,7 +51,7 @@ async fn main() -> Result<()> {
     let folder = Scratch::new("bench-issuance");
     measure("SQLite", &folder, format!("sqlite://{}", folder.path().join("cards.db").display())).await?;
     if let Ok(url) = std::env::var("OFFICIALS_CARD_TEST_POSTGRES") {
-        measure("PostgreSQL", &folder, fresh_database(&url).await?).await?;
+        measure("PostgreSQL", &folder, fresh_database(&url, "cards").await?).await?;
     } else {
         println!("PostgreSQL is left out: OFFICIALS_CARD_TEST_POSTGRES is not set");
     }
@@ -65,7 +65,7 @@ async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<(
     let records_per_second = office.enroll(&folder, PEOPLE).await?;
     let token = office.service.mint_token(CLIENT, 3600).await?;
 
-    let server = office.serve(&folder, &office.service.config.listen, "").await?;
+    let server = office.serve(&folder, "").await?;
     let mut first = 0;
     for wallets in LEVELS {
         let load = Load { server: server.address, token: token.clone(), next: AtomicUsize::new(first) };

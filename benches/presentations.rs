@@ -22,7 +22,7 @@ mod status_host;
 
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,9 +38,7 @@ use officials_card::keyring::{self, FileKey, Keyring};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use office::{
-    CLIENT, Connection, Office, Result, Server, Wallet, count, cpu_seconds, free_address, fresh_database, text,
-};
+use office::{CLIENT, Connection, Office, Result, Server, Wallet, count, cpu_seconds, fresh_database, text};
 use scratch::Scratch;
 use status_host::{Behaviour, StatusHost};
 
@@ -63,9 +61,11 @@ const OTHER_TYPE: &str = "urn:example:doctor";
 #[tokio::main]
 async fn main() -> Result<()> {
     let folder = Scratch::new("bench-presentations");
-    measure("SQLite", &folder, format!("sqlite://{}", folder.path().join("cards.db").display())).await?;
+    let file = |name| format!("sqlite://{}", folder.path().join(name).display());
+    measure("SQLite", folder.path(), [file("cards.db"), file("other.db")]).await?;
     if let Ok(url) = std::env::var("OFFICIALS_CARD_TEST_POSTGRES") {
-        measure("PostgreSQL", &folder, fresh_database(&url).await?).await?;
+        let databases = [fresh_database(&url, "cards").await?, fresh_database(&url, "other").await?];
+        measure("PostgreSQL", folder.path(), databases).await?;
     } else {
         println!("PostgreSQL is left out: OFFICIALS_CARD_TEST_POSTGRES is not set");
     }
@@ -77,66 +77,96 @@ fn wanted(name: &str) -> bool {
     std::env::args().skip(1).find(|argument| !argument.starts_with('-')).is_none_or(|word| word == name)
 }
 
-/// All measurements on one database.
-async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<()> {
-    let folder = folder.path().join(name);
-    let office = Office::open(&folder, database_url).await?;
+/// All measurements on one kind of database.
+async fn measure(name: &str, folder: &Path, [database, other]: [String; 2]) -> Result<()> {
     let most = LEVELS.into_iter().max().unwrap_or_default();
-    office.enroll(&folder, 2 * most).await?;
-    let token = office.service.mint_token(CLIENT, 3600).await?;
-    let server = office.serve(&folder, &office.service.config.listen, "").await?;
-    let (mut sd_jwts, mut mdocs) = (Vec::new(), Vec::new());
-    for (format, first, cards) in [(Format::SdJwt, 0, &mut sd_jwts), (Format::Mdoc, most, &mut mdocs)] {
-        for person in first..first + most {
-            let mut wallet = Wallet::new(server.address).await?;
-            let card = wallet.obtain_card(&token, person, format.configuration()).await?;
-            cards.push(Arc::new(Card::own(format, &card, wallet.key)?));
-        }
-    }
+    let town = Town::open(&folder.join(name), database, most).await?;
     if wanted("own") {
-        let issuer = office.service.config.public_url.clone();
-        let load = Load { server: server.address, issuer, token: token.clone() };
-        let bare = bare_milliseconds()?;
-        println!(
-            "{:10} {:8} {:>7} {:>8} {:>14} {:>8} {:>6} {:>14} {:>8} {:>8}",
-            "database",
-            "format",
-            "wallets",
-            "flows/s",
-            "server CPU ms",
-            "bare ms",
-            "ratio",
-            "wallet CPU ms",
-            "p50 ms",
-            "p99 ms"
-        );
-        for (format, cards) in [("SD-JWT", &sd_jwts), ("mdoc", &mdocs)] {
-            for wallets in LEVELS {
-                load.run(&cards[..wallets], WARM_UP).await?;
-                let row = Row::measure(&load, &server, &cards[..wallets], TIME).await?;
-                assert_eq!(row.turned_away, 0, "own cards are accepted");
-                println!(
-                    "{name:10} {format:8} {wallets:>7} {:>8.0} {:>14.3} {bare:>8.3} {:>6.2} {:>14.3} {:>8.2} {:>8.2}",
-                    row.rate(),
-                    row.server_milliseconds(),
-                    bare / row.server_milliseconds(),
-                    row.own_milliseconds(),
-                    row.percentile(50),
-                    row.percentile(99),
-                );
-            }
-        }
+        own(name, &town).await?;
     }
-    drop(server);
     if wanted("hosts") {
-        hosts(name, &office, &folder, &token, &sd_jwts[..MIXED / 2]).await?;
+        let failing = Town::open(&folder.join(format!("{name}-failing")), other, MIXED / 2).await?;
+        hosts(name, &town, &failing).await?;
     }
     Ok(())
 }
 
-/// Half own cards, half cards of another issuer, whose host does this and that; window by window in turn with a second
-/// process of the program that has an issuer whose host is up, so that both meet the same of whatever else goes on.
-async fn hosts(name: &str, office: &Office, folder: &Path, token: &str, own: &[Arc<Card>]) -> Result<()> {
+/// Own cards in either format.
+async fn own(name: &str, town: &Town) -> Result<()> {
+    let bare = bare_milliseconds()?;
+    println!(
+        "{:10} {:8} {:>7} {:>8} {:>14} {:>8} {:>6} {:>14} {:>8} {:>8}",
+        "database",
+        "format",
+        "wallets",
+        "flows/s",
+        "server CPU ms",
+        "bare ms",
+        "ratio",
+        "wallet CPU ms",
+        "p50 ms",
+        "p99 ms"
+    );
+    let server = town.serve("").await?;
+    let load = town.load(&server);
+    for (format, cards) in [("SD-JWT", &town.sd_jwts), ("mdoc", &town.mdocs)] {
+        for wallets in LEVELS {
+            load.run(&cards[..wallets], WARM_UP).await?;
+            let row = Row::measure(&load, &server, &cards[..wallets], TIME).await?;
+            assert_eq!(row.turned_away, 0, "own cards are accepted");
+            println!(
+                "{name:10} {format:8} {wallets:>7} {:>8.0} {:>14.3} {bare:>8.3} {:>6.2} {:>14.3} {:>8.2} {:>8.2}",
+                row.rate(),
+                row.server_milliseconds(),
+                bare / row.server_milliseconds(),
+                row.own_milliseconds(),
+                row.percentile(50),
+                row.percentile(99),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A deployment, and the cards of its people in their wallets.
+struct Town {
+    office: Office,
+    folder: PathBuf,
+    token: String,
+    sd_jwts: Vec<Arc<Card>>,
+    mdocs: Vec<Arc<Card>>,
+}
+
+impl Town {
+    /// With so many cards of each format, each another person's.
+    async fn open(folder: &Path, database: String, cards: usize) -> Result<Self> {
+        let office = Office::open(folder, database).await?;
+        office.enroll(folder, 2 * cards).await?;
+        let token = office.service.mint_token(CLIENT, 3600).await?;
+        let mut town = Self { office, folder: folder.to_owned(), token, sd_jwts: Vec::new(), mdocs: Vec::new() };
+        let server = town.serve("").await?;
+        for person in 0..2 * cards {
+            let format = if person < cards { Format::SdJwt } else { Format::Mdoc };
+            let mut wallet = Wallet::new(server.address).await?;
+            let card = wallet.obtain_card(&town.token, person, format.configuration()).await?;
+            let kept = if person < cards { &mut town.sd_jwts } else { &mut town.mdocs };
+            kept.push(Arc::new(Card::own(format, &card, wallet.key)?));
+        }
+        Ok(town)
+    }
+
+    async fn serve(&self, settings: &str) -> Result<Server> {
+        self.office.serve(&self.folder, settings).await
+    }
+
+    fn load(&self, server: &Server) -> Load {
+        Load { server: server.address, token: self.token.clone() }
+    }
+}
+
+/// Half own cards, half cards of another issuer, whose host does this and that; window by window in turn with a deployment
+/// that has an issuer whose host is up, so that both meet the same of whatever else goes on.
+async fn hosts(name: &str, steady: &Town, failing: &Town) -> Result<()> {
     println!(
         "{:10} {:20} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8} {:>14} {:>8} {:>8}",
         "database",
@@ -158,13 +188,14 @@ async fn hosts(name: &str, office: &Office, folder: &Path, token: &str, own: &[A
         ("hanging, lists due", Behaviour::Hanging, true),
         ("hanging, no lists", Behaviour::Hanging, false),
     ] {
-        let steady = Desk::open(office, folder, token, own).await?;
-        let failing = Desk::open(office, folder, token, own).await?;
+        // Processes that hold no list yet.
+        let steady = Desk::open(steady).await?;
+        let failing = Desk::open(failing).await?;
         if !lists_held {
             failing.ministry.host.does(behaviour).await?;
         }
         steady.load.run(&steady.cards, WARM_UP).await?;
-        failing.load.run(if lists_held { &failing.cards } else { own }, WARM_UP).await?;
+        failing.load.run(&failing.cards[..if lists_held { MIXED } else { MIXED / 2 }], WARM_UP).await?;
         failing.ministry.host.does(behaviour).await?;
         if lists_held {
             // Until every list is past its time to live.
@@ -192,7 +223,7 @@ async fn hosts(name: &str, office: &Office, folder: &Path, token: &str, own: &[A
     Ok(())
 }
 
-/// A process of the program with another issuer of its own, and the cards for it, half of them that issuer's.
+/// A process of the program with another issuer of its own, and the cards for it, the second half of them that issuer's.
 struct Desk {
     ministry: Ministry,
     server: Server,
@@ -201,14 +232,12 @@ struct Desk {
 }
 
 impl Desk {
-    async fn open(office: &Office, folder: &Path, token: &str, own: &[Arc<Card>]) -> Result<Self> {
-        let listen = free_address()?.to_string();
-        let ministry = Ministry::open(&folder.join(listen.replace(':', "-"))).await?;
-        let server = office.serve(folder, &listen, &ministry.settings()).await?;
+    async fn open(town: &Town) -> Result<Self> {
+        let ministry = Ministry::open(&town.folder).await?;
+        let server = town.serve(&ministry.settings()).await?;
+        let own = &town.sd_jwts[..MIXED / 2];
         let others: Vec<_> = (0..own.len()).map(|at| ministry.card(at)).collect::<Result<_>>()?;
-        let load =
-            Load { server: server.address, issuer: office.service.config.public_url.clone(), token: token.into() };
-        Ok(Self { ministry, server, load, cards: [own, &others].concat() })
+        Ok(Self { ministry, load: town.load(&server), server, cards: [own, &others].concat() })
     }
 }
 
@@ -285,8 +314,6 @@ struct Flow {
 #[derive(Clone)]
 struct Load {
     server: SocketAddr,
-    /// What the addresses that the program gives begin with.
-    issuer: String,
     token: String,
 }
 
@@ -319,7 +346,8 @@ impl Load {
         let service = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", self.token);
         let body = json!({"template": card.template}).to_string();
         let made = connection.send("POST", "/api/v1/presentations", &service, &body).await?;
-        let path = |url: &str| url.strip_prefix(&self.issuer).map(str::to_owned).ok_or("an address elsewhere");
+        let issuer = format!("http://{}", self.server);
+        let path = |url: &str| url.strip_prefix(&issuer).map(str::to_owned).ok_or("an address elsewhere");
 
         let (_, request) = connection.exchange("GET", &path(text(&made, "/request_uri")?)?, "", "").await?;
         let request = std::str::from_utf8(request)?.split('.').nth(1).ok_or("no request object")?;
@@ -409,8 +437,11 @@ struct Ministry {
 
 impl Ministry {
     async fn open(folder: &Path) -> Result<Self> {
-        keyring::init(folder, None, "http://127.0.0.1", &Chance::system(), Clock::system().now() - 3600)?;
-        let keys = Keyring::open(folder, None)?;
+        let keys = folder.join("ministry");
+        if !keys.exists() {
+            keyring::init(&keys, None, "http://127.0.0.1", &Chance::system(), Clock::system().now() - 3600)?;
+        }
+        let keys = Keyring::open(&keys, None)?;
         let host = StatusHost::start(Arc::clone(&keys.status_es256)).await?;
         Ok(Self { keys, host })
     }

@@ -91,10 +91,10 @@ impl Office {
         Ok(count(people) / seconds)
     }
 
-    /// Starts a process of the program on this deployment, with more settings, and waits until it is ready.
-    pub async fn serve(&self, folder: &Path, listen: &str, more: &str) -> Result<Server> {
+    /// Starts the program on this deployment, with more settings, and waits until it is ready.
+    pub async fn serve(&self, folder: &Path, more: &str) -> Result<Server> {
         let config = &self.service.config;
-        let file: PathBuf = folder.join(format!("{}.toml", listen.replace(':', "-")));
+        let file: PathBuf = folder.join("officials-card.toml");
         std::fs::write(
             &file,
             format!(
@@ -105,14 +105,14 @@ impl Office {
         let process = Command::new(env!("CARGO_BIN_EXE_officials-card"))
             .args(["serve", "--config"])
             .arg(file)
-            .env("OFFICIALS_CARD_LISTEN", listen)
+            .env("OFFICIALS_CARD_LISTEN", &config.listen)
             .env("OFFICIALS_CARD_PUBLIC_URL", &config.public_url)
             .env("OFFICIALS_CARD_DATABASE_URL", config.database_url.expose())
             .env("OFFICIALS_CARD_KEYS", &config.keys)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let server = Server { process, address: listen.parse()? };
+        let server = Server { process, address: config.listen.parse()? };
         for _ in 0..200 {
             if let Ok(mut connection) = Connection::open(server.address).await
                 && connection.send("GET", "/ready", "", "").await.is_ok()
@@ -231,15 +231,14 @@ impl PopulationRegistry for Agreeing {
     }
 }
 
-/// Where nobody listens.
-pub fn free_address() -> Result<SocketAddr> {
+fn free_address() -> Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// A database of our own in the given cluster.
-pub async fn fresh_database(url: &str) -> Result<String> {
+pub async fn fresh_database(url: &str, name: &str) -> Result<String> {
     sqlx::any::install_default_drivers();
-    let name = format!("bench_{}", std::process::id());
+    let name = format!("bench_{name}_{}", std::process::id());
     let mut connection = sqlx::any::AnyConnectOptions::from_str(url)?.connect().await?;
     sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await?;
     Ok(url.replacen("/postgres?", &format!("/{name}?"), 1))
