@@ -140,7 +140,9 @@ fn transcript() -> SessionTranscript {
 fn judged(text: &str, issuers: &[TrustedIssuer], bound: bool, at: i64) -> Result<Believed, PresentationError> {
     let types = [VCT.to_owned(), DOCTYPE.to_owned()];
     let asked = Asked { audience: AUDIENCE, nonce: NONCE, transcript: &transcript(), requested_at: at };
-    let (wanted, trusted) = (Wanted { types: &types, bound, authorities: true }, Trusted { issuers, list: None });
+    let issuers: Vec<_> = issuers.iter().collect();
+    let (wanted, trusted) =
+        (Wanted { types: &types, bound, authorities: true }, Trusted { issuers: &issuers, list: None });
     let verify = if text.contains('~') { verify_sd_jwt } else { verify_mdoc };
     verify(text, &wanted, &trusted, &asked, at)
 }

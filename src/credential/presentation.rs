@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use super::PublicKey;
 use super::mdoc::device::{self, DeviceError, DeviceResponse, SessionTranscript};
 use super::mdoc::{self, MdocError};
-use super::sd_jwt::{self, CardError, Presentation, Rules, VerifiedCard};
+use super::sd_jwt::{self, CardError, NotListed, Presentation, Rules, VerifiedCard};
 use super::status_list::{Band, StatusReference};
-use super::trust_list::{Purpose, TrustList};
+use super::trust_list::TrustList;
 use super::x509::{self, Anchors, ChainError, Use};
 use crate::clock::UnixSeconds;
 
@@ -67,7 +67,7 @@ pub enum StatusPolicy {
 #[derive(Clone, Copy, Debug)]
 pub struct Trusted<'a> {
     /// The issuers; several may issue the same type.
-    pub issuers: &'a [TrustedIssuer],
+    pub issuers: &'a [&'a TrustedIssuer],
     /// Our own trust list, for [`SignedFor::Own`].
     pub list: Option<&'a TrustList>,
 }
@@ -237,7 +237,7 @@ pub fn verify_sd_jwt(
         return Err(PresentationError::Card(CardError::OtherType));
     }
     let (at, key) = trusted.issuer_of(&vct, &chain, Use::Cards, now)?;
-    let issuer = &trusted.issuers[at];
+    let issuer = trusted.issuers[at];
     // A proof that came unasked has to be as good as one that was asked for.
     let bound = card.is_bound();
     let own = issuer.signed_for == SignedFor::Own;
@@ -287,7 +287,7 @@ pub fn verify_mdoc(
     }
     let chain = response.certificates();
     let (at, key) = trusted.issuer_of(&doctype, &chain, Use::Mdocs, now)?;
-    let issuer = &trusted.issuers[at];
+    let issuer = trusted.issuers[at];
     let card = response.verify(asked.transcript, |card, doctype| card.verify_by(&key, doctype, now));
     let card = card.map_err(PresentationError::Mdoc)?;
     issuer.has_status(card.status.as_ref())?;
@@ -337,27 +337,15 @@ impl Trusted<'_> {
         Err(outcome)
     }
 
-    /// Whether our trust list names the key for when the card was signed, and the card's status list.
+    /// Whether our trust list, which must not be over, stands behind the card.
     fn is_listed(&self, card: &VerifiedCard<'_>, now: UnixSeconds) -> Result<(), PresentationError> {
         let list = self.list.filter(|list| list.band(now) != Band::Expired).ok_or(PresentationError::NoTrustList)?;
-        let known = list.keys.iter().find(|key| key.key == card.issuer && key.purposes.contains(&Purpose::Issuer));
-        let key = known.ok_or(PresentationError::KeyNotListed)?;
-        if card.claims.get("iss").and_then(Value::as_str) != Some(&key.issuer) {
-            return Err(PresentationError::IssuerMismatch);
-        }
-        let issued_at = card.claims.get("iat").and_then(Value::as_i64);
-        if !issued_at.is_some_and(|at| key.may_sign_at(at)) {
-            return Err(PresentationError::KeyNotListed);
-        }
-        if card.status.as_ref().is_some_and(|status| !key.may_name(&status.uri)) {
-            return Err(PresentationError::StatusListNotAllowed);
-        }
-        // Whose official somebody is counts only from a key that may say so; a card that does not show it says nothing.
-        let agency = card.claims.get("employing_agency");
-        if agency.is_some_and(|agency| !key.may_speak_for(agency.get("code").and_then(Value::as_str))) {
-            return Err(PresentationError::AgencyNotAllowed);
-        }
-        Ok(())
+        card.check_listed(list).map_err(|why| match why {
+            NotListed::Key | NotListed::Then => PresentationError::KeyNotListed,
+            NotListed::Issuer => PresentationError::IssuerMismatch,
+            NotListed::StatusList => PresentationError::StatusListNotAllowed,
+            NotListed::Agency => PresentationError::AgencyNotAllowed,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::clock::UnixSeconds;
 use crate::credential::cwt::{QrClaims, QrCredential};
 use crate::credential::jws::JwsError;
 use crate::credential::qr::{self, Challenge, Foreign, HolderProof, NotOurs};
-use crate::credential::sd_jwt::{self, CardError, Presentation, VerifiedCard};
+use crate::credential::sd_jwt::{self, CardError, NotListed, Presentation, VerifiedCard};
 use crate::credential::status_list::{Band, StatusReference};
 use crate::credential::trust_list::{Purpose, TrustList, TrustedKey};
 use crate::credential::verdict::{Outcome, Reason, Verdict};
@@ -169,15 +169,16 @@ impl Findings {
     /// Its certificates lead to the root, but only the trust list can retire a key.
     fn known_issuer(&mut self, card: &VerifiedCard<'_>, context: &Context<'_>) -> Result<(), Stop> {
         let trust = self.usable(context)?;
-        let known = trust.keys.iter().find(|key| key.key == card.issuer && key.purposes.contains(&Purpose::Issuer));
-        let key = known.ok_or((Outcome::NotValid, Reason::UnknownKey))?;
-        let issuer = card.claims.get("iss").and_then(Json::as_str);
-        require(issuer == Some(&key.issuer), Outcome::NotValid, Reason::IssuerMismatch)?;
-        let issued_at = card.claims.get("iat").and_then(Json::as_i64);
-        let then = issued_at.is_some_and(|at| key.may_sign_at(at));
-        require(then, Outcome::NotValid, Reason::KeyNotValidThen)?;
-        let named = card.status.as_ref().is_none_or(|status| key.may_name(&status.uri));
-        require(named, Outcome::NotValid, Reason::StatusListNotAllowed)
+        card.check_listed(trust).map_err(|why| {
+            let reason = match why {
+                NotListed::Key => Reason::UnknownKey,
+                NotListed::Issuer => Reason::IssuerMismatch,
+                NotListed::Then => Reason::KeyNotValidThen,
+                NotListed::StatusList => Reason::StatusListNotAllowed,
+                NotListed::Agency => Reason::AgencyNotAllowed,
+            };
+            (Outcome::NotValid, reason)
+        })
     }
 
     /// The trust list, if it can be relied upon now.

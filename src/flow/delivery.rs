@@ -53,6 +53,17 @@ pub enum Round {
     Failed,
 }
 
+impl Round {
+    /// What attempts that were made together came to.
+    pub(super) fn of(rounds: &[Self]) -> Self {
+        match rounds {
+            [] => Self::Idle,
+            rounds if rounds.contains(&Self::Delivered) => Self::Delivered,
+            _ => Self::Failed,
+        }
+    }
+}
+
 /// How delivery stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryState {
@@ -149,11 +160,7 @@ impl Service {
         let due = self.store.claim_pushes(now, now + CLAIM_SECONDS, PUSHES).await?;
         let attempts = due.iter().map(|push| self.push_offer(push, receiver));
         let rounds = futures_util::future::join_all(attempts).await.into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(match rounds.as_slice() {
-            [] => Round::Idle,
-            rounds if rounds.contains(&Round::Delivered) => Round::Delivered,
-            _ => Round::Failed,
-        })
+        Ok(Round::of(&rounds))
     }
 
     async fn push_offer(&self, push: &DuePush, receiver: &impl Delivery) -> Result<Round> {

@@ -96,7 +96,8 @@ async fn presented(town: &Town, card: &str) -> Result<StatusAnswer, Presentation
     let transcript = SessionTranscript::of_redirect(AUDIENCE, NONCE, None, "https://card.example.vn/answer");
     let asked = Asked { audience: AUDIENCE, nonce: NONCE, transcript: &transcript, requested_at: NOW };
     let wanted = Wanted { types: &["urn:example:doctor".to_owned()], bound: true, authorities: false };
-    let trusted = Trusted { issuers: town.service.trusted_issuers(), list: None };
+    let issuers: Vec<_> = town.service.trusted_issuers().iter().collect();
+    let trusted = Trusted { issuers: &issuers, list: None };
     let believed = verify_sd_jwt(card, &wanted, &trusted, &asked, NOW)?;
     let issuer = town.service.card_issuer(believed.issuer);
     assert_eq!(issuer, CardIssuer::Other(NAME));

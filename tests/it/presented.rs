@@ -164,7 +164,8 @@ impl<'a> Desk<'a> {
                 (origin_audience(ORIGIN), SessionTranscript::of_dc_api(ORIGIN, &request.nonce, key))
             }
         };
-        let trusted = Trusted { issuers: &self.issuers, list: Some(&self.list) };
+        let issuers: Vec<_> = self.issuers.iter().collect();
+        let trusted = Trusted { issuers: &issuers, list: Some(&self.list) };
         let asked = Asked {
             audience: &audience,
             nonce: &request.nonce,

@@ -6,7 +6,7 @@ mod verify;
 
 pub use issue::{Disclosable, SignedClaims, Template, bind, select};
 pub use verify::{
-    CLOCK_SKEW_SECONDS, CardError, MAX_BINDING_AGE_SECONDS, MAX_LENGTH, Presentation, Rules, VerifiedCard,
+    CLOCK_SKEW_SECONDS, CardError, MAX_BINDING_AGE_SECONDS, MAX_LENGTH, NotListed, Presentation, Rules, VerifiedCard,
 };
 
 use base64::Engine;

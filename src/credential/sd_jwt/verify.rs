@@ -11,6 +11,7 @@ use super::{ALWAYS_PLAIN, KEY_BINDING_TYPE, TYPE, digest};
 use crate::clock::UnixSeconds;
 use crate::credential::jws::{Jws, JwsError};
 use crate::credential::status_list::StatusReference;
+use crate::credential::trust_list::{Purpose, TrustList};
 use crate::credential::x509::{Anchors, ChainError, Use};
 use crate::credential::{PublicKey, json};
 
@@ -206,7 +207,45 @@ impl<'a> Presentation<'a> {
     }
 }
 
+/// Why our trust list does not stand behind one of our own cards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotListed {
+    /// No key of issuers is the card's.
+    Key,
+    /// The key belongs to another issuer than the card says.
+    Issuer,
+    /// The key might not sign when the card was signed.
+    Then,
+    /// The key's cards may not name this status list.
+    StatusList,
+    /// The key may not speak for the agency that the card shows.
+    Agency,
+}
+
 impl VerifiedCard<'_> {
+    /// Whether our trust list stands behind the card: its certificates lead to the root, but only the list can bound and
+    /// retire a key.
+    pub fn check_listed(&self, list: &TrustList) -> Result<(), NotListed> {
+        let known = list.keys.iter().find(|key| key.key == self.issuer && key.purposes.contains(&Purpose::Issuer));
+        let key = known.ok_or(NotListed::Key)?;
+        if self.claims.get("iss").and_then(Value::as_str) != Some(&key.issuer) {
+            return Err(NotListed::Issuer);
+        }
+        let issued_at = self.claims.get("iat").and_then(Value::as_i64);
+        if !issued_at.is_some_and(|at| key.may_sign_at(at)) {
+            return Err(NotListed::Then);
+        }
+        if self.status.as_ref().is_some_and(|status| !key.may_name(&status.uri)) {
+            return Err(NotListed::StatusList);
+        }
+        // Whose official somebody is counts only from a key that may say so; a card that does not show it says nothing.
+        let agency = self.claims.get("employing_agency");
+        if agency.is_some_and(|agency| !key.may_speak_for(agency.get("code").and_then(Value::as_str))) {
+            return Err(NotListed::Agency);
+        }
+        Ok(())
+    }
+
     /// Proves that the holder of the key made this presentation for `audience` and `nonce`, just now. A presentation
     /// without proof is never accepted. Returns when the proof was made.
     pub fn check_binding(&self, audience: &str, nonce: &str, now: UnixSeconds) -> Result<UnixSeconds, CardError> {

@@ -17,7 +17,7 @@ use crate::credential::presentation::{
 use crate::credential::trust_list::agency_is_within;
 use crate::credential::verify::StatusAnswer;
 use crate::credential::x509::{Anchors, pem_certificates};
-use crate::error::{Fault, Result};
+use crate::error::{Error, Fault};
 use crate::flow::Service;
 use crate::flow::issuers::CardIssuer;
 use crate::protocol::dcql::{CredentialQuery, Format, Matched, Presented, Query};
@@ -42,6 +42,32 @@ pub(super) struct Asked<'a> {
 pub(super) struct Accepted {
     /// What was asked for, and nothing else.
     pub result: Value,
+}
+
+/// Why an answer is not believed: the wallet's doing, by a code, or ours.
+pub(super) enum Unbelieved {
+    /// What was wrong with it.
+    Reason(&'static str),
+    /// We could not tell.
+    Error(Error),
+}
+
+impl From<&'static str> for Unbelieved {
+    fn from(reason: &'static str) -> Self {
+        Self::Reason(reason)
+    }
+}
+
+impl From<Error> for Unbelieved {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Fault> for Unbelieved {
+    fn from(fault: Fault) -> Self {
+        Self::Error(fault.into())
+    }
 }
 
 /// Those who sign a conformance suite's cards: none, unless the configuration says so.
@@ -75,17 +101,15 @@ impl SuiteTrust {
 
 impl Service {
     /// Whether the answer is believed: what it says, or why not.
-    pub(super) async fn judge(&self, asked: &Asked<'_>, vp_token: &Value) -> Result<Result<Accepted, &'static str>> {
+    pub(super) async fn judge(&self, asked: &Asked<'_>, vp_token: &Value) -> Result<Accepted, Unbelieved> {
         let query = Query::parse(&asked.terms.query).map_err(|error| Fault::new("reading a query", error))?;
-        let Ok(token) = VpToken::parse(vp_token, &query) else { return Ok(Err("vp_token")) };
-        let believed = match self.believe(asked, &query, &token).await? {
-            Ok(believed) => believed,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let types: Vec<_> = token.presentations.iter().map(|(id, _)| id).zip(&believed).collect();
-        let presented: Vec<_> = types
-            .into_iter()
-            .map(|(query_id, one)| Presented {
+        let token = VpToken::parse(vp_token, &query).map_err(|_| "vp_token")?;
+        let believed = self.believe(asked, &query, &token).await?;
+        let presented: Vec<_> = token
+            .presentations
+            .iter()
+            .zip(&believed)
+            .map(|((query_id, _), one)| Presented {
                 query_id,
                 format: query.credential(query_id).map_or(Format::SdJwt, CredentialQuery::format),
                 types: &one.types,
@@ -94,21 +118,15 @@ impl Service {
                 bound: one.bound,
             })
             .collect();
-        let matched = match query.check(&presented) {
-            Ok(matched) => matched,
-            Err(mismatch) => return Ok(Err(mismatch.code())),
-        };
+        let matched = query.check(&presented).map_err(|mismatch| mismatch.code())?;
         let now = self.clock.now();
         let mut credentials = Vec::with_capacity(matched.len());
         let mut is_specimen = false;
         for one in matched {
             let believed = &believed[one.index];
-            let status = match self.presented_status(asked.terms, believed).await {
-                Ok(status) => status,
-                Err(reason) => return Ok(Err(reason)),
-            };
+            let status = self.presented_status(asked.terms, believed).await?;
             if believed.specimen && !self.config.specimen {
-                return Ok(Err("specimen"));
+                return Err("specimen".into());
             }
             is_specimen |= believed.specimen || believed.types.iter().any(|one| one == SPECIMEN_DOCTYPE);
             if !one.unasked.is_empty() {
@@ -120,13 +138,9 @@ impl Service {
             }
             credentials.push(told(&query, one, status));
         }
-        if let Err(reason) = is_one_person(&believed) {
-            return Ok(Err(reason));
-        }
-        if let Some(agency) = &asked.terms.agency
-            && let Err(reason) = self.is_of_agency(&believed, agency)
-        {
-            return Ok(Err(reason));
+        is_one_person(&believed)?;
+        if let Some(agency) = &asked.terms.agency {
+            self.is_of_agency(&believed, agency)?;
         }
         let mut result = json!({"verified_at": now, "credentials": credentials});
         if is_specimen {
@@ -135,19 +149,14 @@ impl Service {
         if let Some(agency) = &asked.terms.agency {
             result["within_agency"] = json!(agency);
         }
-        Ok(Ok(Accepted { result }))
+        Ok(Accepted { result })
     }
 
     /// Each presentation by itself: integrity, issuer, holder.
-    async fn believe(
-        &self,
-        asked: &Asked<'_>,
-        query: &Query,
-        token: &VpToken,
-    ) -> Result<Result<Vec<Believed>, &'static str>> {
+    async fn believe(&self, asked: &Asked<'_>, query: &Query, token: &VpToken) -> Result<Vec<Believed>, Unbelieved> {
         let now = self.clock.now();
         let suite = if asked.terms.conformance { self.presenting.suite.0.as_slice() } else { &[] };
-        let issuers = [self.trusted_issuers(), suite].concat();
+        let issuers: Vec<_> = self.trusted_issuers().iter().chain(suite).collect();
         // Mdocs have their own root, and no part in the trust list.
         let is_sd_jwt = |id: &str| query.credential(id).is_some_and(|asked| asked.format() == Format::SdJwt);
         let list = if token.presentations.iter().any(|(id, _)| is_sd_jwt(id)) {
@@ -169,7 +178,7 @@ impl Service {
         };
         let mut believed = Vec::with_capacity(token.presentations.len());
         for (id, text) in &token.presentations {
-            let Some(credential) = query.credential(id) else { return Ok(Err("vp_token")) };
+            let credential = query.credential(id).ok_or("vp_token")?;
             let wanted = Wanted {
                 types: credential.types(),
                 bound: credential.requires_binding(),
@@ -179,12 +188,9 @@ impl Service {
                 Format::SdJwt => verify_sd_jwt,
                 Format::Mdoc => verify_mdoc,
             };
-            match verify(text, &wanted, &trusted, &question, now) {
-                Ok(one) => believed.push(one),
-                Err(error) => return Ok(Err(error.code())),
-            }
+            believed.push(verify(text, &wanted, &trusted, &question, now).map_err(|error| error.code())?);
         }
-        Ok(Ok(believed))
+        Ok(believed)
     }
 
     /// The status of a card that is believed: in force, or why not. What cannot be told is not in force.

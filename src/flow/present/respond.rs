@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::judge::{Accepted, Asked};
+use super::judge::{Accepted, Asked, Unbelieved};
 use super::request::refused;
 use super::{RESULT_SECONDS, terms};
 use crate::error::{Refusal, Result};
@@ -120,7 +120,7 @@ impl Service {
         // From here on it counts, whatever happens: a fault on our side rejects.
         let outcome = self.judge(&asked, vp_token).await;
         let (judged, redirect_uri, error) = match outcome {
-            Ok(Ok(Accepted { result })) => {
+            Ok(Accepted { result }) => {
                 let until = self.clock.now() + RESULT_SECONDS;
                 let result = self.seal_json("result", &row.id, &result)?;
                 // The browser's API has handed the answer to the very page that asked.
@@ -132,8 +132,8 @@ impl Service {
                     (Judged::Accepted { result, until }, None, None)
                 }
             }
-            Ok(Err(reason)) => (Judged::Rejected(reason), None, None),
-            Err(error) => (Judged::Rejected("fault"), None, Some(error)),
+            Err(Unbelieved::Reason(reason)) => (Judged::Rejected(reason), None, None),
+            Err(Unbelieved::Error(error)) => (Judged::Rejected("fault"), None, Some(error)),
         };
         let is_rejected = matches!(judged, Judged::Rejected(_));
         let in_time = self.store.judge_response(row.id, judged, self.clock.now()).await?;

@@ -61,11 +61,7 @@ impl Service {
         let due = self.store.claim_ends(now, now + CLAIM_SECONDS, PUSHES).await?;
         let attempts = due.iter().map(|end| self.tell_end(end));
         let rounds = futures_util::future::join_all(attempts).await.into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(match rounds.as_slice() {
-            [] => Round::Idle,
-            rounds if rounds.contains(&Round::Delivered) => Round::Delivered,
-            _ => Round::Failed,
-        })
+        Ok(Round::of(&rounds))
     }
 
     async fn tell_end(&self, end: &DueEnd) -> Result<Round> {

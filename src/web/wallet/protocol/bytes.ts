@@ -1,4 +1,5 @@
 // Bytes and the texts that carry them.
+import { base64url, fromBase64 as bytesOfBase64, fromBase64url as bytesOfBase64url } from "../../lib/bytes.ts";
 
 /** Bytes of their own buffer, as WebCrypto wants them. */
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -50,25 +51,20 @@ export function compare(one: Uint8Array, two: Uint8Array): number {
 }
 
 /** base64url without padding (RFC 4648 section 5). */
-export function toBase64Url(bytes: Uint8Array): string {
-  let binary = "";
-  for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
+export const toBase64Url = base64url;
 
 /** From base64url; padding and the other alphabet are refused. */
 export function fromBase64Url(encoded: string, place: string): Bytes {
-  if (!/^[A-Za-z0-9_-]*$/.test(encoded) || encoded.length % 4 === 1) throw new Malformed(place, "is not base64url");
-  return fromBase64(encoded.replaceAll("-", "+").replaceAll("_", "/"), place);
+  const bytes = bytesOfBase64url(encoded);
+  if (bytes === undefined) throw new Malformed(place, "is not base64url");
+  return bytes;
 }
 
 /** From base64 (RFC 4648 section 4), as certificates in `x5c` and PEM are written. */
 export function fromBase64(encoded: string, place: string): Bytes {
-  try {
-    return Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
-  } catch {
-    throw new Malformed(place, "is not base64");
-  }
+  const bytes = bytesOfBase64(encoded);
+  if (bytes === undefined) throw new Malformed(place, "is not base64");
+  return bytes;
 }
 
 /** SHA-256. */
