@@ -13,7 +13,7 @@ pub const PRE_AUTHORIZED: &str = "urn:ietf:params:oauth:grant-type:pre-authorize
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What an operation of `/api/v1` needs. One word each, so that a client gets no more than its task.
-pub const SCOPES: [&str; 12] = [
+pub const SCOPES: [&str; 25] = [
     "offers:create",
     "cards:read",
     "cards:lock",
@@ -26,6 +26,19 @@ pub const SCOPES: [&str; 12] = [
     "events:read",
     "presentations:create",
     "presentations:read",
+    "records:read",
+    "records:write",
+    "updates:read",
+    "updates:decide",
+    "quality:read",
+    "quality:approve",
+    "sync:read",
+    "population:read",
+    "reorganisations:read",
+    "reorganisations:write",
+    "officers:read",
+    "officers:write",
+    "audit:read",
 ];
 
 /// `grant_type` of a completed authorization (RFC 6749 section 4.1.3).
