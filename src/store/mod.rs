@@ -53,7 +53,7 @@ pub use imports::{BatchOutcome, IncomingRecord, Progress};
 pub use issuances::{Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
-pub use records::{Confirmed, StoredRecord};
+pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
