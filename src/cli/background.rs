@@ -72,10 +72,15 @@ async fn forget(service: Service) -> Result<()> {
     Ok(())
 }
 
-/// Cards whose term is over.
+/// Cards whose term is over, or will be.
 async fn expire(service: Service) -> Result<()> {
     for _ in 0..EXPIRING_STEPS {
         if service.expire_cards().await?.cards.is_empty() {
+            break;
+        }
+    }
+    for _ in 0..EXPIRING_STEPS {
+        if service.warn_of_ends().await? == 0 {
             break;
         }
     }

@@ -184,10 +184,8 @@ impl Store {
             format!("records.removed_at IS NULL AND records.id > $1 AND ({units}) ORDER BY records.id LIMIT $2");
         let bound: Vec<String> = tops.iter().flat_map(|top| [(*top).to_owned(), format!("{top}.")]).collect();
         let after = after.to_owned();
-        self.select(&condition, |query| {
-            bound.into_iter().fold(query.bind(after).bind(limit), |query, value| query.bind(value))
-        })
-        .await
+        self.select(&condition, |query| bound.into_iter().fold(query.bind(after).bind(limit), sqlx::query::Query::bind))
+            .await
     }
 
     /// Records that a reorganisation could not move, and why.

@@ -44,7 +44,7 @@ async fn step(officer: &Officer<'_>, id: &str, verb: &str) -> crate::town::Answe
     officer.post(&format!("/api/v1/reorganisations/{id}/{verb}"), json!({})).await
 }
 
-async fn the_day_comes(town: &Town) {
+fn the_day_comes(town: &Town) {
     town.clock.advance(begins(date!(2026 - 12 - 01)) - town.clock.now());
 }
 
@@ -80,7 +80,7 @@ story! {
 
         step(&officer, &id, "start").await.expect(200);
         assert_eq!(town.service.reorganise().await.unwrap(), 0, "before its day");
-        the_day_comes(&town).await;
+        the_day_comes(&town);
         let officer = town.officer("hanoi").await;
         let other = town.second_process().await;
         let (one, two) = futures_util::future::join(town.service.reorganise(), other.service.reorganise()).await;
@@ -122,7 +122,7 @@ story! {
         step(&officer, &id, "undo").await.expect(200);
         assert_eq!(town.service.reorganise().await.unwrap(), 0);
         step(&officer, &id, "start").await.expect(200);
-        the_day_comes(&town).await;
+        the_day_comes(&town);
         let officer = town.officer("hanoi").await;
         assert_eq!(step(&officer, &id, "undo").await.problem(409), "moved-on", "the day has come");
         // One wave, as a process would that is paused in the middle.
@@ -143,7 +143,7 @@ story! {
         let officer = town.officer("hanoi").await;
         let id = planned(&officer, merger()).await;
         step(&officer, &id, "start").await.expect(200);
-        the_day_comes(&town).await;
+        the_day_comes(&town);
         let store = town.service.store();
         let scheduled = store.reorganisation(&id).await.unwrap().unwrap();
         assert!(store.begin_reorganisation(&scheduled, town.clock.now()).await.unwrap());
@@ -173,7 +173,7 @@ story! {
         let totals = officer.get(&format!("/api/v1/reorganisations/{id}/totals")).await.expect(200);
         assert_eq!((&totals["records"], &totals["renumbered"]), (&json!(2), &json!(1)));
         step(&officer, &id, "start").await.expect(200);
-        the_day_comes(&town).await;
+        the_day_comes(&town);
         assert_eq!(town.service.reorganise().await.unwrap(), 2);
         let at = async |unit: &str, number: &str| {
             town.service.store().record(&RecordKey { unit: unit.into(), number: number.into() }).await.unwrap()
