@@ -229,6 +229,9 @@ pub struct Limits {
     pub status_open_lists: u16,
     /// How long a trust list is valid.
     pub trust_list_lifetime_seconds: i64,
+    /// How long the log of calls of the synchronisation interface is kept: at least 90 days (three months, for level 3 of
+    /// Circular 12/2022; low certainty).
+    pub sync_log_days: i64,
 }
 
 /// A program that may call `/api/v1`, authenticated by `private_key_jwt`.
@@ -422,6 +425,7 @@ impl Default for Limits {
             status_list_size: 1 << 17,
             status_open_lists: 4,
             trust_list_lifetime_seconds: 7 * 86400,
+            sync_log_days: 365,
         }
     }
 }
@@ -592,6 +596,9 @@ impl Config {
         }
         if limits.badge_validity_days > 366 {
             return wrong("badge_validity_days must be at most 366");
+        }
+        if !(90..=36_500).contains(&limits.sync_log_days) {
+            return wrong("sync_log_days must be at least 90");
         }
         if !(2..=100).contains(&limits.batch_size) {
             return wrong("batch_size must be 2 to 100");

@@ -110,7 +110,8 @@ async fn end_presentations(service: Service) -> Result<()> {
 
 /// Rows that nobody needs any more.
 async fn clear_away(service: Service) -> Result<()> {
-    service.store().clear_away(service.clock.now()).await.map(|_| ())
+    service.store().clear_away(service.clock.now()).await?;
+    service.clear_sync_calls().await.map(|_| ())
 }
 
 /// Status lists and the trust list.

@@ -28,6 +28,7 @@ mod revoke;
 mod sealing;
 mod show;
 mod statuses;
+pub mod sync;
 mod token;
 mod verify;
 mod wallet;
@@ -52,6 +53,7 @@ use crate::remote::sign_in::VneidSignIn;
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
+pub use crate::store::SyncCall;
 pub use access::Caller;
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use delivery::{DeliveryState, Handover, Round};
@@ -106,6 +108,7 @@ pub struct Parts {
     /// Where the next round of [`Service::refresh_cards`] goes on.
     refreshing: tokio::sync::Mutex<String>,
     counted: Mutex<Option<revoke::Counts>>,
+    passwords: sync::Passwords,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -146,6 +149,7 @@ impl Service {
             labels: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             counted: Mutex::default(),
+            passwords: sync::Passwords::default(),
             stopping: tokio::sync::watch::Sender::new(false),
             config,
             clock,

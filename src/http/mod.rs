@@ -20,6 +20,7 @@ mod public;
 mod records;
 mod reorganisations;
 mod server;
+mod sync;
 mod throttle;
 mod tls;
 mod vp;
@@ -38,6 +39,7 @@ use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::flow::Service;
+use crate::protocol::ministry;
 use crate::protocol::oid4vci::LOGO_PATH;
 pub use address::Peer;
 pub use bulk::{Bounds as BulkBounds, answers as bulk_answers};
@@ -134,6 +136,8 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/reorganisations/{id}/undo", post(reorganisations::undo_reorganisation))
         .route("/api/v1/changes", get(records::waiting_changes))
         .route("/api/v1/changes/{id}", delete(records::cancel_change))
+        .route("/api/v1/sync-calls", get(sync::calls))
+        .route("/api/v1/sync-calls/{transaction_id}", get(sync::call_detail))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))
@@ -146,6 +150,19 @@ pub fn router(service: Service) -> Router {
         )
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
+
+    // Systems of units: the Ministry's synchronisation interface.
+    let syncing = ministry::LOGIN_PATHS
+        .into_iter()
+        .fold(Router::new(), |routes, path| {
+            routes.route(path, post(sync::login).layer(DefaultBodyLimit::max(ministry::MAX_LOGIN_BYTES)))
+        })
+        .route(
+            &format!("{}{{operation}}", ministry::OPERATIONS_PATH),
+            post(sync::call).layer(DefaultBodyLimit::max(ministry::MAX_BODY_BYTES)),
+        )
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), sync::in_own_form));
 
     // Everybody: what is needed to find, understand and verify a card. Readable from any web page.
     let everybody = Router::new()
@@ -187,7 +204,7 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(everybody).merge(pages);
+    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(syncing).merge(everybody).merge(pages);
     if service.config.demo {
         app = app.merge(demo(&service));
     }

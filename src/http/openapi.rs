@@ -30,6 +30,7 @@ use crate::protocol::oauth::SCOPES;
         reorganisations::drop_reorganisation, reorganisations::start_reorganisation,
         reorganisations::pause_reorganisation, reorganisations::resume_reorganisation,
         reorganisations::undo_reorganisation,
+        super::sync::calls, super::sync::call_detail,
     ),
     modifiers(&Security, &Refusals)
 )]

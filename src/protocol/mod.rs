@@ -6,6 +6,7 @@ pub mod dcql;
 pub mod delivery;
 pub mod display;
 pub mod mdoc;
+pub mod ministry;
 pub mod oauth;
 pub mod oid4vci;
 pub mod oid4vp;

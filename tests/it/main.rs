@@ -46,6 +46,7 @@ mod show;
 mod sign_in;
 mod status_host;
 mod store;
+mod sync;
 mod throttle;
 mod tls;
 mod town;
