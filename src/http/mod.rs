@@ -14,6 +14,7 @@ mod negotiate;
 mod observe;
 mod openapi;
 mod pages;
+mod population;
 mod present;
 mod presentations;
 mod public;
@@ -110,6 +111,9 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/records/{handle}/match", post(population::match_record))
+        .route("/api/v1/records/{handle}/population-queries", get(population::queries))
+        .route("/api/v1/population", get(population::connection))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))

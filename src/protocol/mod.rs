@@ -9,5 +9,6 @@ pub mod mdoc;
 pub mod oauth;
 pub mod oid4vci;
 pub mod oid4vp;
+#[cfg(feature = "server")]
 pub mod population;
 pub mod sign_in;
