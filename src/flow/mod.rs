@@ -23,6 +23,7 @@ pub mod present;
 mod publish;
 mod receipts;
 pub mod receive;
+pub mod records;
 mod revoke;
 mod sealing;
 mod show;

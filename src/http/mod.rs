@@ -18,6 +18,7 @@ mod population;
 mod present;
 mod presentations;
 mod public;
+mod records;
 mod server;
 mod throttle;
 mod tls;
@@ -31,7 +32,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -110,7 +111,13 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/replace", post(api::replace_card))
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
+        .route("/api/v1/cards/ending", get(records::cards_ending))
+        .route("/api/v1/records", get(records::list_records))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/records/{handle}", get(records::read_record))
+        .route("/api/v1/records/{handle}/versions", get(records::record_versions))
+        .route("/api/v1/changes", get(records::waiting_changes))
+        .route("/api/v1/changes/{id}", delete(records::cancel_change))
         .route("/api/v1/records/{handle}/match", post(population::match_record))
         .route("/api/v1/records/{handle}/population-queries", get(population::queries))
         .route("/api/v1/population", get(population::connection))

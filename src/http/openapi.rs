@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, population, presentations, public};
+use super::{api, bulk, checkpoint, delivery, population, presentations, public, records};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -22,7 +22,9 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt, population::match_record, population::queries, population::connection,
+        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes,
+        records::cancel_change, records::cards_ending,
+        population::match_record, population::queries, population::connection,
     ),
     modifiers(&Security, &Refusals)
 )]

@@ -59,7 +59,7 @@ pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
 pub use population_feed::{FeedClaim, FeedState};
 pub use population_queries::{PopulationQueryLine, PopulationState};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
-pub use records::{Confirmed, StoredRecord};
+pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
