@@ -312,7 +312,7 @@ async fn ask(State(registry): State<Arc<Registry>>, headers: HeaderMap, body: By
         Fate::Half => soap(&answer, half(&answer.to_xml())),
         Fate::Cut => {
             let text = answer.to_xml();
-            let part = Bytes::from(text[..text.len() / 2].as_bytes().to_vec());
+            let part = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
             let cut = futures_util::stream::iter([Ok(part), Err(std::io::Error::other("cut"))]);
             ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], Body::from_stream(cut)).into_response()
         }
@@ -332,7 +332,7 @@ fn half(text: &str) -> String {
     let (from, to) = (text.find("<ns1:HoVaTen>"), text.find("</ns1:HoVaTen>"));
     match (from, to) {
         (Some(from), Some(to)) => format!("{}{}", &text[..from], &text[to + "</ns1:HoVaTen>".len()..]),
-        _ => text[..text.len() / 2].to_owned(),
+        _ => String::from_utf8_lossy(&text.as_bytes()[..text.len() / 2]).into_owned(),
     }
 }
 

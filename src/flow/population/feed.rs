@@ -30,7 +30,8 @@ pub async fn read_feed(store: &Store, clock: &Clock, gateway: &Gateway, settings
         let Some(mut claim) = store.claim_feed(now * 1000, now, now + CLAIM_SECONDS).await? else {
             return Ok(records);
         };
-        let until = claim.until.unwrap_or_else(|| (now * 1000).min(claim.through + LONGEST_WINDOW_MS));
+        let begun_ms = now * 1000;
+        let until = claim.until.unwrap_or_else(|| begun_ms.min(claim.through + LONGEST_WINDOW_MS));
         loop {
             let page = u32::try_from(claim.page).unwrap_or(u32::MAX);
             let answer = match gateway.changes(claim.through - OVERLAP_MS, until, page).await {
@@ -54,7 +55,7 @@ pub async fn read_feed(store: &Store, clock: &Clock, gateway: &Gateway, settings
             }
         }
         let now = clock.now();
-        let is_up_to_date = until >= now * 1000 - LONGEST_WINDOW_MS.min(settings.every_seconds * 1000);
+        let is_up_to_date = until >= begun_ms;
         let next_at = if is_up_to_date { now + settings.every_seconds } else { now };
         store.end_feed_round(&claim, Some(until), "ok", now, next_at).await?;
         if is_up_to_date {

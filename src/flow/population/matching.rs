@@ -10,12 +10,10 @@ use super::Service;
 use crate::clock::{Clock, UnixSeconds};
 use crate::error::Result;
 use crate::model::person::{MatchOutcome, compare, question};
-use crate::remote::population::PopulationRegistry;
+use crate::remote::population::{Circuit, PopulationRegistry};
 use crate::store::{Asked, Concluded, Held, Store, ToMatch};
 
 /// Records claimed at once.
-const BATCH: usize = 64;
-/// The same for the statement that reads them.
 const BATCH_ROWS: i64 = 64;
 /// Questions that a run has under way; the gateway has its own bound.
 const QUESTIONS: usize = 32;
@@ -68,7 +66,7 @@ pub async fn match_pending(
     progress: impl FnMut(MatchSummary),
 ) -> Result<MatchSummary> {
     let mut run = Run { store, clock, asker, summary: MatchSummary::default(), in_a_row: 0 };
-    run.all(registry, usize::MAX, progress).await?;
+    run.all(registry, BATCH_ROWS, usize::MAX, progress).await?;
     Ok(run.summary)
 }
 
@@ -87,9 +85,20 @@ impl Service {
         let mut run = Run { store, clock, asker: &asker, summary: MatchSummary::default(), in_a_row: 0 };
         // What a process left behind that died between the answer and its consequence.
         run.summary.released += store.release_held(None, clock.now()).await?.len() as u64;
-        while gateway.load().paused_for.is_none_or(|pause| pause.is_zero())
-            && run.all(&gateway.background(), BATCHES_IN_A_ROW, |_| {}).await? == Ended::Early
-        {}
+        loop {
+            let load = gateway.load();
+            if load.paused_for.is_some_and(|pause| !pause.is_zero()) {
+                break;
+            }
+            // One question probes whether a registry that was left alone answers again: no more are claimed for it.
+            let (rows, batches) = match load.circuit {
+                Circuit::Closed { .. } => (BATCH_ROWS, BATCHES_IN_A_ROW),
+                Circuit::Open { .. } | Circuit::HalfOpen { .. } => (1, 1),
+            };
+            if run.all(&gateway.background(), rows, batches, |_| {}).await? != Ended::Early {
+                break;
+            }
+        }
         Ok(run.summary)
     }
 }
@@ -118,6 +127,7 @@ impl Run<'_> {
     async fn all(
         &mut self,
         registry: &impl PopulationRegistry,
+        rows: i64,
         batches: usize,
         mut progress: impl FnMut(MatchSummary),
     ) -> Result<Ended> {
@@ -125,7 +135,7 @@ impl Run<'_> {
         for _ in 0..batches {
             let now = self.clock.now();
             let tried_before = now - self.asker.pause_seconds;
-            let page = self.store.records_to_match(after.as_ref(), tried_before, now, BATCH_ROWS).await?;
+            let page = self.store.records_to_match(after.as_ref(), tried_before, now, rows).await?;
             let Some(last) = page.last() else { return Ok(Ended::Done) };
             after = Some((last.fresh, last.stored.handle.clone()));
             let is_heard = self.batch(registry, page, now).await?;
@@ -156,7 +166,7 @@ impl Run<'_> {
         let (store, clock) = (self.store, self.clock);
         let mut answers = stream::iter(asked)
             .map(|asked| async move { ask(store, clock, registry, &asked).await })
-            .buffer_unordered(QUESTIONS.min(BATCH));
+            .buffer_unordered(QUESTIONS);
         let mut was_sent = true;
         while let Some(answer) = answers.next().await {
             let answer = answer?;

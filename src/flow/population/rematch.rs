@@ -9,7 +9,7 @@ use crate::error::{Refusal, Result};
 use crate::flow::Caller;
 use crate::model::card::Step;
 use crate::model::id::{Handle, PersonalNumber};
-use crate::model::person::{MatchOutcome, compare, question};
+use crate::model::person::{MatchOutcome, PopulationPerson, compare, question};
 use crate::model::text::is_invisible;
 use crate::remote::population::{PopulationRegistry, Unreachable};
 use crate::store::{Held, PopulationQueryLine, StoredRecord, ToMatch};
@@ -145,7 +145,7 @@ impl Service {
             let released = self.store.release_held(Some(&record), at).await?;
             cards.extend(released.into_iter().map(|card| (card, Step::Unlock)));
         }
-        let values = answer.as_ref().map(|person| person.values()).unwrap_or_default();
+        let values = answer.as_ref().map(PopulationPerson::values).unwrap_or_default();
         let outdated = answer.map(|person| person.outdated(&stored.record)).unwrap_or_default();
         Ok(Rematched { record, version, outcome, at, values, outdated, cards })
     }

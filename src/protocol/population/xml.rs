@@ -90,7 +90,7 @@ impl Element {
                 }
                 Event::End(_) => {
                     let mut done = open.pop().ok_or(XmlError::Form)?;
-                    done.text = done.text.trim().to_owned();
+                    done.text = done.text.trim().into();
                     open.last_mut().ok_or(XmlError::Form)?.children.push(done);
                 }
                 Event::Text(text) => innermost.text.push_str(&text.xml_content(XmlVersion::Implicit1_0)),
@@ -170,18 +170,21 @@ impl Node {
     }
 
     /// With text in it. Characters that XML cannot carry become spaces.
+    #[must_use]
     pub fn with_text(mut self, text: &str) -> Self {
         self.text = text.chars().map(|character| if is_of_xml(character) { character } else { ' ' }).collect();
         self
     }
 
     /// Which declares a prefix (`xmlns:…`).
+    #[must_use]
     pub fn declaring(mut self, prefix: &'static str, namespace: &'static str) -> Self {
         self.namespaces.push((prefix, namespace));
         self
     }
 
     /// With these elements in it.
+    #[must_use]
     pub fn with(mut self, children: impl IntoIterator<Item = Self>) -> Self {
         self.children.extend(children);
         self

@@ -194,7 +194,7 @@ impl Gateway {
     fn is_open(&self) -> Result<(), Unreachable> {
         let now = self.clock.elapsed();
         match self.state().breaker.circuit() {
-            Circuit::Open { until } if until > now => Err(Unreachable::Paused(until - now)),
+            Circuit::Open { until } if until > now => Err(Unreachable::Paused(until.saturating_sub(now))),
             _ => Ok(()),
         }
     }
