@@ -24,6 +24,7 @@ mod publish;
 mod receipts;
 pub mod receive;
 pub mod records;
+pub mod reorganise;
 mod revoke;
 mod sealing;
 mod show;

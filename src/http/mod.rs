@@ -19,6 +19,7 @@ mod present;
 mod presentations;
 mod public;
 mod records;
+mod reorganisations;
 mod server;
 mod throttle;
 mod tls;
@@ -116,6 +117,22 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/records/confirm", post(api::confirm_records))
         .route("/api/v1/records/{handle}", get(records::read_record))
         .route("/api/v1/records/{handle}/versions", get(records::record_versions))
+        .route(
+            "/api/v1/reorganisations",
+            get(reorganisations::list_reorganisations).post(reorganisations::plan_reorganisation),
+        )
+        .route("/api/v1/reorganisations/sample", get(reorganisations::sample_reorganisation))
+        .route(
+            "/api/v1/reorganisations/{id}",
+            get(reorganisations::read_reorganisation).delete(reorganisations::drop_reorganisation),
+        )
+        .route("/api/v1/reorganisations/{id}/totals", get(reorganisations::count_reorganisation))
+        .route("/api/v1/reorganisations/{id}/preview", get(reorganisations::preview_reorganisation))
+        .route("/api/v1/reorganisations/{id}/failures", get(reorganisations::reorganisation_failures))
+        .route("/api/v1/reorganisations/{id}/start", post(reorganisations::start_reorganisation))
+        .route("/api/v1/reorganisations/{id}/pause", post(reorganisations::pause_reorganisation))
+        .route("/api/v1/reorganisations/{id}/resume", post(reorganisations::resume_reorganisation))
+        .route("/api/v1/reorganisations/{id}/undo", post(reorganisations::undo_reorganisation))
         .route("/api/v1/changes", get(records::waiting_changes))
         .route("/api/v1/changes/{id}", delete(records::cancel_change))
         .route("/api/v1/records/{handle}/match", post(population::match_record))

@@ -26,6 +26,7 @@ pub mod population;
 pub mod presentation;
 pub mod quality;
 pub mod record;
+pub mod reorganisation;
 pub mod row_fault;
 pub mod rule;
 pub mod status;

@@ -40,6 +40,7 @@ mod proofs;
 mod races;
 mod records;
 mod refresh;
+mod reorganisation;
 mod revoke;
 mod show;
 mod sign_in;
