@@ -2,14 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
     Server, Type,
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, presentations, public};
+use super::{api, bulk, checkpoint, delivery, office, officers, presentations, public};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -22,7 +25,8 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt,
+        checkpoint::confirm_receipt, office::session, officers::list, officers::add, officers::read, officers::change,
+        officers::block, officers::unblock,
     ),
     modifiers(&Security, &Refusals)
 )]
@@ -34,7 +38,7 @@ struct Refusals;
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
+            for operation in operations(item) {
                 let authenticated = operation.security.is_some();
                 let refusals: &[&str] =
                     if authenticated { &["400", "401", "403", "413", "429"] } else { &["400", "413", "429"] };
@@ -88,6 +92,17 @@ fn meaning(status: &str) -> &'static str {
     }
 }
 
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+}
+
+/// What an officer needs where a program needs this.
+fn for_officers(needed: &SecurityRequirement) -> Option<SecurityRequirement> {
+    let needed = serde_json::to_value(needed).ok()?;
+    let scopes: Vec<String> = serde_json::from_value(needed.get("client")?.clone()).ok()?;
+    Some(SecurityRequirement::new("office", scopes))
+}
+
 struct Security;
 
 impl Modify for Security {
@@ -97,7 +112,21 @@ impl Modify for Security {
             [Flow::ClientCredentials(ClientCredentials::new("token", scopes))],
             "Client credentials; the client authenticates by private_key_jwt (RFC 7523).",
         ));
-        document.components.get_or_insert_with(Default::default).add_security_scheme("client", scheme);
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("client", scheme);
+        let cookie = ApiKeyValue::with_description(
+            "__Host-office",
+            "The session of an officer of a unit's office, who has the scopes of the role; with X-CSRF-Token for all but GET.",
+        );
+        components.add_security_scheme("office", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        // Whatever a program may be given, an officer may be given.
+        for item in document.paths.paths.values_mut() {
+            for operation in operations(item) {
+                let Some(taken) = &mut operation.security else { continue };
+                let of_officers: Vec<_> = taken.iter().filter_map(for_officers).collect();
+                taken.extend(of_officers);
+            }
+        }
     }
 }
 

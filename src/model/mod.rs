@@ -6,6 +6,8 @@
 //! population database, and the verified record that it allows). They lean on [`agency`], [`unit`], [`code_list`],
 //! [`partial_date`], [`value`] and [`text`].
 //!
+//! Who works in a unit's office, and what they may do: [`officer`], [`rights`].
+//!
 //! [`json`] reads what strangers send, for all rooms.
 
 pub mod agency;
@@ -17,11 +19,13 @@ pub mod gate;
 pub mod id;
 pub mod intake;
 pub mod json;
+pub mod officer;
 pub mod partial_date;
 pub mod person;
 pub mod presentation;
 pub mod quality;
 pub mod record;
+pub mod rights;
 pub mod row_fault;
 pub mod rule;
 pub mod status;
