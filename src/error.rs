@@ -62,8 +62,11 @@ pub enum Refusal {
         /// The past participle of what was asked.
         action: &'static str,
     },
-    /// It changed since the caller looked at it.
-    #[error("the {0} has changed since; look again")]
+    /// There is a record already where one was to be added.
+    #[error("there is such a record already")]
+    RecordExists,
+    /// Somebody else changed it meanwhile.
+    #[error("the {0} has changed meanwhile: look at it again")]
     MovedOn(&'static str),
     /// One account for one person.
     #[error("this account, or this person, is an officer already")]

@@ -20,6 +20,7 @@ mod pages;
 mod present;
 mod presentations;
 mod public;
+mod records;
 mod server;
 mod throttle;
 mod tls;
@@ -33,7 +34,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -112,7 +113,13 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/replace", post(api::replace_card))
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
+        .route("/api/v1/cards/ending", get(records::cards_ending))
+        .route("/api/v1/records", get(records::list_records))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/records/{handle}", get(records::read_record))
+        .route("/api/v1/records/{handle}/versions", get(records::record_versions))
+        .route("/api/v1/changes", get(records::waiting_changes))
+        .route("/api/v1/changes/{id}", delete(records::cancel_change))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))
@@ -123,11 +130,11 @@ pub fn router(service: Service) -> Router {
             "/api/v1/gates/{id}",
             get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
         )
-        .route("/api/v1/session", get(office::session))
-        .route("/api/v1/officers", get(officers::list).post(officers::add))
-        .route("/api/v1/officers/{id}", get(officers::read).patch(officers::change))
-        .route("/api/v1/officers/{id}/block", post(officers::block))
-        .route("/api/v1/officers/{id}/unblock", post(officers::unblock))
+        .route("/api/v1/session", get(office::office_session))
+        .route("/api/v1/officers", get(officers::list_officers).post(officers::add_officer))
+        .route("/api/v1/officers/{id}", get(officers::read_officer).patch(officers::change_officer))
+        .route("/api/v1/officers/{id}/block", post(officers::block_officer))
+        .route("/api/v1/officers/{id}/unblock", post(officers::unblock_officer))
         .method_not_allowed_fallback(answer::method_not_allowed)
         // Whatever program or officer asks: by the rights that the OpenAPI document names.
         .layer(from_fn_with_state(service.clone(), guard::by_document))

@@ -132,7 +132,7 @@ pub struct StepUp {
 /// `GET /api/v1/session`: who is signed in with this browser. Asking keeps no session open.
 #[utoipa::path(get, path = "/api/v1/session", tag = "Office",
     responses((status = 200, body = SessionAnswer), (status = 401, body = ProblemDocument)), security(("office" = [])))]
-pub async fn session(State(service): State<Service>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn office_session(State(service): State<Service>, headers: HeaderMap) -> Result<Response, Problem> {
     let at_work = at_work(&service, &Method::GET, &headers, false).await?;
     let wants_english = languages(&headers) == [Language::English];
     let held = |scope: &&String| at_work.caller.scopes().contains(scope);

@@ -101,7 +101,7 @@ pub struct OfficersPage {
 /// `GET /api/v1/officers`: those that the caller may see.
 #[utoipa::path(get, path = "/api/v1/officers", tag = "Office", params(OfficersQuery),
     responses((status = 200, body = OfficersPage)), security(("client" = ["officers:read"])))]
-pub async fn list(
+pub async fn list_officers(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<OfficersQuery>,
@@ -123,7 +123,7 @@ pub async fn list(
 /// `GET /api/v1/officers/{id}`: one officer.
 #[utoipa::path(get, path = "/api/v1/officers/{id}", tag = "Office", params(("id" = String, Path, description = "The officer's random name")),
     responses((status = 200, body = OfficerAnswer), (status = 404, body = ProblemDocument)), security(("client" = ["officers:read"])))]
-pub async fn read(
+pub async fn read_officer(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -160,7 +160,7 @@ pub struct OfficerToAdd {
 /// `POST /api/v1/officers`: enters an officer.
 #[utoipa::path(post, path = "/api/v1/officers", tag = "Office", request_body = OfficerToAdd,
     responses((status = 201, body = OfficerAnswer), (status = 409, body = ProblemDocument)), security(("client" = ["officers:write"])))]
-pub async fn add(
+pub async fn add_officer(
     State(service): State<Service>,
     caller: Caller,
     ApiJson(new): ApiJson<OfficerToAdd>,
@@ -210,7 +210,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     params(("id" = String, Path, description = "The officer's random name")),
     responses((status = 200, body = OfficerAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
     security(("client" = ["officers:write"])))]
-pub async fn change(
+pub async fn change_officer(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -230,7 +230,7 @@ pub async fn change(
 /// `POST /api/v1/officers/{id}/block`: ends the sessions of an officer at once, and lets none begin.
 #[utoipa::path(post, path = "/api/v1/officers/{id}/block", tag = "Office", params(("id" = String, Path, description = "The officer's random name")),
     responses((status = 200, body = OfficerAnswer), (status = 404, body = ProblemDocument)), security(("client" = ["officers:write"])))]
-pub async fn block(
+pub async fn block_officer(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -242,7 +242,7 @@ pub async fn block(
 /// `POST /api/v1/officers/{id}/unblock`: lets an officer sign in again.
 #[utoipa::path(post, path = "/api/v1/officers/{id}/unblock", tag = "Office", params(("id" = String, Path, description = "The officer's random name")),
     responses((status = 200, body = OfficerAnswer), (status = 404, body = ProblemDocument)), security(("client" = ["officers:write"])))]
-pub async fn unblock(
+pub async fn unblock_officer(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,

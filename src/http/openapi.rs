@@ -12,7 +12,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, office, officers, presentations, public};
+use super::{api, bulk, checkpoint, delivery, office, officers, presentations, public, records};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -25,8 +25,10 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt, office::session, officers::list, officers::add, officers::read, officers::change,
-        officers::block, officers::unblock,
+        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes,
+        records::cancel_change, records::cards_ending,
+        office::office_session, officers::list_officers, officers::add_officer, officers::read_officer,
+        officers::change_officer, officers::block_officer, officers::unblock_officer,
     ),
     modifiers(&Security, &Refusals)
 )]
