@@ -26,3 +26,9 @@ CREATE TABLE office_sessions (
     ends_at BIGINT NOT NULL
 );
 CREATE INDEX office_sessions_by_officer ON office_sessions (officer);
+
+-- The name that a card prints as an office looks for it: without case and accents, every word after a space. Cards of
+-- before get theirs from the program.
+ALTER TABLE cards ADD COLUMN search_name TEXT NOT NULL DEFAULT '';
+CREATE INDEX cards_by_age ON cards (created_at, handle);
+CREATE INDEX cards_without_name ON cards (handle) WHERE search_name = '';

@@ -37,6 +37,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "clearing away what is over", with(|service| Box::pin(clear_away(service))));
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
     every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
+    every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
     jobs
 }
 
@@ -68,6 +69,12 @@ where
 #[allow(clippy::unused_async)]
 async fn forget(service: Service) -> Result<()> {
     service.forget_idle_callers();
+    Ok(())
+}
+
+/// Cards that were made before names could be looked for.
+async fn name_cards(service: Service) -> Result<()> {
+    while service.name_cards().await? {}
     Ok(())
 }
 

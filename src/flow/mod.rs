@@ -3,6 +3,8 @@
 mod access;
 mod attesters;
 pub mod authorize;
+mod badges;
+mod card_search;
 mod checkpoint;
 mod deferred;
 mod delivery;
@@ -53,7 +55,10 @@ use crate::remote::sign_in::{OfficeSignIn, VneidSignIn};
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
+pub use crate::store::{CardFilter, ListedCard};
 pub use access::Caller;
+pub use badges::{BadgeChoice, MOST_BADGES};
+pub use card_search::CardSearch;
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};

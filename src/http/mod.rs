@@ -14,6 +14,7 @@ mod guard;
 mod negotiate;
 mod observe;
 mod office;
+mod office_cards;
 mod officers;
 mod openapi;
 mod pages;
@@ -102,7 +103,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/offers/{id}/qr.png", get(delivery::offer_qr_png))
         .route("/api/v1/events", get(delivery::events))
         .route("/api/v1/webhooks", get(delivery::webhooks))
-        .route("/api/v1/cards/search", post(api::search_cards))
+        .route("/api/v1/cards/search", post(office_cards::search_cards))
         .route("/api/v1/cards/lock", post(api::lock_cards))
         .route("/api/v1/cards/unlock", post(api::unlock_cards))
         .route("/api/v1/cards/withdraw", post(api::withdraw_cards))
@@ -130,6 +131,8 @@ pub fn router(service: Service) -> Router {
             "/api/v1/gates/{id}",
             get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
         )
+        .route("/api/v1/cards", get(office_cards::list_cards))
+        .route("/api/v1/badges/sheet.pdf", post(office_cards::badge_sheet))
         .route("/api/v1/session", get(office::office_session))
         .route("/api/v1/officers", get(officers::list_officers).post(officers::add_officer))
         .route("/api/v1/officers/{id}", get(officers::read_officer).patch(officers::change_officer))

@@ -12,14 +12,14 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, office, officers, presentations, public, records};
+use super::{api, bulk, checkpoint, delivery, office, office_cards, officers, presentations, public, records};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        api::make_offer, api::search_cards, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
+        api::make_offer, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
         api::replace_card, api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
         api::confirm_records, api::verify, public::bundle, bulk::make_offers, delivery::offer_qr_svg,
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
@@ -29,6 +29,7 @@ use crate::protocol::oauth::SCOPES;
         records::cancel_change, records::cards_ending,
         office::office_session, officers::list_officers, officers::add_officer, officers::read_officer,
         officers::change_officer, officers::block_officer, officers::unblock_officer,
+        office_cards::list_cards, office_cards::search_cards, office_cards::badge_sheet,
     ),
     modifiers(&Security, &Refusals)
 )]

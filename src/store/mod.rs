@@ -10,6 +10,7 @@
 
 mod audit;
 mod authorizations;
+mod card_search;
 mod cards;
 mod clients;
 mod deliveries;
@@ -44,7 +45,8 @@ use tokio::sync::watch;
 use crate::error::Fault;
 pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
-pub use cards::{FoundCard, NewCard};
+pub use card_search::CardFilter;
+pub use cards::{FoundCard, ListedCard, NewCard};
 pub use deliveries::{Attempt, Claimed, DuePush, PushCounts, Subscriber};
 pub use documents::{Document, DocumentHead};
 pub use events::{EventFilter, EventPage};

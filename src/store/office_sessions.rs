@@ -111,10 +111,9 @@ impl Change for OfficerSignIn {
         if known.rows_affected() == 0 {
             return Err(Refusal::NotFound("officer").into());
         }
-        // The session that this browser had, and those of the officer that time has ended.
-        let swept = sqlx::query("DELETE FROM office_sessions WHERE token = $1 OR (officer = $2 AND ends_at <= $3)")
+        // The session that this browser had, and all that time has ended.
+        let swept = sqlx::query("DELETE FROM office_sessions WHERE token = $1 OR ends_at <= $2")
             .bind(replaces.as_deref().unwrap_or_default())
-            .bind(officer.as_str())
             .bind(at)
             .execute(&mut **transaction)
             .await;

@@ -1,7 +1,7 @@
 //! VNeID in town: the simulator of `examples/vneid_sign_in` on a free port, and a person at a browser in front of it.
 
 #[path = "../../examples/vneid_sign_in/provider/mod.rs"]
-mod provider;
+pub mod provider;
 
 use officials_card::chance::Chance;
 use officials_card::clock::Clock;
