@@ -32,6 +32,7 @@ mod life;
 mod mdoc;
 mod metadata;
 mod office;
+mod office_cards;
 mod population;
 mod present;
 mod present_queries;
