@@ -35,6 +35,8 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
     every(&mut jobs, FOLLOWING, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "reading changes of the population database", with(|service| Box::pin(read_feed(service))));
+    every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
+    every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
     jobs
 }
 
@@ -66,6 +68,12 @@ where
 #[allow(clippy::unused_async)]
 async fn forget(service: Service) -> Result<()> {
     service.forget_idle_callers();
+    Ok(())
+}
+
+/// Cards that were made before names could be looked for.
+async fn name_cards(service: Service) -> Result<()> {
+    while service.name_cards().await? {}
     Ok(())
 }
 

@@ -10,8 +10,12 @@ mod delivery;
 mod demo;
 mod events;
 mod extract;
+mod guard;
 mod negotiate;
 mod observe;
+mod office;
+mod office_cards;
+mod officers;
 mod openapi;
 mod pages;
 mod population;
@@ -103,7 +107,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/offers/{id}/qr.png", get(delivery::offer_qr_png))
         .route("/api/v1/events", get(delivery::events))
         .route("/api/v1/webhooks", get(delivery::webhooks))
-        .route("/api/v1/cards/search", post(api::search_cards))
+        .route("/api/v1/cards/search", post(office_cards::search_cards))
         .route("/api/v1/cards/lock", post(api::lock_cards))
         .route("/api/v1/cards/unlock", post(api::unlock_cards))
         .route("/api/v1/cards/withdraw", post(api::withdraw_cards))
@@ -152,6 +156,27 @@ pub fn router(service: Service) -> Router {
             "/api/v1/gates/{id}",
             get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
         )
+        .route("/api/v1/cards", get(office_cards::list_cards))
+        .route("/api/v1/badges/sheet.pdf", post(office_cards::badge_sheet))
+        .route("/api/v1/session", get(office::office_session))
+        .route("/api/v1/officers", get(officers::list_officers).post(officers::add_officer))
+        .route("/api/v1/officers/{id}", get(officers::read_officer).patch(officers::change_officer))
+        .route("/api/v1/officers/{id}/block", post(officers::block_officer))
+        .route("/api/v1/officers/{id}/unblock", post(officers::unblock_officer))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        // Whatever program or officer asks: by the rights that the OpenAPI document names.
+        .layer(from_fn_with_state(service.clone(), guard::by_document))
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
+
+    // Officers of the units, in their browsers.
+    let office = Router::new()
+        .route("/office", get(office::folder))
+        .route("/office/", get(office::app))
+        .route("/office/{*file}", get(office::file))
+        // A HEAD would begin or use up a sign-in, as above.
+        .route("/office/sign-in", get(office::sign_in).head(answer::method_not_allowed))
+        .route("/office/callback", get(office::callback).head(answer::method_not_allowed))
+        .route("/office/sign-out", post(office::sign_out))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
@@ -208,7 +233,8 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(syncing).merge(everybody).merge(pages);
+    let mut app =
+        wallet.merge(browsers).merge(presenting).merge(api).merge(syncing).merge(everybody).merge(pages).merge(office);
     if service.config.demo {
         app = app.merge(demo(&service));
     }
