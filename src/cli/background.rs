@@ -33,6 +33,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "clearing away what is over", with(|service| Box::pin(clear_away(service))));
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
     every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
+    every(&mut jobs, ROUND, "computing quality", with(|service| Box::pin(compute_quality(service))));
     jobs
 }
 
@@ -94,6 +95,13 @@ async fn clear_away(service: Service) -> Result<()> {
 /// Status lists and the trust list.
 async fn sign_again(service: Service) -> Result<()> {
     service.refresh_published().await
+}
+
+/// Flags and counts of records that changed, or that time has changed; approvals whose records do not know of it yet.
+async fn compute_quality(service: Service) -> Result<()> {
+    service.mark_approvals().await?;
+    while service.compute_quality().await?.entries > 0 {}
+    Ok(())
 }
 
 /// Records that the population database could not be asked about.

@@ -1,6 +1,7 @@
 //! The stories. Each file is one: it knows the order read → decide → store → sign, and nothing of HTTP or SQL.
 
 mod access;
+mod approvals;
 mod attesters;
 pub mod authorize;
 mod checkpoint;
@@ -19,7 +20,9 @@ mod offer;
 mod positions;
 pub mod present;
 mod publish;
+pub mod quality;
 mod receipts;
+mod reports;
 mod revoke;
 mod sealing;
 mod show;
@@ -49,6 +52,9 @@ use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
+pub use approvals::{
+    QualityApproval, ApprovalCheck, ApprovalCheckError, ApprovalFile, ChangedRecord, NewApproverCertificate, check_approval,
+};
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
@@ -59,6 +65,10 @@ pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
 pub use publish::{PublishedStatusList, StatusFormat};
+pub use quality::{
+    After, Causes, DayScores, FlaggedRecord, MOST_EXPORTED, QualityRound, QualityView, Sheet, Table, UnitScores,
+};
+pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use statuses::StatusCounts;
@@ -157,6 +167,7 @@ impl Service {
         self.check_issuers()?;
         self.check_delivery()?;
         self.check_presentations()?;
+        self.check_approvers()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));

@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 mod api;
+mod approvals;
 mod authorize;
 mod bulk;
 mod checkpoint;
@@ -17,6 +18,7 @@ mod pages;
 mod present;
 mod presentations;
 mod public;
+mod quality;
 mod server;
 mod throttle;
 mod tls;
@@ -30,7 +32,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -110,6 +112,23 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/quality", get(quality::quality))
+        .route("/api/v1/quality/history", get(quality::history))
+        .route("/api/v1/quality/causes", get(quality::causes))
+        .route("/api/v1/quality/rows", get(quality::rows))
+        .route("/api/v1/quality/export.xlsx", get(quality::export_xlsx))
+        .route("/api/v1/quality/export.csv", get(quality::export_csv))
+        .route("/api/v1/reports/{file}", get(quality::report))
+        .route("/api/v1/approvals", get(approvals::approvals).post(approvals::approve))
+        .route("/api/v1/approvals/{id}", get(approvals::approval))
+        .route("/api/v1/approvals/{id}/document", get(approvals::document))
+        .route("/api/v1/approvals/{id}/changes", get(approvals::changes))
+        .route("/api/v1/approvals/{id}/file", get(approvals::proof))
+        .route(
+            "/api/v1/approver-certificates",
+            get(approvals::certificates).post(approvals::add_certificate),
+        )
+        .route("/api/v1/approver-certificates/{id}", delete(approvals::remove_certificate))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))

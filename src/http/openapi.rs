@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, presentations, public};
+use super::{api, approvals, bulk, checkpoint, delivery, presentations, public, quality};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -22,7 +22,10 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt,
+        checkpoint::confirm_receipt, quality::quality, quality::history, quality::causes, quality::rows,
+        quality::export_xlsx, quality::export_csv, quality::report, approvals::document, approvals::approve,
+        approvals::approvals, approvals::approval, approvals::changes, approvals::proof, approvals::certificates,
+        approvals::add_certificate, approvals::remove_certificate,
     ),
     modifiers(&Security, &Refusals)
 )]

@@ -6,9 +6,13 @@
 //! population database, and the verified record that it allows). They lean on [`agency`], [`unit`], [`code_list`],
 //! [`partial_date`], [`value`] and [`text`].
 //!
+//! Months are approved by signature: [`approval`], by the days of [`calendar`].
+//!
 //! [`json`] reads what strangers send, for all rooms.
 
 pub mod agency;
+pub mod approval;
+pub mod calendar;
 pub mod card;
 pub mod catalogue;
 pub mod code_list;

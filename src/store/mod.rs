@@ -8,6 +8,7 @@
 //! * An event of the change feed is written with its change; numbers have no gap, and whoever sees one sees all before.
 //! * A status index is given to one credential only, in whatever process.
 
+mod approvals;
 mod audit;
 mod authorizations;
 mod cards;
@@ -21,6 +22,7 @@ mod imports;
 mod issuances;
 mod offers;
 mod presentations;
+mod quality;
 mod records;
 mod refreshes;
 mod status_lists;
@@ -37,6 +39,7 @@ use sqlx::{AnyPool, Connection};
 use tokio::sync::watch;
 
 use crate::error::Fault;
+pub use approvals::{ApprovalRow, ApproverCertificate};
 pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use cards::{FoundCard, NewCard};
@@ -49,6 +52,9 @@ pub use imports::{BatchOutcome, IncomingRecord, Progress};
 pub use issuances::{Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
+pub use quality::{
+    Claim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow, Rows, UnitQuality,
+};
 pub use records::{Confirmed, StoredRecord};
 pub use refreshes::Ahead;
 pub use status_lists::{Entries, StatusList};

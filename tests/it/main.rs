@@ -36,6 +36,7 @@ mod present_refused;
 mod presented;
 mod presenter;
 mod proofs;
+mod quality;
 mod races;
 mod records;
 mod refresh;
