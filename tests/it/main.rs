@@ -6,6 +6,7 @@
 
 mod abroad;
 mod api;
+mod approvals;
 mod attestations;
 mod attester;
 #[path = "../authority/mod.rs"]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use officials_card::model::calendar::{self, DayKind};
 use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::model::quality::FlagSet;
 use officials_card::store::Confirmed;
 use serde_json::{Value, json};
 use time::macros::{date, datetime};
@@ -219,6 +220,7 @@ story! {
             let blind = ["quality:read".to_owned()].to_vec();
             config.clients.push(officials_card::config::Client { name: "watch".into(), scopes: blind, ..Default::default() });
         });
+        town.service.store().save_units(vec![("H26.05".into(), "Sở Nội vụ".into())], "test", NOW).await.unwrap();
         let people: Vec<_> = (1..=7).map(person).collect();
         town.hires_all(&people, "H26").await;
         town.imports(&person(8), "H26.05", "001", "active").await;
@@ -301,7 +303,8 @@ story! {
             // Something changes while they compute.
             if rounds == 1 {
                 let service = town.service.store();
-                join_all((1..=50).map(|number| town.imports(&person(number), "H26", "002", "active"))).await;
+                let moved: Vec<_> = (1..=50).map(person).collect();
+                join_all(moved.iter().map(|person| town.imports(person, "H26", "002", "active"))).await;
                 service.confirm_records("H26", Confirmed::All, "test", NOW, NOW).await.unwrap();
             }
         }
@@ -334,7 +337,7 @@ story! {
         let computed: Vec<_> = late.collect();
         // As if the record had looked otherwise to it.
         let after = officials_card::store::Counted {
-            unit: "G09".into(), person: None, serving: true, signed: false, flags: Default::default(),
+            unit: "G09".into(), person: None, serving: true, signed: false, flags: FlagSet::default(),
         };
         let computed = computed.into_iter().map(|record| officials_card::store::ComputedRecord { after: Some((after.clone(), 1, None)), ..record });
         assert_eq!(store.write_quality(claim, computed.collect(), Vec::new(), date!(2026 - 11 - 22)).await.unwrap(), 0);
