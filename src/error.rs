@@ -80,6 +80,12 @@ pub enum Refusal {
     /// A certificate that is not registered for the caller.
     #[error("the signer's certificate is not registered for this caller")]
     UnregisteredCertificate,
+    /// There is a record already where one was to be added.
+    #[error("there is such a record already")]
+    RecordExists,
+    /// Somebody else changed it meanwhile.
+    #[error("the {0} has changed meanwhile: look at it again")]
+    MovedOn(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,

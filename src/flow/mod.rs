@@ -9,6 +9,7 @@ mod deferred;
 mod delivery;
 pub mod enroll;
 mod feed;
+mod follow;
 mod gates;
 pub mod import;
 mod issue;
@@ -22,6 +23,9 @@ pub mod present;
 mod publish;
 pub mod quality;
 mod receipts;
+pub mod receive;
+pub mod records;
+pub mod reorganise;
 mod reports;
 mod revoke;
 mod sealing;
@@ -68,6 +72,7 @@ pub use publish::{PublishedStatusList, StatusFormat};
 pub use quality::{
     After, Causes, DayScores, FlaggedRecord, MOST_EXPORTED, QualityRound, QualityView, Sheet, Table, UnitScores,
 };
+pub use receive::{Became, Expects, Incoming, Received};
 pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};

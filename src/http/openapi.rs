@@ -9,7 +9,9 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, approvals, bulk, checkpoint, delivery, presentations, public, quality};
+use super::{
+    api, approvals, bulk, checkpoint, delivery, presentations, public, quality, records, reorganisations,
+};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -26,6 +28,14 @@ use crate::protocol::oauth::SCOPES;
         quality::export_xlsx, quality::export_csv, quality::report, approvals::document, approvals::approve,
         approvals::approvals, approvals::approval, approvals::changes, approvals::proof, approvals::certificates,
         approvals::add_certificate, approvals::remove_certificate,
+        records::list_records, records::read_record, records::record_versions, records::waiting_changes,
+        records::cancel_change, records::cards_ending, reorganisations::list_reorganisations,
+        reorganisations::plan_reorganisation, reorganisations::sample_reorganisation,
+        reorganisations::read_reorganisation, reorganisations::count_reorganisation,
+        reorganisations::preview_reorganisation, reorganisations::reorganisation_failures,
+        reorganisations::drop_reorganisation, reorganisations::start_reorganisation,
+        reorganisations::pause_reorganisation, reorganisations::resume_reorganisation,
+        reorganisations::undo_reorganisation,
     ),
     modifiers(&Security, &Refusals)
 )]

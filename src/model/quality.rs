@@ -17,8 +17,8 @@ use crate::clock::UnixSeconds;
 use crate::model::calendar::{Calendar, Month};
 use crate::model::catalogue::{Kind, Slot};
 use crate::model::partial_date::{PartialDate, Precision};
-use crate::model::person::{MatchOutcome, VerifiedRecord};
-use crate::model::record::Record;
+use crate::model::person::MatchOutcome;
+use crate::model::record::{IN_SERVICE, Record};
 use crate::model::value::Value;
 
 /// Working days in which a change is to be confirmed (Decree 27/2026/NĐ-CP).
@@ -342,7 +342,7 @@ fn content_flags(record: &Record, standing: &Standing) -> impl Iterator<Item = F
 
 /// Whether the person is in service by this record; a record that does not say counts as one that is.
 pub fn is_serving(record: &Record) -> bool {
-    record.text("employment_status").is_none_or(|status| VerifiedRecord::IN_SERVICE.contains(&status))
+    record.text("employment_status").is_none_or(|status| IN_SERVICE.contains(&status))
 }
 
 /// Whether no two dates of the record contradict each other, in what is known of them: nothing lies before birth, nobody

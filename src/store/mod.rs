@@ -16,6 +16,7 @@ mod clients;
 mod deliveries;
 mod documents;
 mod events;
+mod following;
 mod gates;
 mod grants;
 mod imports;
@@ -25,9 +26,12 @@ mod presentations;
 mod quality;
 mod records;
 mod refreshes;
+mod reorganisations;
 mod status_lists;
 mod trust_lists;
 mod units;
+mod versions;
+mod waiting;
 mod writer;
 
 use std::str::FromStr;
@@ -46,6 +50,7 @@ pub use cards::{FoundCard, NewCard};
 pub use deliveries::{Attempt, Claimed, DuePush, PushCounts, Subscriber};
 pub use documents::{Document, DocumentHead};
 pub use events::{EventFilter, EventPage};
+pub use following::FollowStep;
 pub use gates::Gate;
 pub use grants::{Deferral, Grant, Holder, NewGrant};
 pub use imports::{BatchOutcome, IncomingRecord, Progress};
@@ -55,10 +60,13 @@ pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentati
 pub use quality::{
     Claim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow, Rows, UnitQuality,
 };
-pub use records::{Confirmed, StoredRecord};
+pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
+pub use reorganisations::{Reorganisation, Stage, Wave};
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
+pub use versions::{CardStep, VersionWrite};
+pub use waiting::{NewWaiting, Waiting};
 use writer::Writer;
 pub(crate) use writer::{Change, Transaction};
 

@@ -62,7 +62,7 @@ pub struct DirtyRecord {
     pub revision: i64,
     /// What it was counted as; `None` for one that was never computed.
     pub before: Option<Counted>,
-    /// As it is now; `None` when it is gone.
+    /// As it is now; `None` when it is gone, or its unit took it back.
     pub now: Option<PresentRecord>,
 }
 
@@ -249,7 +249,7 @@ const DIRTY: &str = "SELECT dirty.record, records.unit, records.person, records.
     (SELECT COUNT(*) FROM cards WHERE cards.record_id = dirty.record AND cards.state = 'locked' \
      AND cards.state_reason = 'under_review') AS reviews \
     FROM (SELECT DISTINCT record FROM quality_dirty WHERE seq BETWEEN $1 AND $2 AND claim = $3) dirty \
-    LEFT JOIN records ON records.id = dirty.record \
+    LEFT JOIN records ON records.id = dirty.record AND records.removed_at IS NULL \
     LEFT JOIN record_versions ON record_versions.record = records.id AND record_versions.version = records.version \
     LEFT JOIN quality ON quality.record = dirty.record \
     LEFT JOIN signed_records ON signed_records.record = records.id AND signed_records.version = records.version";
@@ -260,7 +260,7 @@ const NEIGHBOURS: &str = "WITH dirty AS \
     people AS (SELECT records.person FROM dirty JOIN records ON records.id = dirty.record WHERE records.person IS NOT NULL \
      UNION SELECT quality.person FROM dirty JOIN quality ON quality.record = dirty.record WHERE quality.person IS NOT NULL) \
     SELECT records.id, records.person, records.unit, quality.serving FROM people \
-    JOIN records ON records.person = people.person LEFT JOIN quality ON quality.record = records.id";
+    JOIN records ON records.person = people.person AND records.removed_at IS NULL LEFT JOIN quality ON quality.record = records.id";
 
 fn dirty(row: &AnyRow) -> Result<DirtyRecord, Fault> {
     let read = || -> Result<(i64, Option<Counted>, Option<PresentRecord>), sqlx::Error> {

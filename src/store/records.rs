@@ -13,6 +13,7 @@ use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::{Origin, Way};
 use crate::model::person::MatchOutcome;
 use crate::model::quality::Standing;
 use crate::model::record::{Record, RecordKey};
@@ -28,6 +29,55 @@ pub struct StoredRecord {
     pub record: Record,
     /// Of this version.
     pub standing: Standing,
+    /// Who said the unit's word for this version.
+    pub confirmed_by: Option<String>,
+    /// The last version that the unit confirmed.
+    pub confirmed_version: Option<i64>,
+    /// When its unit took it back.
+    pub removed_at: Option<UnixSeconds>,
+}
+
+/// A version of a record.
+#[derive(Clone, Debug)]
+pub struct StoredVersion {
+    /// Counted from 1.
+    pub version: i64,
+    /// When it came.
+    pub at: UnixSeconds,
+    /// From where.
+    pub origin: Origin,
+    /// What it says; the portrait without its bytes.
+    pub record: Record,
+}
+
+/// Which records of a unit are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordFilter {
+    /// All that were not taken back.
+    All,
+    /// Those that wait for the unit's word.
+    Unconfirmed,
+    /// Those that the population database was not asked about.
+    Unmatched,
+    /// Those that it does not know, or knows otherwise.
+    Discrepant,
+    /// Those of people who are not in service.
+    OutOfService,
+    /// Those that were taken back.
+    Removed,
+}
+
+impl RecordFilter {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::All => "records.removed_at IS NULL",
+            Self::Unconfirmed => "records.removed_at IS NULL AND records.confirmed_at IS NULL",
+            Self::Unmatched => "records.removed_at IS NULL AND records.population = 'pending'",
+            Self::Discrepant => "records.removed_at IS NULL AND records.population IN ('not_found', 'mismatched')",
+            Self::OutOfService => "records.removed_at IS NULL AND records.out_of_service IS NOT NULL",
+            Self::Removed => "records.removed_at IS NOT NULL",
+        }
+    }
 }
 
 /// Which records an officer confirms.
@@ -48,7 +98,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<StoredRecord>, Fault> {
         self.select(
-            "records.population = 'pending' AND records.person IS NOT NULL AND records.id > $1 \
+            "records.population = 'pending' AND records.person IS NOT NULL AND records.removed_at IS NULL AND records.id > $1 \
              AND (records.tried_at IS NULL OR records.tried_at <= $2) ORDER BY records.id LIMIT $3",
             |query| query.bind(after.map_or("", Handle::as_str).to_owned()).bind(tried_before).bind(limit),
         )
@@ -58,7 +108,9 @@ impl Store {
     /// Every record of a person, portraits with their bytes.
     pub async fn records_of(&self, person: &PersonalNumber) -> Result<Vec<StoredRecord>, Fault> {
         let mut records = self
-            .select("records.person = $1 ORDER BY records.id LIMIT 100", |query| query.bind(person.expose().to_owned()))
+            .select("records.person = $1 AND records.removed_at IS NULL ORDER BY records.id LIMIT 100", |query| {
+                query.bind(person.expose().to_owned())
+            })
             .await?;
         for stored in &mut records {
             self.attach_portrait(stored).await?;
@@ -74,6 +126,48 @@ impl Store {
         let Some(mut stored) = found.into_iter().next() else { return Ok(None) };
         self.attach_portrait(&mut stored).await?;
         Ok(Some(stored))
+    }
+
+    /// A record by its name, portrait with its bytes.
+    pub async fn record_named(&self, handle: &Handle) -> Result<Option<StoredRecord>, Fault> {
+        let name = handle.to_string();
+        let Some(mut stored) = self.select("records.id = $1", |query| query.bind(name)).await?.into_iter().next()
+        else {
+            return Ok(None);
+        };
+        self.attach_portrait(&mut stored).await?;
+        Ok(Some(stored))
+    }
+
+    /// Records of a unit and below, in the order of their handles after `after`.
+    pub async fn records_in(
+        &self,
+        unit: &str,
+        filter: RecordFilter,
+        after: Option<&Handle>,
+        limit: i64,
+    ) -> Result<Vec<StoredRecord>, Fault> {
+        let condition = format!(
+            "{} AND (records.unit = $1 OR substr(records.unit, 1, length($2)) = $2) AND records.id > $3 \
+             ORDER BY records.id LIMIT $4",
+            filter.condition()
+        );
+        let (unit, below, after) = (unit.to_owned(), format!("{unit}."), after.map_or("", Handle::as_str).to_owned());
+        self.select(&condition, |query| query.bind(unit).bind(below).bind(after).bind(limit)).await
+    }
+
+    /// The newest versions of a record, the oldest of them first.
+    pub async fn versions_of(&self, record: &Handle, limit: i64) -> Result<Vec<StoredVersion>, Fault> {
+        let rows = sqlx::query(
+            "SELECT version, at, catalogue, content, way, reference, actor FROM record_versions WHERE record = $1 \
+             ORDER BY version DESC LIMIT $2",
+        )
+        .bind(record.as_str())
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await
+        .map_err(failed("reading versions of a record"))?;
+        rows.iter().rev().map(stored_version).collect()
     }
 
     /// The contents of every version of a record, oldest first: (version, instant, content).
@@ -137,7 +231,7 @@ impl Store {
         let doing = "reading matched people";
         let rows = sqlx::query(
             "SELECT person FROM records WHERE population = 'matched' AND confirmed_at IS NOT NULL \
-             AND person IS NOT NULL ORDER BY person LIMIT $1",
+             AND removed_at IS NULL AND person IS NOT NULL ORDER BY person LIMIT $1",
         )
         .bind(limit)
         .fetch_all(self.readers())
@@ -147,7 +241,7 @@ impl Store {
         Ok(numbers.map_err(failed(doing))?.iter().filter_map(|number| PersonalNumber::parse(number)).collect())
     }
 
-    async fn select(
+    pub(super) async fn select(
         &self,
         condition: &str,
         bind: impl FnOnce(
@@ -156,9 +250,10 @@ impl Store {
     ) -> Result<Vec<StoredRecord>, Fault> {
         let statement = format!(
             "SELECT records.id, records.version, records.changed_at, records.population, records.population_detail, \
-             records.confirmed_at, record_versions.catalogue, record_versions.content, \
+             records.confirmed_at, records.confirmed_by, records.confirmed_version, records.removed_at, \
+             record_versions.catalogue, record_versions.content, \
              (SELECT COUNT(*) FROM records other WHERE other.person = records.person AND other.unit = records.unit \
-              AND other.id <> records.id) AS namesakes \
+              AND other.id <> records.id AND other.removed_at IS NULL) AS namesakes \
              FROM records JOIN record_versions ON record_versions.record = records.id \
              AND record_versions.version = records.version WHERE {condition}"
         );
@@ -195,7 +290,30 @@ fn stored(row: &AnyRow) -> Result<StoredRecord, Fault> {
         confirmed_at: row.try_get("confirmed_at").map_err(failed(doing))?,
         namesakes: u32::try_from(number("namesakes")?).unwrap_or(u32::MAX),
     };
-    Ok(StoredRecord { handle: handle(row, "id")?, version: number("version")?, record, standing })
+    let optional = |column: &str| row.try_get::<Option<i64>, _>(column).map_err(failed(doing));
+    Ok(StoredRecord {
+        handle: handle(row, "id")?,
+        version: number("version")?,
+        record,
+        standing,
+        confirmed_by: row.try_get("confirmed_by").map_err(failed(doing))?,
+        confirmed_version: optional("confirmed_version")?,
+        removed_at: optional("removed_at")?,
+    })
+}
+
+fn stored_version(row: &AnyRow) -> Result<StoredVersion, Fault> {
+    let doing = "reading a version of a record";
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
+    let broken = |what: &'static str| Fault::new(doing, what);
+    let catalogue = Catalogue::version(&text("catalogue")?).ok_or_else(|| broken("its catalogue is not known"))?;
+    let way = Way::parse(&text("way")?).ok_or_else(|| broken("its way is not known"))?;
+    Ok(StoredVersion {
+        version: row.try_get("version").map_err(failed(doing))?,
+        at: row.try_get("at").map_err(failed(doing))?,
+        origin: Origin { way, reference: text("reference")?, actor: text("actor")? },
+        record: Record::restore(catalogue, &text("content")?).map_err(|error| Fault::new(doing, error))?,
+    })
 }
 
 struct SetPopulation {
@@ -265,8 +383,9 @@ impl Change for Confirm {
     type Done = u64;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
-        let set = "UPDATE records SET confirmed_at = $1, confirmed_by = $2 \
-            WHERE confirmed_at IS NULL AND changed_at <= $3 AND";
+        let set = "UPDATE records SET confirmed_at = $1, confirmed_by = $2, confirmed_version = version, \
+            follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE $1 END \
+            WHERE confirmed_at IS NULL AND removed_at IS NULL AND changed_at <= $3 AND";
         let mut confirmed = 0;
         let doing = "confirming records";
         match &self.which {

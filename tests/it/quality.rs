@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use officials_card::model::calendar::{self, DayKind};
 use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::model::origin::{Origin, Way};
 use officials_card::model::quality::FlagSet;
+use officials_card::model::record::RecordKey;
 use officials_card::store::Confirmed;
 use serde_json::{Value, json};
 use time::macros::{date, datetime};
@@ -108,8 +110,20 @@ story! {
         // A new version starts again, and takes its place in the counts.
         town.imports(&person(1), "H26.05", "002", "active").await;
         assert_eq!(town.computes().await, 1);
-        assert_eq!(scores(&hanoi, "H26.05").await, [0, 1, 0, 1, 0, 1]);
+        assert_eq!(scores(&hanoi, "H26.05").await, [1, 1, 0, 1, 0, 1]);
+        assert_eq!(scores(&hanoi, "H26").await, [3, 3, 0, 3, 0, 3]);
+        // Under another name she has to be matched again; taken back, she counts no more.
+        town.imports_called("Trần Thị Khác", &person(1), &person(1), "H26.05", "002", "active").await;
+        assert_eq!(town.computes().await, 1);
         assert_eq!(scores(&hanoi, "H26").await, [2, 3, 0, 3, 0, 3]);
+        let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "hanoi".into() };
+        let key = RecordKey { unit: "H26.05".into(), number: format!("N{}", person(1)) };
+        town.service.remove_record(&origin, &key).await.unwrap();
+        assert_eq!(town.computes().await, 1);
+        assert_eq!(scores(&hanoi, "H26").await, [2, 2, 0, 2, 0, 2]);
+        assert_eq!(causes(&hanoi, "H26").await, told(&[("not_confirmed", 2)]));
+        let left = hanoi.get("/api/v1/quality?unit=H26").await.expect(200);
+        assert_eq!(left["children"]["items"][0]["unit"], "H26.051");
     }
 }
 
@@ -236,6 +250,9 @@ story! {
         assert_eq!((row["full_name"].as_str(), &row["flags"]), (Some("Nguyễn Thị Thử Nghiệm"), &json!(["not_matched", "not_confirmed"])));
         let blind = watch.get("/api/v1/quality/rows?unit=H26").await.expect(200);
         assert!(blind["items"][0].get("full_name").is_none(), "{blind}");
+        let reads = town.service.store().history(row["record"].as_str().unwrap()).await.unwrap();
+        let reads: Vec<_> = reads.iter().filter(|line| line.2 == "record.read").map(|line| (&*line.1, &*line.3)).collect();
+        assert_eq!(reads, [("hanoi", "quality")], "whoever saw a name is on the record, and nobody else");
 
         // Pages of two through what time does to everybody.
         town.clock.advance(100 * 86_400);
@@ -304,7 +321,7 @@ story! {
             if rounds == 1 {
                 let service = town.service.store();
                 let moved: Vec<_> = (1..=50).map(person).collect();
-                join_all(moved.iter().map(|person| town.imports(person, "H26", "002", "active"))).await;
+                join_all(moved.iter().map(|person| town.imports_called("Trần Thị Khác", person, person, "H26", "002", "active"))).await;
                 service.confirm_records("H26", Confirmed::All, "test", NOW, NOW).await.unwrap();
             }
         }
