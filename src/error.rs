@@ -63,7 +63,9 @@ pub enum Refusal {
         action: &'static str,
     },
     /// Approvals are made at the end of the month.
-    #[error("a month is approved in its last five days, in Vietnam; later only where the settings allow it, with a reason")]
+    #[error(
+        "a month is approved in its last five days, in Vietnam; later only where the settings allow it, with a reason"
+    )]
     OutsideWindow,
     /// The month is approved, or a later one.
     #[error("this month, or a later one, is approved already")]

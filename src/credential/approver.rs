@@ -48,7 +48,9 @@ pub enum SignatureFault {
     #[error("the signature uses an algorithm that is not accepted")]
     Algorithm,
     /// Another key, or other bytes.
-    #[error("the signature is not that of the certificate over exactly these bytes, or has no signing-certificate attribute")]
+    #[error(
+        "the signature is not that of the certificate over exactly these bytes, or has no signing-certificate attribute"
+    )]
     Wrong,
     /// The path does not lead to a root, or is not valid at the time.
     #[error("the certificate does not lead to a configured root, or is not valid now")]
@@ -98,7 +100,11 @@ impl ApproverTrust {
         let roots = pem_certificates(roots).map_err(|_| SignatureFault::Malformed)?;
         let roots = roots.iter().map(|der| X509::from_der(der).map_err(wrong)).collect::<Result<Vec<_>, _>>()?;
         let lists_read = lists.map(read_lists).transpose()?.unwrap_or_default();
-        if roots.is_empty() { Err(SignatureFault::Malformed) } else { Ok(Self { roots, lists: lists_read, needs_list: lists.is_some() }) }
+        if roots.is_empty() {
+            Err(SignatureFault::Malformed)
+        } else {
+            Ok(Self { roots, lists: lists_read, needs_list: lists.is_some() })
+        }
     }
 
     fn store(&self, at: UnixSeconds) -> Result<X509Store, openssl::error::ErrorStack> {
@@ -326,7 +332,8 @@ fn cms_certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, SignatureFault> {
     if signers.len() != 1 {
         return Err(MALFORMED);
     }
-    let certificates = rest.iter().find(|part| part.tag().0 == 0 && part.class() == x509_parser::asn1_rs::Class::ContextSpecific);
+    let certificates =
+        rest.iter().find(|part| part.tag().0 == 0 && part.class() == x509_parser::asn1_rs::Class::ContextSpecific);
     let mut found = Vec::new();
     let mut left = certificates.map_or(&[][..], |part| part.data);
     while !left.is_empty() {
@@ -365,7 +372,8 @@ struct Jws<'a> {
 impl<'a> Jws<'a> {
     fn parse(bytes: &'a [u8]) -> Result<Self, SignatureFault> {
         const MALFORMED: SignatureFault = SignatureFault::Malformed;
-        let (header, signature) = std::str::from_utf8(bytes).ok().and_then(|text| text.split_once("..")).ok_or(MALFORMED)?;
+        let (header, signature) =
+            std::str::from_utf8(bytes).ok().and_then(|text| text.split_once("..")).ok_or(MALFORMED)?;
         let decoded = URL_SAFE_NO_PAD.decode(header).map_err(|_| MALFORMED)?;
         let members = json::parse(&decoded).map_err(|_| MALFORMED)?;
         // Nothing that changes what is signed: no `b64` (RFC 7797), no other extension.
@@ -373,8 +381,10 @@ impl<'a> Jws<'a> {
             return Err(MALFORMED);
         }
         let certificates = members.get("x5c").and_then(Value::as_array).ok_or(MALFORMED)?;
-        let certificates = certificates.iter().map(|text| STANDARD.decode(text.as_str()?).ok()).collect::<Option<Vec<_>>>();
-        let certificates = certificates.filter(|found| (1..=MAX_CERTIFICATES).contains(&found.len())).ok_or(MALFORMED)?;
+        let certificates =
+            certificates.iter().map(|text| STANDARD.decode(text.as_str()?).ok()).collect::<Option<Vec<_>>>();
+        let certificates =
+            certificates.filter(|found| (1..=MAX_CERTIFICATES).contains(&found.len())).ok_or(MALFORMED)?;
         Ok(Self {
             header,
             algorithm: members.get("alg").and_then(Value::as_str).ok_or(MALFORMED)?.to_owned(),
@@ -411,9 +421,8 @@ impl<'a> Jws<'a> {
             }),
             ("ES256", Id::EC) if key.bits() == 256 => self.verify_ecdsa(key, sha256, message),
             ("ES384", Id::EC) if key.bits() == 384 => self.verify_ecdsa(key, MessageDigest::sha384(), message),
-            ("EdDSA", Id::ED25519) => {
-                Verifier::new_without_digest(key).and_then(|mut verifier| verifier.verify_oneshot(&self.signature, message))
-            }
+            ("EdDSA", Id::ED25519) => Verifier::new_without_digest(key)
+                .and_then(|mut verifier| verifier.verify_oneshot(&self.signature, message)),
             _ => return None,
         })
     }

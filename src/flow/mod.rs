@@ -57,7 +57,8 @@ use crate::store::Store;
 pub use crate::credential::verdict::Verdict;
 pub use access::Caller;
 pub use approvals::{
-    QualityApproval, ApprovalCheck, ApprovalCheckError, ApprovalFile, ChangedRecord, NewApproverCertificate, check_approval,
+    ApprovalCheck, ApprovalCheckError, ApprovalFile, ChangedRecord, NewApproverCertificate, QualityApproval,
+    check_approval,
 };
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use delivery::{DeliveryState, Handover, Round};

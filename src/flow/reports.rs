@@ -81,7 +81,8 @@ impl Service {
         let tally = self.scores_on(&unit, as_of).await?.map_or_else(Tally::default, |day| day.tally);
         let below: Vec<_> =
             self.store.quality_below(&unit, "", MOST_UNITS).await?.into_iter().map(|below| below.unit).collect();
-        let (there, then) = (self.store.quality_of_units_on(&unit, as_of).await?, self.store.quality_of_units_on(&unit, before).await?);
+        let (there, then) =
+            (self.store.quality_of_units_on(&unit, as_of).await?, self.store.quality_of_units_on(&unit, before).await?);
         let (there, then): (HashMap<_, _>, HashMap<_, _>) = (there.into_iter().collect(), then.into_iter().collect());
         let made: Vec<_> = self.store.approvals_of_month(&unit, month).await?;
         let made: Vec<_> = made
@@ -101,8 +102,7 @@ impl Service {
         let missing = missing.filter(|code| !covered && approved(code).is_none()).map(str::to_owned).collect();
         let causes = self.store.quality_causes(&unit, Some(month)).await?;
         let late = causes.iter().find(|(flag, _)| *flag == Flag::ConfirmationOverdue).map_or(0, |(_, count)| *count);
-        let (cards_issued, cards_withdrawn) =
-            self.store.cards_moved(&unit, month.begins_at(), month.ends_at()).await?;
+        let (cards_issued, cards_withdrawn) = self.store.cards_moved(&unit, month.begins_at(), month.ends_at()).await?;
         Ok(MonthlyReport {
             month,
             unit: self.named(vec![(unit.clone(), tally)]).await?.remove(0),
@@ -177,22 +177,45 @@ impl MonthlyReport {
         let causes = self.causes.iter().map(|(flag, holds)| {
             let (vi, en) = flag.messages();
             let share = Score { holds: *holds, of: records }.percent();
-            vec![vi.into(), en.into(), flag.measure().word_vi().into(), (*holds).into(), Cell::Percent(share), flag.code().into()]
+            vec![
+                vi.into(),
+                en.into(),
+                flag.measure().word_vi().into(),
+                (*holds).into(),
+                Cell::Percent(share),
+                flag.code().into(),
+            ]
         });
         let made = self.approvals.iter().map(|one| {
             let late = if one.late { "muộn / late" } else { "" };
-            vec![one.unit.as_str().into(), "đã ký / made".into(), one.approver.as_str().into(), when(one.approved_at).into(), late.into()]
+            vec![
+                one.unit.as_str().into(),
+                "đã ký / made".into(),
+                one.approver.as_str().into(),
+                when(one.approved_at).into(),
+                late.into(),
+            ]
         });
-        let missing = self.missing.iter().map(|unit| {
-            vec![unit.as_str().into(), "còn thiếu / missing".into(), "".into(), "".into(), "".into()]
-        });
+        let missing = self
+            .missing
+            .iter()
+            .map(|unit| vec![unit.as_str().into(), "còn thiếu / missing".into(), "".into(), "".into(), "".into()]);
         let sheet = |name, title, header, rows| Sheet { name, title, header, rows };
         Table(vec![
-            sheet("Tổng hợp", title, vec!["Chỉ tiêu / measure", "Số lượng / count", "%", "% tháng trước / last month"], summary),
+            sheet(
+                "Tổng hợp",
+                title,
+                vec!["Chỉ tiêu / measure", "Số lượng / count", "%", "% tháng trước / last month"],
+                summary,
+            ),
             sheet(
                 "Đơn vị",
                 Vec::new(),
-                ["Mã / code", "Đơn vị / unit", "Hồ sơ / records"].into_iter().chain(score_heads()).chain(["Phê duyệt / approved"]).collect(),
+                ["Mã / code", "Đơn vị / unit", "Hồ sơ / records"]
+                    .into_iter()
+                    .chain(score_heads())
+                    .chain(["Phê duyệt / approved"])
+                    .collect(),
                 units.collect(),
             ),
             sheet(

@@ -143,7 +143,7 @@ pub struct ApprovalCounts {
     responses((status = 200, body = ApprovalDocument), (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument),
         (status = 409, body = ProblemDocument), (status = 503, body = ProblemDocument)),
     security(("client" = ["quality:approve"])))]
-pub async fn document(
+pub async fn approval_document(
     State(service): State<Service>,
     caller: Caller,
     InPath(month): InPath<String>,
@@ -174,17 +174,19 @@ pub struct NewApproval {
     responses((status = 201, body = ApprovalAnswer), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument),
         (status = 409, body = ProblemDocument), (status = 503, body = ProblemDocument)),
     security(("client" = ["quality:approve"])))]
-pub async fn approve(
+pub async fn approve_month(
     State(service): State<Service>,
     caller: Caller,
     ApiJson(request): ApiJson<NewApproval>,
 ) -> Result<Response, Problem> {
     let signed = Some(&request.document).filter(|text| text.len() <= 2 * MAX_DOCUMENT_BYTES);
     let signed = signed.and_then(|text| STANDARD.decode(text).ok());
-    let signed = signed.ok_or_else(|| Refusal::malformed("body.document", "must be base64 of a document of this service"))?;
+    let signed =
+        signed.ok_or_else(|| Refusal::malformed("body.document", "must be base64 of a document of this service"))?;
     match service.approve_state(&caller, &signed, &request.signature, request.reason).await {
         Ok(approval) => {
-            Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(ApprovalAnswer::of(&approval))).into_response())
+            Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(ApprovalAnswer::of(&approval)))
+                .into_response())
         }
         Err(Error::Refusal(Refusal::StateMoved)) => Ok(moved(&service, &caller, &signed).await?),
         Err(error) => Err(error.into()),
@@ -226,7 +228,7 @@ pub struct ApprovalPage {
 /// `GET /api/v1/approvals`: approvals of a unit and of the units below it, newest first.
 #[utoipa::path(get, path = "/api/v1/approvals", tag = "Approvals", params(ApprovalsQuery),
     responses((status = 200, body = ApprovalPage), (status = 403, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn approvals(
+pub async fn list_approvals(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<ApprovalsQuery>,
@@ -253,7 +255,7 @@ pub struct WholeApproval {
 /// `GET /api/v1/approvals/{id}`: one approval with document and signature.
 #[utoipa::path(get, path = "/api/v1/approvals/{id}", tag = "Approvals", params(("id" = String, Path, description = "The approval's random name")),
     responses((status = 200, body = WholeApproval), (status = 404, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn approval(
+pub async fn read_approval(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -280,7 +282,7 @@ pub struct ChangesQuery {
 
 /// A record whose present version no approval has signed.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChangedAnswer {
+pub struct UnsignedRecord {
     /// Its random name.
     record: String,
     /// The managing unit.
@@ -295,9 +297,9 @@ pub struct ChangedAnswer {
 
 /// A page of changed records.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ChangesPage {
+pub struct UnsignedPage {
     /// By unit, then by name.
-    items: Vec<ChangedAnswer>,
+    items: Vec<UnsignedRecord>,
     /// `after` of the next page; null at the end.
     next: Option<String>,
 }
@@ -305,31 +307,31 @@ pub struct ChangesPage {
 /// `GET /api/v1/approvals/{id}/changes`: records below the approval's unit whose present version no approval has signed.
 #[utoipa::path(get, path = "/api/v1/approvals/{id}/changes", tag = "Approvals",
     params(("id" = String, Path, description = "The approval's random name"), ChangesQuery),
-    responses((status = 200, body = ChangesPage), (status = 404, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn changes(
+    responses((status = 200, body = UnsignedPage), (status = 404, body = ProblemDocument)), security(("client" = ["quality:read"])))]
+pub async fn approval_changes(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
     InQuery(query): InQuery<ChangesQuery>,
-) -> Result<Json<ChangesPage>, Problem> {
+) -> Result<Json<UnsignedPage>, Problem> {
     let limit = page_size(query.limit, 100, 500)?;
     let after = query.after.as_deref().map(After::parse).transpose()?;
     let (found, more) = service.approval_changes(&caller, &id, after.as_ref(), limit).await?;
     let next = found.last().filter(|_| more).map(|last| last.place.to_string());
-    let items = found.into_iter().map(|changed| ChangedAnswer {
+    let items = found.into_iter().map(|changed| UnsignedRecord {
         record: changed.place.record.to_string(),
         unit: changed.place.unit,
         number: changed.number,
         approved_version: changed.approved_version,
         version: changed.version,
     });
-    Ok(Json(ChangesPage { items: items.collect(), next }))
+    Ok(Json(UnsignedPage { items: items.collect(), next }))
 }
 
 /// `GET /api/v1/approvals/{id}/file`: the approval with everything that proves it, for `officials-card approval verify`.
 #[utoipa::path(get, path = "/api/v1/approvals/{id}/file", tag = "Approvals", params(("id" = String, Path, description = "The approval's random name")),
     responses((status = 200, content_type = "application/json"), (status = 404, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn proof(
+pub async fn approval_file(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -341,7 +343,7 @@ pub async fn proof(
 /// How a registered certificate is compared.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum MatchBy {
+pub enum CertificateMatch {
     /// This very certificate.
     #[default]
     Certificate,
@@ -352,19 +354,19 @@ pub enum MatchBy {
 /// A certificate to register.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewCertificate {
+pub struct ApproverCertificateToAdd {
     /// The officer: the name under which the approver calls.
     officer: String,
     /// PEM.
     certificate: String,
     /// How it is compared.
     #[serde(default)]
-    r#match: MatchBy,
+    r#match: CertificateMatch,
 }
 
 /// A registered certificate.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct CertificateAnswer {
+pub struct ApproverCertificateAnswer {
     /// Its random name.
     id: String,
     /// The officer.
@@ -385,15 +387,15 @@ pub struct CertificateAnswer {
 
 /// The certificates in force.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Certificates {
+pub struct ApproverCertificates {
     /// By officer.
-    items: Vec<CertificateAnswer>,
+    items: Vec<ApproverCertificateAnswer>,
 }
 
 macro_rules! told {
     ($certificate:expr) => {{
         let one = $certificate;
-        CertificateAnswer {
+        ApproverCertificateAnswer {
             id: one.id,
             officer: one.officer,
             sha256: one.sha256,
@@ -409,22 +411,25 @@ macro_rules! told {
 /// `GET /api/v1/approver-certificates`: the certificates with which officers may approve. Only for callers without unit
 /// limit.
 #[utoipa::path(get, path = "/api/v1/approver-certificates", tag = "Approvals",
-    responses((status = 200, body = Certificates), (status = 403, body = ProblemDocument)), security(("client" = ["officers:read"])))]
-pub async fn certificates(State(service): State<Service>, caller: Caller) -> Result<Json<Certificates>, Problem> {
+    responses((status = 200, body = ApproverCertificates), (status = 403, body = ProblemDocument)), security(("client" = ["officers:read"])))]
+pub async fn list_approver_certificates(
+    State(service): State<Service>,
+    caller: Caller,
+) -> Result<Json<ApproverCertificates>, Problem> {
     let found = service.approver_certificates(&caller).await?;
-    Ok(Json(Certificates { items: found.into_iter().map(|one| told!(one)).collect() }))
+    Ok(Json(ApproverCertificates { items: found.into_iter().map(|one| told!(one)).collect() }))
 }
 
 /// `POST /api/v1/approver-certificates`: registers the certificate with which an officer approves.
-#[utoipa::path(post, path = "/api/v1/approver-certificates", tag = "Approvals", request_body = NewCertificate,
-    responses((status = 201, body = CertificateAnswer), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument)),
+#[utoipa::path(post, path = "/api/v1/approver-certificates", tag = "Approvals", request_body = ApproverCertificateToAdd,
+    responses((status = 201, body = ApproverCertificateAnswer), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument)),
     security(("client" = ["officers:write"])))]
-pub async fn add_certificate(
+pub async fn add_approver_certificate(
     State(service): State<Service>,
     caller: Caller,
-    ApiJson(request): ApiJson<NewCertificate>,
-) -> Result<(StatusCode, Json<CertificateAnswer>), Problem> {
-    let by_subject = matches!(request.r#match, MatchBy::Subject);
+    ApiJson(request): ApiJson<ApproverCertificateToAdd>,
+) -> Result<(StatusCode, Json<ApproverCertificateAnswer>), Problem> {
+    let by_subject = matches!(request.r#match, CertificateMatch::Subject);
     let new = NewApproverCertificate { officer: request.officer, certificate: request.certificate, by_subject };
     let added = service.add_approver_certificate(&caller, new).await?;
     Ok((StatusCode::CREATED, Json(told!(added))))
@@ -433,7 +438,7 @@ pub async fn add_certificate(
 /// `DELETE /api/v1/approver-certificates/{id}`: takes one out. What was approved with it stays approved.
 #[utoipa::path(delete, path = "/api/v1/approver-certificates/{id}", tag = "Approvals", params(("id" = String, Path, description = "The certificate's random name")),
     responses((status = 204), (status = 404, body = ProblemDocument)), security(("client" = ["officers:write"])))]
-pub async fn remove_certificate(
+pub async fn remove_approver_certificate(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,

@@ -9,9 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{
-    api, approvals, bulk, checkpoint, delivery, presentations, public, quality, records, reorganisations,
-};
+use super::{api, approvals, bulk, checkpoint, delivery, presentations, public, quality, records, reorganisations};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -24,10 +22,10 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt, quality::quality, quality::history, quality::causes, quality::rows,
-        quality::export_xlsx, quality::export_csv, quality::report, approvals::document, approvals::approve,
-        approvals::approvals, approvals::approval, approvals::changes, approvals::proof, approvals::certificates,
-        approvals::add_certificate, approvals::remove_certificate,
+        checkpoint::confirm_receipt, quality::quality_scores, quality::quality_history, quality::quality_causes, quality::quality_rows,
+        quality::export_quality_xlsx, quality::export_quality_csv, quality::monthly_report, approvals::approval_document, approvals::approve_month,
+        approvals::list_approvals, approvals::read_approval, approvals::approval_changes, approvals::approval_file, approvals::list_approver_certificates,
+        approvals::add_approver_certificate, approvals::remove_approver_certificate,
         records::list_records, records::read_record, records::record_versions, records::waiting_changes,
         records::cancel_change, records::cards_ending, reorganisations::list_reorganisations,
         reorganisations::plan_reorganisation, reorganisations::sample_reorganisation,

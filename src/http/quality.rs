@@ -19,7 +19,7 @@ use crate::model::quality::score::{Score, Tally};
 
 /// How often something holds, of how many.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ScoreAnswer {
+pub struct QualityScore {
     /// Records for which it holds.
     #[schema(example = 950)]
     holds: i64,
@@ -31,7 +31,7 @@ pub struct ScoreAnswer {
     percent: Option<f64>,
 }
 
-impl From<Score> for ScoreAnswer {
+impl From<Score> for QualityScore {
     fn from(score: Score) -> Self {
         Self { holds: score.holds, of: score.of, percent: score.percent() }
     }
@@ -39,47 +39,47 @@ impl From<Score> for ScoreAnswer {
 
 /// The four words, and all four at once.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Scores {
+pub struct QualityScores {
     /// Đúng.
-    correct: ScoreAnswer,
+    correct: QualityScore,
     /// Đủ.
-    sufficient: ScoreAnswer,
+    sufficient: QualityScore,
     /// Sạch.
-    clean: ScoreAnswer,
+    clean: QualityScore,
     /// Sống.
-    live: ScoreAnswer,
+    live: QualityScore,
     /// Records for which all four hold.
-    all: ScoreAnswer,
+    all: QualityScore,
 }
 
-impl Scores {
+impl QualityScores {
     fn of(tally: &Tally) -> Self {
         let [correct, sufficient, clean, live, all] = tally.scores().map(|(_, score)| score.into());
         Self { correct, sufficient, clean, live, all }
     }
 }
 
-/// Scores at the end of a day in Vietnam.
+/// QualityScores at the end of a day in Vietnam.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct DayAnswer {
+pub struct QualityDayAnswer {
     /// `yyyy-mm-dd`.
     #[schema(example = "2026-11-21")]
     day: String,
     /// Records.
     records: i64,
     /// The scores.
-    scores: Scores,
+    scores: QualityScores,
 }
 
-impl From<DayScores> for DayAnswer {
+impl From<DayScores> for QualityDayAnswer {
     fn from(day: DayScores) -> Self {
-        Self { day: day.day.to_string(), records: day.tally.records, scores: Scores::of(&day.tally) }
+        Self { day: day.day.to_string(), records: day.tally.records, scores: QualityScores::of(&day.tally) }
     }
 }
 
-/// Scores of a unit with everything below it.
+/// QualityScores of a unit with everything below it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UnitAnswer {
+pub struct UnitQualityAnswer {
     /// Its code; null for the nation.
     #[schema(example = "H26.05")]
     unit: Option<String>,
@@ -88,21 +88,21 @@ pub struct UnitAnswer {
     /// Records.
     records: i64,
     /// The scores.
-    scores: Scores,
+    scores: QualityScores,
 }
 
-impl From<UnitScores> for UnitAnswer {
+impl From<UnitScores> for UnitQualityAnswer {
     fn from(unit: UnitScores) -> Self {
-        let scores = Scores::of(&unit.tally);
+        let scores = QualityScores::of(&unit.tally);
         Self { unit: unit.unit, name: unit.name, records: unit.tally.records, scores }
     }
 }
 
 /// A page of units.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UnitPage {
+pub struct UnitQualityPage {
     /// By their codes.
-    items: Vec<UnitAnswer>,
+    items: Vec<UnitQualityAnswer>,
     /// `after` of the next page; null at the end.
     next: Option<String>,
 }
@@ -112,7 +112,7 @@ pub struct UnitPage {
 pub struct QualityAnswer {
     /// The unit.
     #[serde(flatten)]
-    unit: UnitAnswer,
+    unit: UnitQualityAnswer,
     /// Now (Unix seconds).
     at: i64,
     /// Records, anywhere, that wait to be computed; counted up to 100,000.
@@ -120,13 +120,13 @@ pub struct QualityAnswer {
     /// Records of the unit whose present version no approval has signed.
     unsigned: i64,
     /// The day before.
-    previous_day: Option<DayAnswer>,
+    previous_day: Option<QualityDayAnswer>,
     /// The end of the month before.
-    previous_month: Option<DayAnswer>,
+    previous_month: Option<QualityDayAnswer>,
     /// The unit's last approval.
     approval: Option<LastApproval>,
     /// Units one level below that have records.
-    children: UnitPage,
+    children: UnitQualityPage,
 }
 
 /// Which unit, and which page of the units below it.
@@ -145,14 +145,18 @@ pub struct QualityQuery {
 /// A number of things on a page.
 pub(super) fn page_size(limit: Option<i64>, usual: i64, most: i64) -> Result<i64, Refusal> {
     let limit = limit.unwrap_or(usual);
-    if (1..=most).contains(&limit) { Ok(limit) } else { Err(Refusal::malformed("limit", format!("must be 1 to {most}"))) }
+    if (1..=most).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Refusal::malformed("limit", format!("must be 1 to {most}")))
+    }
 }
 
 /// `GET /api/v1/quality`: scores of a unit with everything below it, of the day and the month before, and of the units one
 /// level below.
 #[utoipa::path(get, path = "/api/v1/quality", tag = "Quality", params(QualityQuery),
     responses((status = 200, body = QualityAnswer), (status = 403, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn quality(
+pub async fn quality_scores(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<QualityQuery>,
@@ -173,7 +177,7 @@ pub async fn quality(
         previous_day: view.previous_day.map(Into::into),
         previous_month: view.previous_month.map(Into::into),
         approval: approval.as_ref().map(LastApproval::of),
-        children: UnitPage { items: view.children.into_iter().map(Into::into).collect(), next },
+        children: UnitQualityPage { items: view.children.into_iter().map(Into::into).collect(), next },
     }))
 }
 
@@ -192,11 +196,11 @@ pub struct HistoryQuery {
 
 /// The days of a unit.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct History {
+pub struct QualityHistory {
     /// Its code; null for the nation.
     unit: Option<String>,
     /// One for each day from the first on which something is known.
-    items: Vec<DayAnswer>,
+    items: Vec<QualityDayAnswer>,
 }
 
 fn day(place: &str, text: Option<&str>) -> Result<Option<Date>, Refusal> {
@@ -206,15 +210,15 @@ fn day(place: &str, text: Option<&str>) -> Result<Option<Date>, Refusal> {
 
 /// `GET /api/v1/quality/history`: the scores of a unit day by day.
 #[utoipa::path(get, path = "/api/v1/quality/history", tag = "Quality", params(HistoryQuery),
-    responses((status = 200, body = History), (status = 403, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn history(
+    responses((status = 200, body = QualityHistory), (status = 403, body = ProblemDocument)), security(("client" = ["quality:read"])))]
+pub async fn quality_history(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<HistoryQuery>,
-) -> Result<Json<History>, Problem> {
+) -> Result<Json<QualityHistory>, Problem> {
     let (from, to) = (day("from", query.from.as_deref())?, day("to", query.to.as_deref())?);
     let (unit, days) = service.quality_history(&caller, query.unit.as_deref(), from, to).await?;
-    Ok(Json(History { unit, items: days.into_iter().map(Into::into).collect() }))
+    Ok(Json(QualityHistory { unit, items: days.into_iter().map(Into::into).collect() }))
 }
 
 /// Which unit, and how many causes.
@@ -230,7 +234,7 @@ pub struct CausesQuery {
 
 /// One thing that is held against records.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Cause {
+pub struct QualityCause {
     /// Its name.
     #[schema(example = "not_confirmed")]
     flag: &'static str,
@@ -253,7 +257,7 @@ pub struct Cause {
     rows: String,
 }
 
-impl Cause {
+impl QualityCause {
     fn new(unit: Option<&str>, flag: Flag, count: i64, of: i64) -> Self {
         let (sentence_vi, sentence_en) = flag.messages();
         let unit = unit.map(|unit| format!("&unit={unit}")).unwrap_or_default();
@@ -272,28 +276,28 @@ impl Cause {
 
 /// The worst causes of a unit.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct CausesAnswer {
+pub struct QualityCausesAnswer {
     /// Its code; null for the nation.
     unit: Option<String>,
     /// Its records.
     records: i64,
     /// Worst first.
-    items: Vec<Cause>,
+    items: Vec<QualityCause>,
 }
 
 /// `GET /api/v1/quality/causes`: what is held against the records of a unit, worst first.
 #[utoipa::path(get, path = "/api/v1/quality/causes", tag = "Quality", params(CausesQuery),
-    responses((status = 200, body = CausesAnswer), (status = 403, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn causes(
+    responses((status = 200, body = QualityCausesAnswer), (status = 403, body = ProblemDocument)), security(("client" = ["quality:read"])))]
+pub async fn quality_causes(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<CausesQuery>,
-) -> Result<Json<CausesAnswer>, Problem> {
+) -> Result<Json<QualityCausesAnswer>, Problem> {
     let limit = usize::try_from(page_size(query.limit, 10, 50)?).unwrap_or(10);
     let found = service.quality_causes(&caller, query.unit.as_deref(), limit).await?;
-    let cause = |(flag, count)| Cause::new(found.unit.as_deref(), flag, count, found.records);
+    let cause = |(flag, count)| QualityCause::new(found.unit.as_deref(), flag, count, found.records);
     let items = found.causes.iter().copied().map(cause).collect();
-    Ok(Json(CausesAnswer { unit: found.unit, records: found.records, items }))
+    Ok(Json(QualityCausesAnswer { unit: found.unit, records: found.records, items }))
 }
 
 /// Which records.
@@ -314,7 +318,7 @@ pub struct RowsQuery {
 
 /// A record with what is held against it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RowAnswer {
+pub struct QualityRowAnswer {
     /// Its random name.
     #[schema(example = "7Q2M8K3D5N9R1T4V")]
     record: String,
@@ -331,7 +335,7 @@ pub struct RowAnswer {
     changed_at: i64,
 }
 
-impl From<FlaggedRecord> for RowAnswer {
+impl From<FlaggedRecord> for QualityRowAnswer {
     fn from(row: FlaggedRecord) -> Self {
         Self {
             record: row.record.to_string(),
@@ -346,9 +350,9 @@ impl From<FlaggedRecord> for RowAnswer {
 
 /// A page of records.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RowPage {
+pub struct QualityRowPage {
     /// By unit, then by name.
-    items: Vec<RowAnswer>,
+    items: Vec<QualityRowAnswer>,
     /// `after` of the next page; null at the end.
     next: Option<String>,
 }
@@ -361,18 +365,18 @@ fn flag(text: Option<&str>) -> Result<Option<Flag>, Refusal> {
 /// `GET /api/v1/quality/rows`: the records of a unit that something is held against. Names are for callers that may also
 /// read records.
 #[utoipa::path(get, path = "/api/v1/quality/rows", tag = "Quality", params(RowsQuery),
-    responses((status = 200, body = RowPage), (status = 403, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn rows(
+    responses((status = 200, body = QualityRowPage), (status = 403, body = ProblemDocument)), security(("client" = ["quality:read"])))]
+pub async fn quality_rows(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<RowsQuery>,
-) -> Result<Json<RowPage>, Problem> {
+) -> Result<Json<QualityRowPage>, Problem> {
     let limit = page_size(query.limit, 100, 500)?;
     let after = query.after.as_deref().map(After::parse).transpose()?;
     let flag = flag(query.flag.as_deref())?;
     let (rows, more) = service.quality_rows(&caller, query.unit.as_deref(), flag, after.as_ref(), limit).await?;
     let next = rows.last().filter(|_| more).map(|row| format!("{}~{}", row.unit, row.record));
-    Ok(Json(RowPage { items: rows.into_iter().map(Into::into).collect(), next }))
+    Ok(Json(QualityRowPage { items: rows.into_iter().map(Into::into).collect(), next }))
 }
 
 /// Which records are exported.
@@ -403,7 +407,7 @@ pub(super) fn file(media_type: &'static str, name: &str, bytes: Vec<u8>) -> Resp
 #[utoipa::path(get, path = "/api/v1/quality/export.xlsx", tag = "Quality", params(ExportQuery),
     responses((status = 200, content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (status = 413, body = ProblemDocument)),
     security(("client" = ["quality:read"])))]
-pub async fn export_xlsx(
+pub async fn export_quality_xlsx(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<ExportQuery>,
@@ -415,7 +419,7 @@ pub async fn export_xlsx(
 /// `GET /api/v1/quality/export.csv`: the same as CSV.
 #[utoipa::path(get, path = "/api/v1/quality/export.csv", tag = "Quality", params(ExportQuery),
     responses((status = 200, content_type = "text/csv"), (status = 413, body = ProblemDocument)), security(("client" = ["quality:read"])))]
-pub async fn export_csv(
+pub async fn export_quality_csv(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<ExportQuery>,
@@ -438,9 +442,9 @@ pub struct ReportQuery {
 pub struct ReportUnitAnswer {
     /// Its scores.
     #[serde(flatten)]
-    unit: UnitAnswer,
+    unit: UnitQualityAnswer,
     /// The end of the month before.
-    previous_month: Option<Scores>,
+    previous_month: Option<QualityScores>,
     /// When its own approval of the month was made (Unix seconds).
     approved_at: Option<i64>,
 }
@@ -469,21 +473,21 @@ pub struct ReportApprovals {
 
 /// The monthly report.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ReportAnswer {
+pub struct MonthlyReportAnswer {
     /// `yyyy-mm`.
     #[schema(example = "2026-11")]
     month: String,
     /// The unit.
     #[serde(flatten)]
-    unit: UnitAnswer,
+    unit: UnitQualityAnswer,
     /// The day that the scores are of: the last of the month, or today.
     as_of: String,
     /// The end of the month before.
-    previous_month: Option<DayAnswer>,
+    previous_month: Option<QualityDayAnswer>,
     /// Units one level below.
     units: Vec<ReportUnitAnswer>,
     /// The ten worst causes.
-    causes: Vec<Cause>,
+    causes: Vec<QualityCause>,
     /// Records whose last change was not confirmed in time.
     confirmations_late: i64,
     /// Cards made in the month.
@@ -494,12 +498,12 @@ pub struct ReportAnswer {
     approvals: ReportApprovals,
 }
 
-impl From<MonthlyReport> for ReportAnswer {
+impl From<MonthlyReport> for MonthlyReportAnswer {
     fn from(report: MonthlyReport) -> Self {
         let records = report.unit.tally.records;
         let code = report.unit.unit.clone();
         let units = report.units.into_iter().map(|line| ReportUnitAnswer {
-            previous_month: line.previous.as_ref().map(Scores::of),
+            previous_month: line.previous.as_ref().map(QualityScores::of),
             approved_at: line.approved_at,
             unit: line.scores.into(),
         });
@@ -509,7 +513,7 @@ impl From<MonthlyReport> for ReportAnswer {
             approved_at: one.approved_at,
             late: one.late,
         });
-        let cause = |(flag, count)| Cause::new(code.as_deref(), flag, count, records);
+        let cause = |(flag, count)| QualityCause::new(code.as_deref(), flag, count, records);
         Self {
             month: report.month.to_string(),
             as_of: report.as_of.to_string(),
@@ -528,9 +532,9 @@ impl From<MonthlyReport> for ReportAnswer {
 /// `GET /api/v1/reports/{file}`: the monthly report, `2026-11.json` or `2026-11.xlsx`.
 #[utoipa::path(get, path = "/api/v1/reports/{file}", tag = "Quality",
     params(("file" = String, Path, description = "The month and the form: `yyyy-mm.json` or `yyyy-mm.xlsx`", example = "2026-11.json"), ReportQuery),
-    responses((status = 200, body = ReportAnswer, description = "As JSON; as a spreadsheet when the file ends in .xlsx"), (status = 404, body = ProblemDocument)),
+    responses((status = 200, body = MonthlyReportAnswer, description = "As JSON; as a spreadsheet when the file ends in .xlsx"), (status = 404, body = ProblemDocument)),
     security(("client" = ["quality:read"])))]
-pub async fn report(
+pub async fn monthly_report(
     State(service): State<Service>,
     caller: Caller,
     InPath(name): InPath<String>,
@@ -542,7 +546,7 @@ pub async fn report(
     match form {
         "json" => {
             let report = service.monthly_report(&caller, month, query.unit.as_deref()).await?;
-            Ok(([(header::CACHE_CONTROL, "no-store")], Json(ReportAnswer::from(report))).into_response())
+            Ok(([(header::CACHE_CONTROL, "no-store")], Json(MonthlyReportAnswer::from(report))).into_response())
         }
         "xlsx" => {
             let report = service.monthly_report(&caller, month, query.unit.as_deref()).await?;

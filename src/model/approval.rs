@@ -242,7 +242,9 @@ mod tests {
     fn leaves_are_read_in_one_form_only() {
         let leaf = leaves(1).remove(0);
         assert_eq!(Leaf::parse(&leaf.text()), Some(leaf.clone()));
-        for wrong in [leaf.text().to_lowercase(), format!("{} ", leaf.text()), leaf.text().replace(" 1 ", " 01 "), String::new()] {
+        for wrong in
+            [leaf.text().to_lowercase(), format!("{} ", leaf.text()), leaf.text().replace(" 1 ", " 01 "), String::new()]
+        {
             assert_eq!(Leaf::parse(&wrong), None, "{wrong}");
         }
     }

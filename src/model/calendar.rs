@@ -51,7 +51,10 @@ impl Calendar {
     /// As shipped.
     pub fn shipped() -> &'static Self {
         static SHIPPED: LazyLock<Calendar> = LazyLock::new(|| Calendar {
-            days: read(include_str!("data/calendar/holidays.csv")).into_iter().map(|(day, kind, _)| (day, kind)).collect(),
+            days: read(include_str!("data/calendar/holidays.csv"))
+                .into_iter()
+                .map(|(day, kind, _)| (day, kind))
+                .collect(),
         });
         &SHIPPED
     }

@@ -263,13 +263,17 @@ impl Flag {
                 "another record of the unit has the same personal number",
             ),
             Self::InTwoUnits => ("người này đang công tác ở hai đơn vị", "the person serves in two units"),
-            Self::OpenDiscrepancy => ("có nội dung đang tranh chấp hoặc chờ xử lý", "something is in dispute or under review"),
+            Self::OpenDiscrepancy => {
+                ("có nội dung đang tranh chấp hoặc chờ xử lý", "something is in dispute or under review")
+            }
             Self::NotSigned => ("chưa được ký số phê duyệt tháng", "not signed in a monthly approval"),
             Self::NotConfirmed => ("đơn vị chưa xác nhận", "not confirmed by the unit"),
             Self::ConfirmationOverdue => {
                 ("quá 3 ngày làm việc chưa xác nhận thay đổi", "a change is unconfirmed after 3 working days")
             }
-            Self::ConfirmationStale => ("quá một tháng chưa xác nhận hoặc ký lại", "neither confirmed nor signed within the last month"),
+            Self::ConfirmationStale => {
+                ("quá một tháng chưa xác nhận hoặc ký lại", "neither confirmed nor signed within the last month")
+            }
         };
         (vi.to_owned(), en.to_owned())
     }
@@ -443,7 +447,8 @@ mod tests {
         let matched = Standing { changed_at: noon, population: Some(MatchOutcome::Matched), ..Standing::default() };
         let standing = Standing { confirmed_at: Some(noon), ..matched };
         let found = |surroundings: &Surroundings, now| {
-            let Assessment { flags, due_at } = assess(&record(PERFECT), &standing, surroundings, Calendar::shipped(), now);
+            let Assessment { flags, due_at } =
+                assess(&record(PERFECT), &standing, surroundings, Calendar::shipped(), now);
             (flags.iter().collect::<Vec<_>>(), due_at)
         };
         let (december, january) = (at(datetime!(2026-12-01 00:00 +7)), at(datetime!(2027-01-01 00:00 +7)));

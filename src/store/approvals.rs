@@ -178,7 +178,11 @@ impl Store {
     }
 
     /// What was approved for a month in a unit and below: unit, approver, when, and whether late.
-    pub async fn approvals_of_month(&self, unit: &str, month: Month) -> Result<Vec<(String, String, UnixSeconds, bool)>, Fault> {
+    pub async fn approvals_of_month(
+        &self,
+        unit: &str,
+        month: Month,
+    ) -> Result<Vec<(String, String, UnixSeconds, bool)>, Fault> {
         let doing = "reading approvals";
         let rows = sqlx::query(
             "SELECT unit, approver, approved_at, reason FROM approvals WHERE month = $1 AND (unit = $2 OR unit LIKE $3) \
@@ -280,10 +284,7 @@ impl Change for Approve {
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let doing = "writing an approval";
         let one = &self.approval;
-        let statement = format!(
-            "INSERT INTO approvals ({APPROVAL}) VALUES {} ON CONFLICT DO NOTHING",
-            places(1, 14)
-        );
+        let statement = format!("INSERT INTO approvals ({APPROVAL}) VALUES {} ON CONFLICT DO NOTHING", places(1, 14));
         let written = sqlx::query(AssertSqlSafe(statement))
             .bind(&one.id)
             .bind(&one.unit)
@@ -375,19 +376,22 @@ impl Change for AddCertificate {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let one = &self.0;
-        sqlx::query(AssertSqlSafe(format!("INSERT INTO approver_certificates ({CERTIFICATE}) VALUES {}", places(1, 9))))
-            .bind(&one.id)
-            .bind(&one.officer)
-            .bind(&one.sha256)
-            .bind(&one.subject)
-            .bind(&one.matches)
-            .bind(one.certificate.as_slice())
-            .bind(one.not_after)
-            .bind(one.added_at)
-            .bind(&one.added_by)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed("registering a certificate"))?;
+        sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO approver_certificates ({CERTIFICATE}) VALUES {}",
+            places(1, 9)
+        )))
+        .bind(&one.id)
+        .bind(&one.officer)
+        .bind(&one.sha256)
+        .bind(&one.subject)
+        .bind(&one.matches)
+        .bind(one.certificate.as_slice())
+        .bind(one.not_after)
+        .bind(one.added_at)
+        .bind(&one.added_by)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("registering a certificate"))?;
         let detail = format!("{} {} {}", one.id, one.matches, one.sha256);
         let (at, actor, subject) = (one.added_at, one.added_by.clone(), one.officer.clone());
         transaction.note(Line { at, actor, action: "approver_certificate.added", subject, detail });

@@ -172,7 +172,8 @@ impl Store {
     /// Which days are worked: the shipped calendar with what was loaded.
     pub async fn calendar(&self) -> Result<Calendar, Fault> {
         let doing = "reading holidays";
-        let rows = sqlx::query("SELECT day, kind FROM holidays").fetch_all(self.readers()).await.map_err(failed(doing))?;
+        let rows =
+            sqlx::query("SELECT day, kind FROM holidays").fetch_all(self.readers()).await.map_err(failed(doing))?;
         let read = |row: &AnyRow| -> Result<Option<(Date, DayKind)>, sqlx::Error> {
             let (day, kind): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             Ok(parse_day(&day).zip(DayKind::parse(&kind)))
@@ -378,7 +379,8 @@ impl Change for QueueDue {
 async fn queue(connection: &mut AnyConnection, records: &[Handle], rows: usize) -> Result<(), Fault> {
     for chunk in records.chunks(rows) {
         let statement = format!("INSERT INTO quality_dirty (record) VALUES {}", places(chunk.len(), 1));
-        let query = chunk.iter().fold(sqlx::query(AssertSqlSafe(statement)), |query, record| query.bind(record.as_str()));
+        let query =
+            chunk.iter().fold(sqlx::query(AssertSqlSafe(statement)), |query, record| query.bind(record.as_str()));
         query.execute(&mut *connection).await.map_err(failed("queueing records"))?;
     }
     Ok(())
@@ -490,7 +492,11 @@ impl WriteQuality {
         Ok(written)
     }
 
-    async fn write_units(&self, transaction: &mut Transaction<'_>, deltas: &BTreeMap<&str, Delta>) -> Result<(), Fault> {
+    async fn write_units(
+        &self,
+        transaction: &mut Transaction<'_>,
+        deltas: &BTreeMap<&str, Delta>,
+    ) -> Result<(), Fault> {
         let units: Vec<_> = deltas.iter().collect();
         for chunk in units.chunks(self.rows) {
             let sums = ["records", "correct", "sufficient", "clean", "live", "perfect", "signed"]
@@ -513,7 +519,11 @@ impl WriteQuality {
         Ok(())
     }
 
-    async fn write_causes(&self, transaction: &mut Transaction<'_>, deltas: &BTreeMap<&str, Delta>) -> Result<(), Fault> {
+    async fn write_causes(
+        &self,
+        transaction: &mut Transaction<'_>,
+        deltas: &BTreeMap<&str, Delta>,
+    ) -> Result<(), Fault> {
         let causes: Vec<_> = deltas
             .iter()
             .flat_map(|(unit, delta)| delta.flags.iter().map(move |(flag, count)| (*unit, *flag, *count)))
@@ -542,7 +552,8 @@ impl WriteQuality {
         let units: Vec<_> = deltas.keys().copied().collect();
         let month = Month::of_day(self.day).to_string();
         let columns = "records, correct, sufficient, clean, live, perfect, signed";
-        let taken = columns.split(", ").map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ");
+        let taken =
+            columns.split(", ").map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ");
         for chunk in units.chunks(self.rows) {
             let wanted = (2..2 + chunk.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
             let days = format!(
@@ -555,7 +566,9 @@ impl WriteQuality {
                  ON CONFLICT (unit, flag, month) DO UPDATE SET count = excluded.count"
             );
             for (statement, when) in [(days, self.day.to_string()), (months, month.clone())] {
-                let query = chunk.iter().fold(sqlx::query(AssertSqlSafe(statement)).bind(when), |query, unit| query.bind(*unit));
+                let query = chunk
+                    .iter()
+                    .fold(sqlx::query(AssertSqlSafe(statement)).bind(when), |query, unit| query.bind(*unit));
                 query.execute(&mut **transaction).await.map_err(failed("writing the history of units"))?;
             }
         }

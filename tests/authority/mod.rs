@@ -92,7 +92,12 @@ impl Authority {
         params.serial_number = Some(rcgen::SerialNumber::from(name.bytes().map(u64::from).sum::<u64>()));
         let key = fresh();
         let certificate = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
-        Person { key: key.serialize_pem(), pem: certificate.pem(), der: certificate.der().to_vec(), pkcs8: key.serialize_der() }
+        Person {
+            key: key.serialize_pem(),
+            pem: certificate.pem(),
+            der: certificate.der().to_vec(),
+            pkcs8: key.serialize_der(),
+        }
     }
 
     /// Its own certificate as PEM.

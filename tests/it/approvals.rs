@@ -40,7 +40,8 @@ impl Town {
             let certificates = root.pem();
             config.approver_roots = vec![ApproverRoot { name: "test".into(), certificates, revocation_list: list }];
             config.approvals.late_days = late_days;
-            let other = Client { name: "ministry".into(), units: Some(vec!["G09".into()]), ..config.clients[1].clone() };
+            let other =
+                Client { name: "ministry".into(), units: Some(vec!["G09".into()]), ..config.clients[1].clone() };
             config.clients.push(other);
         })
     }

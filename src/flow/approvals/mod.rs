@@ -144,7 +144,8 @@ impl Service {
         reason: Option<String>,
     ) -> Result<QualityApproval> {
         let document = StateDocument::parse(signed);
-        let document = document.ok_or_else(|| Refusal::malformed("body.document", "is not a document of this service"))?;
+        let document =
+            document.ok_or_else(|| Refusal::malformed("body.document", "is not a document of this service"))?;
         let unit = approver_of(caller, document.unit.as_str())?;
         let is_late = self.window(document.month)?;
         let reason = late_reason(is_late, reason)?;
@@ -248,7 +249,8 @@ impl Service {
             let (at, id) = text.split_once('~')?;
             Some((at.parse::<UnixSeconds>().ok()?, id.to_owned()))
         };
-        let before = after.map(|text| place(text).ok_or_else(|| Refusal::malformed("after", "must be the `next` of a page")));
+        let before =
+            after.map(|text| place(text).ok_or_else(|| Refusal::malformed("after", "must be the `next` of a page")));
         let before = before.transpose()?;
         let before = before.as_ref().map(|(at, id)| (*at, id.as_str()));
         let mut rows = self.store.approvals(&unit, before, limit + 1).await?;
@@ -392,7 +394,12 @@ fn late_reason(is_late: bool, reason: Option<String>) -> Result<Option<String>, 
     if !is_late {
         return Ok(None);
     }
-    let wrong = || Refusal::malformed("body.reason", format!("a late approval needs a reason of 1 to {MAX_REASON_LENGTH} characters"));
+    let wrong = || {
+        Refusal::malformed(
+            "body.reason",
+            format!("a late approval needs a reason of 1 to {MAX_REASON_LENGTH} characters"),
+        )
+    };
     let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty()).ok_or_else(wrong)?;
     let is_plain = reason.chars().count() <= MAX_REASON_LENGTH && !reason.contains(char::is_control);
     if is_plain { Ok(Some(reason)) } else { Err(wrong()) }
@@ -405,7 +412,8 @@ fn candidates(registered: &[ApproverCertificate], signature: &ApproverSignature)
         registered.iter().filter(|one| one.matches == "certificate").map(|one| one.certificate.clone()).collect();
     for der in signature.certificates() {
         let subject = CertificateFacts::of(der).map(|facts| facts.subject).unwrap_or_default();
-        if registered.iter().any(|one| one.matches == "subject" && one.subject == subject) && !candidates.contains(der) {
+        if registered.iter().any(|one| one.matches == "subject" && one.subject == subject) && !candidates.contains(der)
+        {
             candidates.push(der.clone());
         }
     }

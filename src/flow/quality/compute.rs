@@ -59,7 +59,8 @@ pub fn compute(
         // What is computed just now is newer than what was computed before.
         people.entry(person).or_default().count(unit, ours.get(handle).copied().unwrap_or(*serving));
     }
-    let computed: Vec<_> = restored.iter().map(|(dirty, record)| one(dirty, record.as_ref(), &people, calendar, now)).collect();
+    let computed: Vec<_> =
+        restored.iter().map(|(dirty, record)| one(dirty, record.as_ref(), &people, calendar, now)).collect();
     let told = |counted: &Counted| (counted.person.clone(), counted.unit.clone(), counted.serving);
     let moved: HashSet<_> = computed
         .iter()
@@ -70,7 +71,8 @@ pub fn compute(
         .flatten()
         .filter_map(|counted| counted?.person.as_deref())
         .collect();
-    let also = neighbours.iter().filter(|other| moved.contains(other.person.as_str()) && !ours.contains_key(&other.handle));
+    let also =
+        neighbours.iter().filter(|other| moved.contains(other.person.as_str()) && !ours.contains_key(&other.handle));
     let also = also.map(|other| other.handle.clone()).collect();
     (computed, also)
 }

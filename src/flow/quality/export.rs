@@ -66,7 +66,8 @@ impl Table {
         let created = rust_xlsxwriter::ExcelDateTime::from_ymd(year, day.month().into(), day.day())?;
         // The wall clock is not asked.
         workbook.set_properties(&rust_xlsxwriter::DocProperties::new().set_creation_datetime(&created));
-        let (bold, head) = (Format::new().set_bold(), Format::new().set_bold().set_text_wrap().set_align(FormatAlign::Top));
+        let (bold, head) =
+            (Format::new().set_bold(), Format::new().set_bold().set_text_wrap().set_align(FormatAlign::Top));
         for sheet in &self.0 {
             let worksheet = workbook.add_worksheet();
             worksheet.set_name(sheet.name)?;

@@ -298,7 +298,10 @@ impl Service {
             let (page, more) = self.quality_rows(caller, unit, flag, after.as_ref(), EXPORT_PAGE).await?;
             rows.extend(page);
             if rows.len() > MOST_EXPORTED || rows.len() == MOST_EXPORTED && more {
-                return Err(Refusal::TooMuch(format!("an export has at most {MOST_EXPORTED} rows; ask for a unit below")).into());
+                return Err(Refusal::TooMuch(format!(
+                    "an export has at most {MOST_EXPORTED} rows; ask for a unit below"
+                ))
+                .into());
             }
             if !more {
                 return Ok(export::rows(&rows, caller.needs("records:read").is_ok()));

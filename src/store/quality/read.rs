@@ -119,9 +119,8 @@ impl Store {
     /// The counts of a unit at the end of a day, with the day of their last change; `None` before the first.
     pub async fn quality_on(&self, unit: &str, day: Date) -> Result<Option<QualityDay>, Fault> {
         let doing = "reading the history of a unit";
-        let statement = format!(
-            "SELECT day, {COUNTS} FROM quality_days WHERE unit = $1 AND day <= $2 ORDER BY day DESC LIMIT 1"
-        );
+        let statement =
+            format!("SELECT day, {COUNTS} FROM quality_days WHERE unit = $1 AND day <= $2 ORDER BY day DESC LIMIT 1");
         let query = sqlx::query(AssertSqlSafe(statement)).bind(unit.to_owned()).bind(day.to_string());
         let row = query.fetch_optional(self.readers()).await.map_err(failed(doing))?;
         Ok(row.as_ref().map(quality_day).transpose().map_err(failed(doing))?.flatten())
@@ -146,9 +145,8 @@ impl Store {
     /// The days of a unit on which its counts changed, from the first day to the last.
     pub async fn quality_days(&self, unit: &str, from: Date, to: Date) -> Result<Vec<QualityDay>, Fault> {
         let doing = "reading the history of a unit";
-        let statement = format!(
-            "SELECT day, {COUNTS} FROM quality_days WHERE unit = $1 AND day >= $2 AND day <= $3 ORDER BY day"
-        );
+        let statement =
+            format!("SELECT day, {COUNTS} FROM quality_days WHERE unit = $1 AND day >= $2 AND day <= $3 ORDER BY day");
         let query =
             sqlx::query(AssertSqlSafe(statement)).bind(unit.to_owned()).bind(from.to_string()).bind(to.to_string());
         let rows = query.fetch_all(self.readers()).await.map_err(failed(doing))?;
