@@ -28,8 +28,18 @@ CREATE FUNCTION quality_follows_records() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN INSERT INTO quality_dirty (record) SELECT id FROM moved; RETURN NULL; END $$;
 CREATE TRIGGER quality_follows_new_records AFTER INSERT ON records
 REFERENCING NEW TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION quality_follows_records();
+CREATE FUNCTION quality_follows_changed_records() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN
+    INSERT INTO quality_dirty (record) SELECT moved.id FROM moved JOIN was ON was.id = moved.id
+    WHERE (moved.unit, moved.version, moved.changed_at, moved.population, moved.population_detail, moved.person,
+moved.confirmed_at, moved.removed_at)
+    IS DISTINCT FROM
+    (was.unit, was.version, was.changed_at, was.population, was.population_detail, was.person, was.confirmed_at,
+was.removed_at);
+    RETURN NULL;
+END $$;
 CREATE TRIGGER quality_follows_records AFTER UPDATE ON records
-REFERENCING NEW TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION quality_follows_records();
+REFERENCING OLD TABLE AS was NEW TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION quality_follows_changed_records();
 CREATE TRIGGER quality_follows_deleted_records AFTER DELETE ON records
 REFERENCING OLD TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION quality_follows_records();
 CREATE FUNCTION quality_follows_cards() RETURNS trigger LANGUAGE plpgsql AS

@@ -27,6 +27,9 @@ CREATE TABLE quality_dirty (
 CREATE TRIGGER quality_follows_new_records AFTER INSERT ON records
 BEGIN INSERT INTO quality_dirty (record) VALUES (NEW.id); END;
 CREATE TRIGGER quality_follows_records AFTER UPDATE ON records
+WHEN NEW.unit <> OLD.unit OR NEW.version <> OLD.version OR NEW.changed_at <> OLD.changed_at OR NEW.population <>
+OLD.population OR NEW.population_detail <> OLD.population_detail OR NEW.person IS NOT OLD.person OR
+NEW.confirmed_at IS NOT OLD.confirmed_at OR NEW.removed_at IS NOT OLD.removed_at
 BEGIN INSERT INTO quality_dirty (record) VALUES (NEW.id); END;
 CREATE TRIGGER quality_follows_deleted_records AFTER DELETE ON records
 BEGIN INSERT INTO quality_dirty (record) VALUES (OLD.id); END;

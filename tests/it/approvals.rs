@@ -103,7 +103,7 @@ story! {
         let root = Authority::root("Approvers");
         let town = town.trusting(&root, 0, None);
         let (chief, colleague) = (signer(&root, "Chief"), signer(&root, "Colleague"));
-        let (vneid, hanoi, ministry) = (town.officer("vneid").await, town.officer("hanoi").await, town.officer("ministry").await);
+        let (vneid, hanoi, ministry) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("ministry").await);
         let units = vec![("H26.05".into(), "Sở Nội vụ".into())];
         town.service.store().save_units(units, "test", NOW).await.unwrap();
         town.hires(&person(1), "H26").await;
@@ -193,7 +193,7 @@ story! {
         let root = Authority::root("Approvers");
         let town = town.trusting(&root, 0, None);
         let chief = signer(&root, "Chief");
-        let (vneid, hanoi) = (town.officer("vneid").await, town.officer("hanoi").await);
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         vneid.registers("hanoi", &chief, "certificate").await;
         let people: Vec<_> = (1..=5).map(person).collect();
         town.hires_all(&people, "H26").await;
@@ -245,7 +245,7 @@ story! {
         let root = Authority::root("Approvers");
         let town = town.trusting(&root, 10, None);
         let chief = signer(&root, "Chief");
-        let (vneid, hanoi) = (town.officer("vneid").await, town.officer("hanoi").await);
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         vneid.registers("hanoi", &chief, "subject").await;
         town.hires(&person(1), "H26").await;
         town.at(datetime!(2026-12-05 09:00 +7).unix_timestamp());
@@ -285,7 +285,7 @@ story! {
         let (root, strangers) = (Authority::root("Approvers"), Authority::root("Strangers"));
         let list = root.takes_back("Gone", NOW + YEAR);
         let town = town.trusting(&root, 0, Some(&list));
-        let (vneid, hanoi) = (town.officer("vneid").await, town.officer("hanoi").await);
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         let chief = signer(&root, "Chief");
         let ended = root.person("Ended", KeyUsagePurpose::DigitalSignature, in_the_window() - 1);
         let (gone, stranger) = (signer(&root, "Gone"), signer(&strangers, "Chief"));
@@ -310,14 +310,14 @@ story! {
         town.write("list.pem", &root.takes_back("Gone", in_the_window() - 1));
         let signature = town.signs(&chief, &document, &CADES);
         let old = town.trusting(&root, 0, Some(&root.takes_back("Gone", in_the_window() - 1)));
-        let refused = old.officer("hanoi").await.approves(&document, signature.clone()).await.expect(400);
+        let refused = old.stays("hanoi").await.approves(&document, signature.clone()).await.expect(400);
         assert!(refused["detail"].as_str().unwrap().contains("out of date"), "{refused}");
         let current = town.trusting(&root, 0, Some(&list));
         // A certificate that is taken out approves nothing.
         let path = format!("{CERTIFICATES}/{}", registered["id"].as_str().unwrap());
         assert_eq!(vneid.call("DELETE", &path, Value::Null).await.status, 204);
         assert_eq!(vneid.call("DELETE", &path, Value::Null).await.problem(404), "not-found");
-        let hanoi = current.officer("hanoi").await;
+        let hanoi = current.stays("hanoi").await;
         assert_eq!(hanoi.approves(&document, signature.clone()).await.problem(403), "unregistered-certificate");
         vneid.registers("hanoi", &chief, "certificate").await;
         assert_eq!(vneid.get(CERTIFICATES).await.expect(200)["items"].as_array().unwrap().len(), 4);
@@ -330,7 +330,7 @@ story! {
         let root = Authority::root("Approvers");
         let town = town.trusting(&root, 0, None);
         let chief = signer(&root, "Chief");
-        let (vneid, hanoi) = (town.officer("vneid").await, town.officer("hanoi").await);
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         vneid.registers("hanoi", &chief, "certificate").await;
         town.hires(&person(1), "H26").await;
         town.at(in_the_window());
@@ -350,7 +350,7 @@ story! {
         let root = Authority::root("Approvers");
         let town = town.trusting(&root, 0, None);
         let chief = signer(&root, "Chief");
-        let (vneid, hanoi) = (town.officer("vneid").await, town.officer("hanoi").await);
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         vneid.registers("hanoi", &chief, "certificate").await;
         town.hires(&person(1), "H26").await;
         town.at(in_the_window());

@@ -73,7 +73,7 @@ story! {
     async fn scores_follow_the_records_from_import_to_confirmation(town) {
         let units = vec![("H26.05".into(), "Sở Nội vụ".into()), ("H26.051".into(), "Sở khác".into())];
         town.service.store().save_units(units, "test", NOW).await.unwrap();
-        let hanoi = town.officer("hanoi").await;
+        let hanoi = town.stays("hanoi").await;
         let nothing = hanoi.get("/api/v1/quality?unit=H26").await.expect(200);
         assert_eq!((&nothing["records"], &nothing["scores"]["all"]["percent"]), (&json!(0), &Value::Null));
         assert_eq!(nothing["children"], json!({"items": [], "next": null}));
@@ -130,7 +130,7 @@ story! {
 story! {
     async fn time_alone_changes_the_flags_and_the_days_are_kept(town) {
         town.imports(&person(1), "H26", "001", "active").await;
-        let hanoi = town.officer("hanoi").await;
+        let hanoi = town.stays("hanoi").await;
         town.computes().await;
         let at = |instant: time::OffsetDateTime| instant.unix_timestamp();
         // Sunday noon; overdue from Thursday on.
@@ -170,7 +170,7 @@ story! {
 
 story! {
     async fn a_second_record_of_a_person_is_held_against_both_until_it_ends(town) {
-        let (vneid, hanoi) = (town.officer("vneid").await, town.officer("hanoi").await);
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         town.hires(&person(1), "H26").await;
         town.hires(&person(2), "H26").await;
         town.computes().await;
@@ -201,7 +201,7 @@ story! {
 
 story! {
     async fn disputes_and_cards_under_review_are_held_against_the_record(town) {
-        let vneid = town.officer("vneid").await;
+        let vneid = town.stays("vneid").await;
         town.hires(&person(1), "H26").await;
         town.computes().await;
         let (store, record) = (town.service.store(), town.handle(1).await);
@@ -240,7 +240,7 @@ story! {
         town.imports(&person(8), "H26.05", "001", "active").await;
         town.imports(&person(9), "G09", "001", "active").await;
         town.computes().await;
-        let (hanoi, watch) = (town.officer("hanoi").await, town.officer("watch").await);
+        let (hanoi, watch) = (town.stays("hanoi").await, town.stays("watch").await);
         let cause = hanoi.get("/api/v1/quality/causes?unit=H26").await.expect(200)["items"][0].clone();
         assert_eq!((&cause["flag"], &cause["count"], &cause["of"], &cause["percent"]), (&json!("not_matched"), &json!(1), &json!(8), &json!(12.5)));
         let rows = hanoi.get(cause["rows"].as_str().unwrap()).await.expect(200);
@@ -288,7 +288,7 @@ story! {
     async fn nobody_sees_more_than_their_units(town) {
         town.imports(&person(1), "G09", "001", "active").await;
         town.computes().await;
-        let (vneid, hanoi, reader) = (town.officer("vneid").await, town.officer("hanoi").await, town.officer("reader").await);
+        let (vneid, hanoi, reader) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("reader").await);
         for path in ["quality", "quality/history", "quality/causes", "quality/rows", "quality/export.csv", "quality/export.xlsx", "approvals", "reports/2026-11.json", "reports/2026-11.xlsx"] {
             let ask = |unit: &str| format!("/api/v1/{path}{unit}");
             assert_eq!(town.get(&ask("?unit=H26")).await.problem(401), "invalid-token");
@@ -326,7 +326,7 @@ story! {
             }
         }
         assert_eq!(town.computes().await, 0);
-        let hanoi = town.officer("hanoi").await;
+        let hanoi = town.stays("hanoi").await;
         assert_eq!(scores(&hanoi, "H26").await, [250, 300, 300, 300, 250, 300]);
         assert_eq!(causes(&hanoi, "H26").await, told(&[("not_matched", 50)]));
         assert_eq!((count(&town, "quality").await, count(&town, "quality_dirty").await), (300, 0));
@@ -358,7 +358,7 @@ story! {
         };
         let computed = computed.into_iter().map(|record| officials_card::store::ComputedRecord { after: Some((after.clone(), 1, None)), ..record });
         assert_eq!(store.write_quality(claim, computed.collect(), Vec::new(), date!(2026 - 11 - 22)).await.unwrap(), 0);
-        let vneid = town.officer("vneid").await;
+        let vneid = town.stays("vneid").await;
         assert_eq!((scores(&vneid, "H26").await[5], scores(&vneid, "G09").await[5]), (1, 0));
     }
 }
@@ -377,14 +377,14 @@ story! {
         assert_eq!(town.computes().await, 0, "a day later than by the shipped calendar");
         town.clock.advance(86_400);
         assert_eq!(town.computes().await, 1);
-        let hanoi = town.officer("hanoi").await;
+        let hanoi = town.stays("hanoi").await;
         assert_eq!(causes(&hanoi, "H26").await["confirmation_overdue"], 1);
     }
 }
 
 story! {
     async fn the_report_of_a_month_says_what_was_then(town) {
-        let (vneid, hanoi) = (town.officer("vneid").await, town.officer("hanoi").await);
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         let units = vec![("H26.05".into(), "Sở Nội vụ".into())];
         town.service.store().save_units(units, "test", NOW).await.unwrap();
         town.hires(&person(1), "H26").await;

@@ -430,9 +430,10 @@ fn signer_of(
     roots: &[ApproverRoot],
     now: UnixSeconds,
 ) -> Result<Vec<u8>> {
-    // The first that the signature brings along is what its faults are told of.
+    // Where it brings certificates along, the signer's is among them.
+    let brought = signature.certificates();
     let mut candidates = candidates;
-    candidates.sort_by_key(|der| !signature.certificates().contains(der));
+    candidates.retain(|der| brought.is_empty() || brought.contains(der));
     let mut told = None;
     for root in roots {
         let lists = match &root.revocation_list {
@@ -444,7 +445,7 @@ fn signer_of(
         for der in &candidates {
             match signature.check(document, der, &trust, now) {
                 Ok(()) => return Ok(der.clone()),
-                // Another authority's certificate says less than what is wrong with one of this one's.
+                // That another authority does not know it says less.
                 Err(fault) if told.is_none_or(|told| told == SignatureFault::Untrusted) => told = Some(fault),
                 Err(_) => {}
             }
