@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use time::Date;
 
-use super::quality::{Cell, DayScores, Sheet, Table, UnitScores};
+use super::quality::{Cell, DayScores, Sheet, Table, UnitScores, quality_unit};
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
@@ -71,7 +71,7 @@ pub struct MonthlyReport {
 impl Service {
     /// The report of a month that has begun.
     pub async fn monthly_report(&self, caller: &Caller, month: Month, unit: Option<&str>) -> Result<MonthlyReport> {
-        let unit = self.quality_unit(caller, unit)?;
+        let unit = quality_unit(caller, unit)?;
         let now = self.clock.now();
         if month > Month::of(now) {
             return Err(Refusal::NotFound("report").into());

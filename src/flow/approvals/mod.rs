@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 
 pub use self::offline::{ApprovalCheck, ApprovalCheckError, check_approval};
 use super::enroll::unit_code;
-use super::quality::After;
+use super::quality::{After, quality_unit};
 use super::{Caller, Service};
 use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::config::ApproverRoot;
@@ -244,7 +244,7 @@ impl Service {
         after: Option<&str>,
         limit: i64,
     ) -> Result<(Vec<QualityApproval>, Option<String>)> {
-        let unit = self.quality_unit(caller, unit)?;
+        let unit = quality_unit(caller, unit)?;
         let place = |text: &str| {
             let (at, id) = text.split_once('~')?;
             Some((at.parse::<UnixSeconds>().ok()?, id.to_owned()))
@@ -287,7 +287,7 @@ impl Service {
 
     /// The last approval of a unit, for a page about it; none for the nation.
     pub async fn last_approval(&self, caller: &Caller, unit: Option<&str>) -> Result<Option<QualityApproval>> {
-        let unit = self.quality_unit(caller, unit)?;
+        let unit = quality_unit(caller, unit)?;
         match self.store.last_approval(&unit).await? {
             Some(row) => self.told(row).await.map(Some),
             None => Ok(None),

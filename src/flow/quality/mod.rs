@@ -170,20 +170,6 @@ impl Service {
         if self.settle_quality(PATIENCE).await? { Ok(()) } else { Err(Refusal::Busy("computations of quality").into()) }
     }
 
-    /// The unit that a caller asks about: its code, empty for the nation.
-    pub(super) fn quality_unit(&self, caller: &Caller, unit: Option<&str>) -> Result<String> {
-        caller.needs("quality:read")?;
-        match unit {
-            Some(unit) => {
-                let unit = unit_code(unit)?;
-                caller.may_touch(unit.as_str())?;
-                Ok(unit.to_string())
-            }
-            None if caller.units().is_none() => Ok(String::new()),
-            None => Err(Refusal::ForeignUnit.into()),
-        }
-    }
-
     /// Scores with names.
     pub(super) async fn named(&self, units: Vec<(String, Tally)>) -> Result<Vec<UnitScores>> {
         let codes: Vec<_> = units.iter().map(|(unit, _)| unit.as_str()).filter(|unit| !unit.is_empty()).collect();
@@ -209,7 +195,7 @@ impl Service {
 
     /// Scores of a unit with those of the day and the month before, and of the units one level below.
     pub async fn quality(&self, caller: &Caller, unit: Option<&str>, after: &str, limit: i64) -> Result<QualityView> {
-        let unit = self.quality_unit(caller, unit)?;
+        let unit = quality_unit(caller, unit)?;
         let at = self.clock.now();
         let today = day_of(at);
         let found = self.store.unit_quality(&unit).await?;
@@ -238,7 +224,7 @@ impl Service {
         from: Option<Date>,
         to: Option<Date>,
     ) -> Result<(Option<String>, Vec<DayScores>)> {
-        let unit = self.quality_unit(caller, unit)?;
+        let unit = quality_unit(caller, unit)?;
         let to = to.unwrap_or_else(|| day_of(self.clock.now())).min(day_of(self.clock.now()));
         let from = from.unwrap_or_else(|| to.saturating_sub(Duration::days(30)));
         if (to - from).whole_days() >= MOST_DAYS {
@@ -259,7 +245,7 @@ impl Service {
 
     /// What is held against the records of a unit, worst first.
     pub async fn quality_causes(&self, caller: &Caller, unit: Option<&str>, limit: usize) -> Result<Causes> {
-        let unit = self.quality_unit(caller, unit)?;
+        let unit = quality_unit(caller, unit)?;
         let records = self.store.unit_quality(&unit).await?.tally.records;
         let mut causes = self.store.quality_causes(&unit, None).await?;
         causes.truncate(limit);
@@ -276,7 +262,7 @@ impl Service {
         after: Option<&After>,
         limit: i64,
     ) -> Result<(Vec<FlaggedRecord>, bool)> {
-        let unit = self.quality_unit(caller, unit)?;
+        let unit = quality_unit(caller, unit)?;
         let with_names = caller.needs("records:read").is_ok();
         let which = flag.map_or(Rows::Flagged, Rows::With);
         let after = after.map(|after| (after.unit.as_str(), after.record.as_str()));
@@ -312,6 +298,20 @@ impl Service {
     /// Loads days off, and weekends worked, over the shipped ones: an operator does. Returns how many changed.
     pub async fn save_holidays(&self, caller: &Caller, days: Vec<(Date, DayKind, String)>) -> Result<u64> {
         self.store.save_holidays(days, &caller.name, self.clock.now()).await
+    }
+}
+
+/// The unit that a caller asks about: its code, empty for the nation.
+pub(super) fn quality_unit(caller: &Caller, unit: Option<&str>) -> Result<String> {
+    caller.needs("quality:read")?;
+    match unit {
+        Some(unit) => {
+            let unit = unit_code(unit)?;
+            caller.may_touch(unit.as_str())?;
+            Ok(unit.to_string())
+        }
+        None if caller.units().is_none() => Ok(String::new()),
+        None => Err(Refusal::ForeignUnit.into()),
     }
 }
 
