@@ -1,5 +1,6 @@
 //! Settings: one TOML file, overridden by variables `OFFICIALS_CARD_*`, parsed once into types. Secrets do not print.
 
+mod approvals;
 mod delivery;
 mod edge;
 mod office;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Fault;
+pub use approvals::{ApprovalRules, ApproverRoot};
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
 pub use office::OfficeSignIn;
@@ -100,6 +102,11 @@ pub struct Config {
     pub presentation_templates: Vec<PresentationTemplate>,
     /// Trust for a conformance suite on the same machine.
     pub conformance: Conformance,
+    /// Who certifies the people who approve the monthly state of a unit.
+    #[serde(alias = "approvers_roots")]
+    pub approver_roots: Vec<ApproverRoot>,
+    /// When they may.
+    pub approvals: ApprovalRules,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -396,6 +403,8 @@ impl Default for Config {
             status_fetches: StatusFetches::default(),
             presentation_templates: Vec::new(),
             conformance: Conformance::default(),
+            approver_roots: Vec::new(),
+            approvals: ApprovalRules::default(),
         }
     }
 }
@@ -448,6 +457,7 @@ impl Config {
         config.override_by(|name| std::env::var(format!("OFFICIALS_CARD_{name}")).ok())?;
         config.read_attesters()?;
         trust::read(&mut config)?;
+        approvals::read(&mut config)?;
         config.check()?;
         Ok(config)
     }
@@ -554,6 +564,7 @@ impl Config {
         }
         edge::check(self).or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
+        approvals::check(self).or_else(wrong)?;
         let limits = &self.limits;
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),

@@ -62,6 +62,26 @@ pub enum Refusal {
         /// The past participle of what was asked.
         action: &'static str,
     },
+    /// Approvals are made at the end of the month.
+    #[error(
+        "a month is approved in its last five days, in Vietnam; later only where the settings allow it, with a reason"
+    )]
+    OutsideWindow,
+    /// The month is approved, or a later one.
+    #[error("this month, or a later one, is approved already")]
+    AlreadyApproved,
+    /// The unit has no records.
+    #[error("the unit has no records to approve")]
+    NothingToApprove,
+    /// What was signed is no longer what is.
+    #[error("the records moved on since the document was made; sign the new one")]
+    StateMoved,
+    /// A signature of a person that does not hold.
+    #[error("{0}")]
+    InvalidSignature(String),
+    /// A certificate that is not registered for the caller.
+    #[error("the signer's certificate is not registered for this caller")]
+    UnregisteredCertificate,
     /// There is a record already where one was to be added.
     #[error("there is such a record already")]
     RecordExists,

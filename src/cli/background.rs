@@ -37,6 +37,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "reading changes of the population database", with(|service| Box::pin(read_feed(service))));
     every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
+    every(&mut jobs, ROUND, "computing quality", with(|service| Box::pin(compute_quality(service))));
     jobs
 }
 
@@ -125,6 +126,14 @@ async fn sign_again(service: Service) -> Result<()> {
 }
 
 /// Records that are pending; what a killed process left claimed comes up by itself.
+/// Flags and counts of records that changed, or that time has changed; approvals whose records do not know of it yet.
+async fn compute_quality(service: Service) -> Result<()> {
+    service.mark_approvals().await?;
+    while service.compute_quality().await?.entries > 0 {}
+    Ok(())
+}
+
+/// Records that the population database could not be asked about.
 async fn match_records(service: Service) -> Result<()> {
     service.match_in_background().await.map(|_| ())
 }

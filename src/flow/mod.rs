@@ -1,6 +1,7 @@
 //! The stories. Each file is one: it knows the order read → decide → store → sign, and nothing of HTTP or SQL.
 
 mod access;
+mod approvals;
 mod attesters;
 pub mod authorize;
 mod badges;
@@ -25,10 +26,12 @@ pub mod population;
 mod positions;
 pub mod present;
 mod publish;
+pub mod quality;
 mod receipts;
 pub mod receive;
 pub mod records;
 pub mod reorganise;
+mod reports;
 mod revoke;
 mod sealing;
 mod show;
@@ -63,6 +66,10 @@ pub use crate::store::{CardFilter, ListedCard};
 pub use access::Caller;
 pub use badges::{BadgeChoice, MOST_BADGES};
 pub use card_search::CardSearch;
+pub use approvals::{
+    ApprovalCheck, ApprovalCheckError, ApprovalFile, ChangedRecord, NewApproverCertificate, QualityApproval,
+    check_approval,
+};
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
@@ -76,7 +83,11 @@ pub use office::{AtWork, OfficeStep, OfficeStop};
 pub use officers::{NewOfficer, OfficerEdit, OfficerQuery};
 pub use population::{Connection, PopulationQueryPage, Rematched};
 pub use publish::{PublishedStatusList, StatusFormat};
+pub use quality::{
+    After, Causes, DayScores, FlaggedRecord, MOST_EXPORTED, QualityRound, QualityView, Sheet, Table, UnitScores,
+};
 pub use receive::{Became, Expects, Incoming, Received};
+pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use statuses::StatusCounts;
@@ -182,6 +193,7 @@ impl Service {
         self.check_delivery()?;
         self.check_presentations()?;
         self.check_population()?;
+        self.check_approvers()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));

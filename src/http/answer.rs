@@ -39,6 +39,12 @@ fn wire(refusal: &Refusal) -> Wire {
         // RFC 9470 section 3.
         R::SignInTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
         R::CrossSite(_) => (StatusCode::FORBIDDEN, "cross_site_request"),
+        R::OutsideWindow => (StatusCode::CONFLICT, "outside_window"),
+        R::AlreadyApproved => (StatusCode::CONFLICT, "already_approved"),
+        R::NothingToApprove => (StatusCode::CONFLICT, "nothing_to_approve"),
+        R::StateMoved => (StatusCode::CONFLICT, "state_moved"),
+        R::InvalidSignature(_) => (StatusCode::BAD_REQUEST, "invalid_signature"),
+        R::UnregisteredCertificate => (StatusCode::FORBIDDEN, "unregistered_certificate"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),

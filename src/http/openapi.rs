@@ -12,10 +12,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{
-    api, bulk, checkpoint, delivery, office, office_cards, officers, population, presentations, public, records,
-    reorganisations,
-};
+use super::{api, approvals, bulk, checkpoint, delivery, office, office_cards, officers, population, presentations, public, quality, records, reorganisations};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -28,8 +25,7 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes,
-        records::cancel_change, records::cards_ending, reorganisations::list_reorganisations, reorganisations::plan_reorganisation, reorganisations::sample_reorganisation, reorganisations::read_reorganisation, reorganisations::count_reorganisation, reorganisations::preview_reorganisation, reorganisations::reorganisation_failures, reorganisations::drop_reorganisation, reorganisations::start_reorganisation, reorganisations::pause_reorganisation, reorganisations::resume_reorganisation, reorganisations::undo_reorganisation, super::sync::calls, super::sync::call_detail, population::match_record, population::queries, population::connection, office::office_session, officers::list_officers, officers::add_officer, officers::read_officer, officers::change_officer, officers::block_officer, officers::unblock_officer, office_cards::list_cards, office_cards::search_cards, office_cards::badge_sheet,
+        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes, records::cancel_change, records::cards_ending, reorganisations::list_reorganisations, reorganisations::plan_reorganisation, reorganisations::sample_reorganisation, reorganisations::read_reorganisation, reorganisations::count_reorganisation, reorganisations::preview_reorganisation, reorganisations::reorganisation_failures, reorganisations::drop_reorganisation, reorganisations::start_reorganisation, reorganisations::pause_reorganisation, reorganisations::resume_reorganisation, reorganisations::undo_reorganisation, super::sync::calls, super::sync::call_detail, population::match_record, population::queries, population::connection, office::office_session, officers::list_officers, officers::add_officer, officers::read_officer, officers::change_officer, officers::block_officer, officers::unblock_officer, office_cards::list_cards, office_cards::search_cards, office_cards::badge_sheet, quality::quality_scores, quality::quality_history, quality::quality_causes, quality::quality_rows, quality::export_quality_xlsx, quality::export_quality_csv, quality::monthly_report, approvals::approval_document, approvals::approve_month, approvals::list_approvals, approvals::read_approval, approvals::approval_changes, approvals::approval_file, approvals::list_approver_certificates, approvals::add_approver_certificate, approvals::remove_approver_certificate,
     ),
     modifiers(&Security, &Refusals)
 )]

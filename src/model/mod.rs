@@ -8,10 +8,13 @@
 //! [`partial_date`], [`value`] and [`text`].
 //!
 //! Who works in a unit's office, and what they may do: [`officer`], [`rights`].
+//! Months are approved by signature: [`approval`], by the days of [`calendar`].
 //!
 //! [`json`] reads what strangers send, for all rooms.
 
 pub mod agency;
+pub mod approval;
+pub mod calendar;
 pub mod card;
 pub mod catalogue;
 pub mod code_list;

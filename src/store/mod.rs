@@ -8,6 +8,7 @@
 //! * An event of the change feed is written with its change; numbers have no gap, and whoever sees one sees all before.
 //! * A status index is given to one credential only, in whatever process.
 
+mod approvals;
 mod audit;
 mod authorizations;
 mod card_search;
@@ -28,6 +29,7 @@ mod officers;
 mod population_feed;
 mod population_queries;
 mod presentations;
+mod quality;
 mod records;
 mod refreshes;
 mod reorganisations;
@@ -48,6 +50,7 @@ use sqlx::{AnyPool, Connection};
 use tokio::sync::watch;
 
 use crate::error::Fault;
+pub use approvals::{ApprovalRow, ApproverCertificate};
 pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use card_search::CardFilter;
@@ -67,6 +70,9 @@ pub use officers::{OfficerChange, OfficerFilter};
 pub use population_feed::{FeedClaim, FeedState};
 pub use population_queries::{PopulationQueryLine, PopulationState};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
+pub use quality::{
+    Claim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow, Rows, UnitQuality,
+};
 pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use reorganisations::{Reorganisation, Stage, Wave};

@@ -6,6 +6,7 @@
 
 mod abroad;
 mod api;
+mod approvals;
 mod attestations;
 mod attester;
 #[path = "../authority/mod.rs"]
@@ -40,6 +41,7 @@ mod present_refused;
 mod presented;
 mod presenter;
 mod proofs;
+mod quality;
 mod races;
 mod records;
 mod refresh;
