@@ -20,6 +20,7 @@ pub mod json;
 pub mod partial_date;
 pub mod person;
 pub mod presentation;
+pub mod proposal;
 pub mod quality;
 pub mod record;
 pub mod row_fault;
