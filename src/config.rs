@@ -3,6 +3,7 @@
 mod delivery;
 mod edge;
 mod presentation;
+mod self_service;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
 };
+pub use self_service::SelfService;
 pub use trust::{
     MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
 };
@@ -96,6 +98,8 @@ pub struct Config {
     pub presentation_templates: Vec<PresentationTemplate>,
     /// Trust for a conformance suite on the same machine.
     pub conformance: Conformance,
+    /// What officials may do for themselves.
+    pub self_service: SelfService,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -387,6 +391,7 @@ impl Default for Config {
             status_fetches: StatusFetches::default(),
             presentation_templates: Vec::new(),
             conformance: Conformance::default(),
+            self_service: SelfService::default(),
         }
     }
 }
@@ -468,6 +473,9 @@ impl Config {
             self.specimen = specimen.parse().map_err(|_| wrong("SPECIMEN"))?;
         }
         self.override_sign_in(&variable);
+        if let Some(folder) = variable("EVIDENCE") {
+            self.self_service.evidence = folder.into();
+        }
         edge::override_by(self, variable)
     }
 
@@ -536,6 +544,7 @@ impl Config {
             sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
         }
         edge::check(self).or_else(wrong)?;
+        self.self_service.check().or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
         let limits = &self.limits;
         let positive = [
