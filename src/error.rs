@@ -71,6 +71,26 @@ pub enum Refusal {
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// The state of a proposal does not allow this.
+    #[error("a proposal that is {state} cannot be {action}")]
+    ProposalState {
+        /// The state that the proposal is in.
+        state: &'static str,
+        /// The past participle of what was asked.
+        action: &'static str,
+    },
+    /// The person has to sign in once more for this (RFC 9470).
+    #[error("sign in again: this needs a sign-in of the last {max_age_seconds} seconds")]
+    SignInTooOld {
+        /// How old a sign-in may be.
+        max_age_seconds: i64,
+    },
+    /// A request with a cookie that another site may have made the browser send.
+    #[error("a request that changes something with a cookie must come from this service's own pages")]
+    ForeignOrigin,
+    /// A file that is not taken.
+    #[error("{0}")]
+    UnacceptableFile(&'static str),
     /// As many at the same time as are served; see `Retry-After`.
     #[error("too many {0} at the same time; try again in a few seconds")]
     Busy(&'static str),

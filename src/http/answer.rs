@@ -33,6 +33,10 @@ fn wire(refusal: &Refusal) -> Wire {
         R::NotVerified(_) => (StatusCode::CONFLICT, "not_verified"),
         R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
+        R::ProposalState { .. } => (StatusCode::CONFLICT, "proposal_state"),
+        R::SignInTooOld { .. } => (StatusCode::UNAUTHORIZED, "sign_in_too_old"),
+        R::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign_origin"),
+        R::UnacceptableFile(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unacceptable_file"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),
@@ -196,6 +200,9 @@ fn challenge(response: &mut Response, refusal: &Refusal) {
     let value = match refusal {
         Refusal::NoToken => "Bearer".to_owned(),
         Refusal::InvalidToken => "Bearer error=\"invalid_token\"".to_owned(),
+        Refusal::SignInTooOld { max_age_seconds } => {
+            format!("Bearer error=\"insufficient_user_authentication\", max_age=\"{max_age_seconds}\"")
+        }
         Refusal::MissingScope(scope) => format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
         _ => return,
     };

@@ -60,7 +60,7 @@ pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentati
 pub use proposals::{Evidence, NewProposal, Proposal};
 pub use records::{Confirmed, StoredRecord};
 pub use refreshes::Ahead;
-pub use self_service::{NewSelfSignIn, SelfCode, SelfSession};
+pub use self_service::{AuditLine, NewSelfSignIn, SelfCode, SelfSession, VersionSource};
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
 pub use versions::{CardStep, VersionWrite};

@@ -5,10 +5,13 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::cards::{By, Move, move_all};
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
+use crate::model::card::{Moved, Reason, Selector, Step};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::HOLDER;
 
 /// A sign-in that begins.
 #[derive(Clone, Debug)]
@@ -160,6 +163,110 @@ impl Store {
     /// Ends every session of a person but one: a device is in other hands.
     pub async fn end_self_sessions_of(&self, person: &PersonalNumber, but: String) -> Result<()> {
         self.write(EndSessions { column: "person", value: person.expose().to_owned(), but }).await
+    }
+}
+
+/// A version of a record and where it came from.
+#[derive(Clone, Debug)]
+pub struct VersionSource {
+    /// The version.
+    pub version: i64,
+    /// When it came.
+    pub at: UnixSeconds,
+    /// The way in, as a word.
+    pub way: String,
+    /// The canonical content.
+    pub content: String,
+}
+
+/// A line of the audit table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Its number.
+    pub seq: i64,
+    /// When.
+    pub at: UnixSeconds,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// Of which thing.
+    pub subject: String,
+    /// Codes and counts.
+    pub detail: String,
+}
+
+impl Store {
+    /// The holder locks a card, or gives back one that they locked themselves and nobody else.
+    pub async fn hold_card(&self, card: Handle, step: Step, reason: Reason, at: UnixSeconds) -> Result<Moved> {
+        self.write(HoldCard { card, step, reason, at }).await
+    }
+
+    /// Whether a card is locked by its holder.
+    pub async fn is_held(&self, card: &Handle) -> Result<bool, Fault> {
+        let row = sqlx::query("SELECT COUNT(*) FROM cards WHERE handle = $1 AND state = 'locked' AND hold = $2")
+            .bind(card.as_str())
+            .bind(HOLDER)
+            .fetch_one(self.readers())
+            .await
+            .map_err(failed("reading a card"))?;
+        Ok(row.try_get::<i64, _>(0).map_err(failed("reading a card"))? == 1)
+    }
+
+    /// The newest `limit` versions of a record with where they came from, oldest first.
+    pub async fn record_sources(&self, record: &Handle, limit: i64) -> Result<Vec<VersionSource>, Fault> {
+        let doing = "reading versions of a record";
+        let rows = sqlx::query(
+            "SELECT version, at, way, content FROM record_versions WHERE record = $1 ORDER BY version DESC LIMIT $2",
+        )
+        .bind(record.as_str())
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await
+        .map_err(failed(doing))?;
+        let source = |row: &AnyRow| -> Result<_, sqlx::Error> {
+            Ok(VersionSource {
+                version: row.try_get(0)?,
+                at: row.try_get(1)?,
+                way: row.try_get(2)?,
+                content: row.try_get(3)?,
+            })
+        };
+        rows.iter().rev().map(source).collect::<Result<_, _>>().map_err(failed(doing))
+    }
+
+    /// What the audit table says about these things, newest first, before the line `before`; without the lines of `actor`
+    /// about `action`.
+    pub async fn audit_about(
+        &self,
+        subjects: &[String],
+        before: i64,
+        (actor, action): (&str, &str),
+        limit: i64,
+    ) -> Result<Vec<AuditLine>, Fault> {
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doing = "reading the audit table";
+        let places = (5..5 + subjects.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+        let statement = format!(
+            "SELECT seq, at, actor, action, subject, detail FROM audit WHERE seq < $1 \
+             AND NOT (actor = $2 AND action = $3) AND subject IN ({places}) ORDER BY seq DESC LIMIT $4"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(before).bind(actor).bind(action).bind(limit);
+        let query = subjects.iter().fold(query, |query, subject| query.bind(subject));
+        let rows = query.fetch_all(self.readers()).await.map_err(failed(doing))?;
+        let line = |row: &AnyRow| -> Result<_, sqlx::Error> {
+            Ok(AuditLine {
+                seq: row.try_get(0)?,
+                at: row.try_get(1)?,
+                actor: row.try_get(2)?,
+                action: row.try_get(3)?,
+                subject: row.try_get(4)?,
+                detail: row.try_get(5)?,
+            })
+        };
+        rows.iter().map(line).collect::<Result<_, _>>().map_err(failed(doing))
     }
 }
 
@@ -342,7 +449,7 @@ impl Change for BeginSession {
         for record in &self.records {
             transaction.note(Line {
                 at: *created_at,
-                actor: "holder".to_owned(),
+                actor: HOLDER.to_owned(),
                 action: "self_service.begun",
                 subject: record.to_string(),
                 detail: way.to_owned(),
@@ -370,5 +477,23 @@ impl Change for EndSessions {
             .await
             .map_err(failed("ending sessions"))?;
         Ok(())
+    }
+}
+
+struct HoldCard {
+    card: Handle,
+    step: Step,
+    reason: Reason,
+    at: UnixSeconds,
+}
+
+impl Change for HoldCard {
+    type Done = Moved;
+    const MOVES_CARDS: bool = true;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Moved> {
+        let by = By::Facts { hold: HOLDER, because: "by the holder" };
+        let wanted = Move { step: self.step, reason: self.reason, actor: HOLDER, at: self.at, by };
+        Ok(move_all(transaction, &Selector::Card(self.card.clone()), &wanted).await?)
     }
 }
