@@ -98,8 +98,9 @@ async fn end_presentations(service: Service) -> Result<()> {
     service.end_presentations().await.map(|_| ())
 }
 
-/// Rows that nobody needs any more.
+/// Rows and files that nobody needs any more.
 async fn clear_away(service: Service) -> Result<()> {
+    service.clear_evidence().await?;
     service.store().clear_away(service.clock.now()).await.map(|_| ())
 }
 

@@ -23,6 +23,12 @@ fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
     Some((scheme, token.trim())).filter(|(_, token)| !token.is_empty())
 }
 
+/// The token of `Authorization: Bearer …`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = authorization(headers)?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
+}
+
 /// The value of a header that comes once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();

@@ -10,6 +10,7 @@ mod delivery;
 mod demo;
 mod events;
 mod extract;
+mod me;
 mod negotiate;
 mod observe;
 mod openapi;
@@ -90,6 +91,11 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::requests));
 
+    // Officials for themselves.
+    let own = me::routes()
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::requests));
+
     // Programs of VNeID and of the units.
     let api = Router::new()
         .route("/api/v1/offers", post(api::make_offer))
@@ -163,7 +169,7 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(everybody).merge(pages);
+    let mut app = wallet.merge(browsers).merge(presenting).merge(own).merge(api).merge(everybody).merge(pages);
     if service.config.demo {
         app = app.merge(demo(&service));
     }

@@ -2,14 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
+use utoipa::openapi::security::{ClientCredentials, Flow, Http, HttpAuthScheme, OAuth2, Scopes, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
     Server, Type,
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, presentations, public};
+use super::{api, bulk, checkpoint, delivery, me, presentations, public};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -24,7 +24,7 @@ use crate::protocol::oauth::SCOPES;
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
         checkpoint::confirm_receipt,
     ),
-    modifiers(&Security, &Refusals)
+    modifiers(&Security)
 )]
 struct Document;
 
@@ -97,13 +97,20 @@ impl Modify for Security {
             [Flow::ClientCredentials(ClientCredentials::new("token", scopes))],
             "Client credentials; the client authenticates by private_key_jwt (RFC 7523).",
         ));
-        document.components.get_or_insert_with(Default::default).add_security_scheme("client", scheme);
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("client", scheme);
+        let mut session = Http::new(HttpAuthScheme::Bearer);
+        session.description =
+            Some("An official's session: `/api/v1/me/token`, or the cookie of `/api/v1/me/sign-in`.".into());
+        components.add_security_scheme("official", SecurityScheme::Http(session));
     }
 }
 
 /// The document for a server at `public_url`.
 pub fn document(public_url: &str) -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
+    document.merge(me::Document::openapi());
+    Refusals.modify(&mut document);
     document.info = InfoBuilder::new()
         .title("Officials card")
         .version(env!("CARGO_PKG_VERSION"))

@@ -67,7 +67,8 @@ mod tests {
             ("code_challenge_method", "S256"),
             ("scope", "whatever"),
         ];
-        let mut query: Vec<_> = good.iter().filter(|(own, _)| *own != name).map(|(n, v)| ((*n).into(), (*v).into())).collect();
+        let mut query: Vec<_> =
+            good.iter().filter(|(own, _)| *own != name).map(|(n, v)| ((*n).into(), (*v).into())).collect();
         query.extend(value.map(|value| (name.to_owned(), value.to_owned())));
         SelfAuthorization::parse(query)
     }

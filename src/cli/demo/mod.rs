@@ -101,8 +101,8 @@ impl Demo {
         let (population_key, sign_in_secret) = (secret(), secret());
         let people = written(&dir, "population.ndjson", POPULATION)?;
         let population = simulators::population_registry(&people, &population_key).await?;
-        let callback = format!("{url}/sign-in/callback");
-        let vneid = simulators::vneid_sign_in(SIGN_IN_CLIENT, &sign_in_secret, &callback, PASSWORD).await?;
+        let callbacks = ["/sign-in/callback", "/me/callback"].map(|path| format!("{url}{path}"));
+        let vneid = simulators::vneid_sign_in(SIGN_IN_CLIENT, &sign_in_secret, &callbacks, PASSWORD).await?;
         let redirect_uri = format!("http://127.0.0.1:{}/callback", free_port().await?);
         let settings = Settings {
             dir: &dir,

@@ -175,9 +175,8 @@ fn differences(old: &CardFacts, new: &CardFacts) -> Vec<CardChange> {
             ("record_type", Some(facts.record_type.suffix().to_owned())),
         ]
     };
-    let label = |claim: &str| {
-        CLAIMS.iter().find(|(name, ..)| *name == claim).map_or(("", ""), |(_, vi, en, _)| (*vi, *en))
-    };
+    let label =
+        |claim: &str| CLAIMS.iter().find(|(name, ..)| *name == claim).map_or(("", ""), |(_, vi, en, _)| (*vi, *en));
     let mut changes: Vec<_> = claims(old)
         .into_iter()
         .zip(claims(new))

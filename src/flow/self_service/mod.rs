@@ -10,8 +10,8 @@
 
 mod access;
 mod cards;
-mod evidence;
 mod events;
+mod evidence;
 mod presented;
 mod propose;
 mod see;
@@ -35,8 +35,8 @@ use crate::store::{EvidenceFiles, SelfSession, StoredRecord};
 
 pub use access::{AccessLine, AccessPage};
 pub use cards::{CardChange, CardChanges, OwnCard};
-pub use evidence::{EvidenceFile, KeptEvidence, read_limit};
 pub use events::{OwnEvent, OwnState};
+pub use evidence::{EvidenceFile, KeptEvidence, read_limit};
 pub use presented::{CLIENT, OwnPresentation, PRESENTATION_GRANT, PresentedToken};
 pub use propose::{Applied, NewOwnProposal, Outcome, Rejected};
 pub use see::{ChangeRule, Export, LegalBasisView, ListView, Overview, Person, PopulationView, RecordView, SourceView};
@@ -45,8 +45,8 @@ pub use view::{FieldChange, OwnProposal, ProposalPage};
 
 /// Where VNeID sends browsers back to, below the public URL.
 pub const CALLBACK: &str = "/me/callback";
-/// Files of evidence that are looked at or encrypted at the same time in this process, each some ten megabytes.
-const EVIDENCE_PLACES: usize = 4;
+/// Files of evidence that are on their way at the same time in this process, each some ten megabytes.
+const EVIDENCE_PLACES: usize = 12;
 /// Streams of events of people at the same time in this process.
 const STREAMS: usize = 256;
 

@@ -280,7 +280,8 @@ fn closed(record: &Record, changes: &Map<String, Value>) -> Vec<Rejected> {
             Some(How::Unit) => Some(rejected(name, "closed", "chỉ đơn vị được sửa", "only the unit changes this")),
             None => {
                 // The name comes from outside: it is only repeated when it looks like one of ours.
-                let is_plain = name.len() <= 60 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                let is_plain =
+                    name.len() <= 60 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                 let name = if is_plain { name.as_str() } else { "" };
                 Some(rejected(name, "known_column", "không có trong danh mục", "is not in the catalogue"))
             }
@@ -302,10 +303,7 @@ fn lacking_evidence(proposed: &Patch, rule: impl Fn(&str) -> Option<Changeable>)
 }
 
 /// The bytes of a portrait that is new, by its name: a picture that decodes.
-async fn new_portrait(
-    old: &Record,
-    new: &Record,
-) -> Result<std::result::Result<Option<(String, Vec<u8>)>, Rejected>> {
+async fn new_portrait(old: &Record, new: &Record) -> Result<std::result::Result<Option<(String, Vec<u8>)>, Rejected>> {
     let Some(portrait) = new.portrait().filter(|new| old.portrait().is_none_or(|old| old.name() != new.name())) else {
         return Ok(Ok(None));
     };

@@ -217,9 +217,8 @@ impl Service {
         use base64::Engine;
         let records = self.store.records_of(&official.person).await?;
         self.noted(&records, "self.export").await?;
-        let data_url = |jpeg: &[u8]| {
-            format!("data:image/jpeg;base64,{}", base64::engine::general_purpose::STANDARD.encode(jpeg))
-        };
+        let data_url =
+            |jpeg: &[u8]| format!("data:image/jpeg;base64,{}", base64::engine::general_purpose::STANDARD.encode(jpeg));
         let portraits = records
             .iter()
             .filter_map(|stored| Some((stored.handle.to_string(), data_url(stored.record.portrait()?.jpeg()?))));
@@ -247,8 +246,7 @@ impl Service {
         let (now, labels) = (self.clock.now(), self.code_book().await?);
         let codes: Vec<_> = records.iter().filter_map(|stored| stored.record.text("managing_unit_code")).collect();
         let day = day_in_vietnam(now);
-        let units =
-            if codes.is_empty() { UnitRegister::on(day) } else { self.store.units_named(day, &codes).await? };
+        let units = if codes.is_empty() { UnitRegister::on(day) } else { self.store.units_named(day, &codes).await? };
         let mut views = Vec::with_capacity(records.len());
         for stored in records {
             let versions = self.store.record_sources(&stored.handle, MOST_VERSIONS).await?;
@@ -310,11 +308,12 @@ fn record_view(
     let (record, sources) = (&stored.record, sources(versions)?);
     // The catalogues live as long as the program.
     let catalogue: &'static Catalogue = record.catalogue();
-    let members: Map<String, Value> = serde_json::from_str(&record.content())
-        .map_err(|error| Fault::new("reading a record", error))?;
+    let members: Map<String, Value> =
+        serde_json::from_str(&record.content()).map_err(|error| Fault::new("reading a record", error))?;
     let key = record.key();
     let name = units.unit_name(&key.unit).map(Into::into);
-    let name = name.or_else(|| record.text("managing_unit_name").map(str::to_owned)).unwrap_or_else(|| key.unit.clone());
+    let name =
+        name.or_else(|| record.text("managing_unit_name").map(str::to_owned)).unwrap_or_else(|| key.unit.clone());
     let outside = catalogue.fields().iter().filter(|field| field.list.is_none());
     let portrait = record.portrait().map(|_| format!("/api/v1/me/records/{}/portrait", stored.handle));
     Ok(RecordView {

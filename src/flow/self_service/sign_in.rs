@@ -78,8 +78,10 @@ impl Service {
     pub async fn self_authorize(&self, request: Result<SelfAuthorization, Refusal>) -> Result<OwnStep> {
         // An address that is not registered is not gone to, whatever else is wrong (RFC 6749 section 4.1.2.1).
         let Ok(request) = request else { return Ok(OwnStep::Stop(OwnStop::WrongRequest)) };
-        let is_registered =
-            self.config.wallet(&request.client_id).is_some_and(|wallet| wallet.redirect_uris.contains(&request.redirect_uri));
+        let is_registered = self
+            .config
+            .wallet(&request.client_id)
+            .is_some_and(|wallet| wallet.redirect_uris.contains(&request.redirect_uri));
         if !is_registered {
             return Ok(OwnStep::Stop(OwnStop::WrongRequest));
         }
@@ -274,7 +276,9 @@ mod tests {
         for fine in ["/", "/me", "/me/?tab=cards&x=%20", "/office/a.b"] {
             assert!(is_own_path(fine), "{fine}");
         }
-        for elsewhere in ["", "me", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/a#b", "/@x:y"] {
+        for elsewhere in
+            ["", "me", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/a#b", "/@x:y"]
+        {
             assert!(!is_own_path(elsewhere), "{elsewhere}");
         }
         assert!(!is_own_path(&format!("/{}", "a".repeat(MAX_RETURN))));

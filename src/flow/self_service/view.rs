@@ -143,18 +143,17 @@ impl Service {
 
     pub(super) async fn own_proposal(&self, proposal: Proposal, records: &[StoredRecord]) -> Result<OwnProposal> {
         let (now, labels) = (self.clock.now(), self.code_book().await?);
-        let patch =
-            Patch::parse(&proposal.patch).map_err(|error| Fault::new("reading a proposal", error))?;
+        let patch = Patch::parse(&proposal.patch).map_err(|error| Fault::new("reading a proposal", error))?;
         let current = records.iter().find(|stored| stored.handle == proposal.record);
         let catalogue = current.map_or_else(Catalogue::current, |stored| stored.record.catalogue());
         let members: Map<String, Value> = match current {
-            Some(stored) => serde_json::from_str(&stored.record.content())
-                .map_err(|error| Fault::new("reading a record", error))?,
+            Some(stored) => {
+                serde_json::from_str(&stored.record.content()).map_err(|error| Fault::new("reading a record", error))?
+            }
             None => Map::new(),
         };
         let waits = proposal.state.is_waiting();
-        let conflicts =
-            current.filter(|_| waits).map(|stored| patch.conflicts(&stored.record)).unwrap_or_default();
+        let conflicts = current.filter(|_| waits).map(|stored| patch.conflicts(&stored.record)).unwrap_or_default();
         let others = if waits { self.others(&proposal, &patch).await? } else { Vec::new() };
         let changes = patch.differences().map(|(name, difference)| {
             let value = |value: Option<&Value>| value.cloned().unwrap_or(Value::Null);
@@ -208,7 +207,8 @@ impl Service {
     async fn others(&self, proposal: &Proposal, patch: &Patch) -> Result<Vec<String>> {
         let waiting = self.store.waiting_proposals_of(&proposal.record).await?;
         let touches = |other: &Proposal| {
-            Patch::parse(&other.patch).is_ok_and(|other| other.fields().any(|field| patch.fields().any(|own| own == field)))
+            Patch::parse(&other.patch)
+                .is_ok_and(|other| other.fields().any(|field| patch.fields().any(|own| own == field)))
         };
         let others = waiting.into_iter().filter(|other| other.id != proposal.id && touches(other));
         Ok(others.map(|other| other.id).collect())
