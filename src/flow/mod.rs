@@ -22,6 +22,8 @@ pub mod present;
 mod publish;
 mod receipts;
 pub mod receive;
+pub mod records;
+pub mod reorganise;
 mod revoke;
 mod sealing;
 pub mod self_service;

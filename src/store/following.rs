@@ -1,5 +1,7 @@
 //! Records whose cards have to be locked, withdrawn or given back, and cards whose term ends soon.
 
+use std::fmt::Write as _;
+
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, By, Move};
@@ -91,7 +93,7 @@ impl Change for Follow {
         let _: String = row.try_get(0).map_err(&doing)?;
         let mut because = format!("record {record} version {version} received {changed_at}");
         if let Some(confirmed_at) = confirmed_at {
-            because.push_str(&format!(" confirmed {confirmed_at}"));
+            let _ = write!(because, " confirmed {confirmed_at}");
         }
         let by = By::Facts { hold: STATUS, because: &because };
         let wanted = Move { step: *step, reason: *reason, actor: ACTOR, at: *at, by };
