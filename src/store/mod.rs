@@ -62,7 +62,7 @@ pub use proposals::{Evidence, NewProposal, Proposal};
 pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use reorganisations::{Reorganisation, Stage, Wave};
-pub use self_service::{AuditLine, NewSelfSignIn, SelfCode, SelfSession, VersionSource};
+pub use self_service::{AuditLine, NewSelfSignIn, SelfCode, SelfSession};
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
 pub use versions::{CardStep, VersionWrite};

@@ -166,19 +166,6 @@ impl Store {
     }
 }
 
-/// A version of a record and where it came from.
-#[derive(Clone, Debug)]
-pub struct VersionSource {
-    /// The version.
-    pub version: i64,
-    /// When it came.
-    pub at: UnixSeconds,
-    /// The way in, as a word.
-    pub way: String,
-    /// The canonical content.
-    pub content: String,
-}
-
 /// A line of the audit table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditLine {
@@ -211,28 +198,6 @@ impl Store {
             .await
             .map_err(failed("reading a card"))?;
         Ok(row.try_get::<i64, _>(0).map_err(failed("reading a card"))? == 1)
-    }
-
-    /// The newest `limit` versions of a record with where they came from, oldest first.
-    pub async fn record_sources(&self, record: &Handle, limit: i64) -> Result<Vec<VersionSource>, Fault> {
-        let doing = "reading versions of a record";
-        let rows = sqlx::query(
-            "SELECT version, at, way, content FROM record_versions WHERE record = $1 ORDER BY version DESC LIMIT $2",
-        )
-        .bind(record.as_str())
-        .bind(limit)
-        .fetch_all(self.readers())
-        .await
-        .map_err(failed(doing))?;
-        let source = |row: &AnyRow| -> Result<_, sqlx::Error> {
-            Ok(VersionSource {
-                version: row.try_get(0)?,
-                at: row.try_get(1)?,
-                way: row.try_get(2)?,
-                content: row.try_get(3)?,
-            })
-        };
-        rows.iter().rev().map(source).collect::<Result<_, _>>().map_err(failed(doing))
     }
 
     /// What the audit table says about these things, newest first, before the line `before`; without the lines of `actor`

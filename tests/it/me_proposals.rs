@@ -76,10 +76,10 @@ story! {
             "full_name": "Trần Văn Khác", "position_title": "001", "phone_number": "0912345678", "no_such": 1, "<b>": 1,
         })).await;
         assert_eq!(faults(all), [
-            (String::new(), "known_column".to_owned()),
-            ("full_name".into(), "rematch".into()),
-            ("no_such".into(), "known_column".into()),
+            ("full_name".to_owned(), "rematch".to_owned()),
             ("position_title".into(), "closed".into()),
+            ("no_such".into(), "known_column".into()),
+            (String::new(), "known_column".into()),
         ]);
         for (changes, expected) in [
             (json!({"phone_number": "0123"}), ("phone_number", "pattern")),

@@ -15,9 +15,10 @@ use crate::model::code_list::{CodeBook, CodeLabels};
 use crate::model::id::Handle;
 use crate::model::origin::HOLDER;
 use crate::model::person::MatchOutcome;
+use crate::model::record::Record;
 use crate::model::self_update::{Changeable, EvidenceRule, How, legal_bases};
 use crate::model::unit::{UnitDirectory, UnitRegister};
-use crate::store::{StoredRecord, VersionSource};
+use crate::store::{StoredRecord, StoredVersion};
 
 /// Versions of a record that sources are looked for in. What is older is told as of the oldest of them.
 const MOST_VERSIONS: i64 = 500;
@@ -156,7 +157,7 @@ pub struct ColumnView {
 pub struct SourceView {
     /// `import`, `sync`, `upload`, `update`, `reorganisation` or `population`.
     #[schema(example = "sync")]
-    pub way: String,
+    pub way: &'static str,
     /// The version of the record that brought it.
     pub version: i64,
 }
@@ -249,7 +250,7 @@ impl Service {
         let units = if codes.is_empty() { UnitRegister::on(day) } else { self.store.units_named(day, &codes).await? };
         let mut views = Vec::with_capacity(records.len());
         for stored in records {
-            let versions = self.store.record_sources(&stored.handle, MOST_VERSIONS).await?;
+            let versions = self.store.versions_of(&stored.handle, MOST_VERSIONS).await?;
             views.push(record_view(stored, &versions, &labels, &units)?);
         }
         let cards = self.store.cards(&Selector::Person(official.person.clone()), MOST_CARDS).await?;
@@ -277,14 +278,13 @@ impl Service {
 }
 
 /// By field or list: the version that last changed it.
-type Sources<'a> = BTreeMap<String, &'a VersionSource>;
+type Sources<'a> = BTreeMap<String, &'a StoredVersion>;
 
 /// Walks the versions, oldest first; what the oldest says came with it or before.
-fn sources(versions: &[VersionSource]) -> Result<Sources<'_>, Fault> {
+fn sources(versions: &[StoredVersion]) -> Result<Sources<'_>, Fault> {
     let (mut sources, mut before) = (Sources::new(), Map::new());
     for version in versions {
-        let now: Map<String, Value> = serde_json::from_str(&version.content)
-            .map_err(|error| Fault::new("reading versions of a record", error))?;
+        let now = members_of(&version.record)?;
         for (name, value) in &now {
             if before.get(name) != Some(value) {
                 sources.insert(name.clone(), version);
@@ -299,17 +299,20 @@ fn sources(versions: &[VersionSource]) -> Result<Sources<'_>, Fault> {
     Ok(sources)
 }
 
+fn members_of(record: &Record) -> Result<Map<String, Value>, Fault> {
+    serde_json::from_str(&record.content()).map_err(|error| Fault::new("reading a record", error))
+}
+
 fn record_view(
     stored: &StoredRecord,
-    versions: &[VersionSource],
+    versions: &[StoredVersion],
     labels: &CodeBook,
     units: &UnitRegister,
 ) -> Result<RecordView> {
     let (record, sources) = (&stored.record, sources(versions)?);
     // The catalogues live as long as the program.
     let catalogue: &'static Catalogue = record.catalogue();
-    let members: Map<String, Value> =
-        serde_json::from_str(&record.content()).map_err(|error| Fault::new("reading a record", error))?;
+    let members = members_of(record)?;
     let key = record.key();
     let name = units.unit_name(&key.unit).map(Into::into);
     let name =
@@ -356,7 +359,7 @@ fn field_view(
         privacy: privacy_word(field.privacy),
         value_label: label_of(field, &value, labels),
         value,
-        source: source.map(|source| SourceView { way: source.way.clone(), version: source.version }),
+        source: source.map(|source| SourceView { way: source.origin.way.word(), version: source.version }),
         since: source.map(|source| source.at),
         change: change_rule(catalogue, &field.code),
     }
@@ -386,7 +389,7 @@ fn list_view(
             .map(|field| ColumnView { field: &field.code, label_vi: &field.label_vi, label_en: &field.label_en })
             .collect(),
         entries: members.get(&list.name).cloned().unwrap_or_else(|| Value::Array(Vec::new())),
-        source: source.map(|source| SourceView { way: source.way.clone(), version: source.version }),
+        source: source.map(|source| SourceView { way: source.origin.way.word(), version: source.version }),
         since: source.map(|source| source.at),
         change: change_rule(catalogue, &list.name),
     }
@@ -418,22 +421,28 @@ pub(super) const OWN_LOOKING: (&str, &str) = (HOLDER, "record.read");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::origin::{Origin, Way};
 
-    fn version(version: i64, way: &str, content: &str) -> VersionSource {
-        VersionSource { version, at: 1_000 + version, way: way.into(), content: content.into() }
+    fn version(version: i64, way: Way, content: &str) -> StoredVersion {
+        let origin = Origin { way, reference: String::new(), actor: String::new() };
+        StoredVersion {
+            version,
+            at: 1_000 + version,
+            origin,
+            record: Record::restore(Catalogue::current(), content).unwrap(),
+        }
     }
 
     #[test]
     fn a_field_has_the_source_of_its_last_change() {
         let versions = [
-            version(1, "import", r#"{"a":"1","b":"1","c":"1"}"#),
-            version(2, "sync", r#"{"a":"2","b":"1","c":"1"}"#),
-            version(3, "update", r#"{"a":"1","b":"1"}"#),
-            version(4, "sync", r#"{"a":"1","b":"1"}"#),
+            version(1, Way::Import, r#"{"email":"a@b.vn","full_name":"An","marital_status":"1"}"#),
+            version(2, Way::Sync, r#"{"email":"c@b.vn","full_name":"An","marital_status":"1"}"#),
+            version(3, Way::Update, r#"{"email":"a@b.vn","full_name":"An"}"#),
+            version(4, Way::Sync, r#"{"email":"a@b.vn","full_name":"An"}"#),
         ];
         let sources = sources(&versions).unwrap();
         let told: Vec<_> = sources.iter().map(|(name, source)| (name.as_str(), source.version)).collect();
-        assert_eq!(told, [("a", 3), ("b", 1), ("c", 3)]);
-        assert!(super::sources(&[version(1, "sync", "[]")]).is_err());
+        assert_eq!(told, [("email", 3), ("full_name", 1), ("marital_status", 3)]);
     }
 }

@@ -27,7 +27,7 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
 
 /// Keeps a file of yours to put beside a proposal: JPEG, PNG or PDF by its content, at most 10 MB. Its name comes in
 /// `Content-Disposition`, if at all.
-#[utoipa::path(post, path = "/api/v1/me/evidence", tag = "me", security(("official" = [])),
+#[utoipa::path(post, operation_id = "me_keep", path = "/api/v1/me/evidence", tag = "me", security(("official" = [])),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = KeptEvidence), (status = 422, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
 pub async fn keep(
@@ -58,7 +58,7 @@ pub async fn keep(
 }
 
 /// One of your files.
-#[utoipa::path(get, path = "/api/v1/me/evidence/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_file", path = "/api/v1/me/evidence/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 404, body = ProblemDocument)))]
 pub async fn file(
     State(service): State<Service>,
@@ -69,7 +69,7 @@ pub async fn file(
 }
 
 /// Takes back a file that is beside no proposal.
-#[utoipa::path(delete, path = "/api/v1/me/evidence/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
+#[utoipa::path(delete, operation_id = "me_remove", path = "/api/v1/me/evidence/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn remove(
     State(service): State<Service>,

@@ -60,14 +60,14 @@ fn handle(text: &str, what: &'static str) -> Result<Handle, Refusal> {
 }
 
 /// What the State holds on you: every field with its source, its date, why it is held and how it can change; and your cards.
-#[utoipa::path(get, path = "/api/v1/me", tag = "me", security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_overview", path = "/api/v1/me", tag = "me", security(("official" = [])),
     responses((status = 200, body = Overview)))]
 pub async fn overview(State(service): State<Service>, official: Official) -> Result<Response, Problem> {
     Ok(fresh(service.self_overview(&official).await?))
 }
 
 /// The same with who looked and what you proposed, as one file.
-#[utoipa::path(get, path = "/api/v1/me/export", tag = "me", security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_export", path = "/api/v1/me/export", tag = "me", security(("official" = [])),
     responses((status = 200, body = Export)))]
 pub async fn export(State(service): State<Service>, official: Official) -> Result<Response, Problem> {
     let mut response = fresh(service.self_export(&official).await?);
@@ -77,7 +77,7 @@ pub async fn export(State(service): State<Service>, official: Official) -> Resul
 }
 
 /// Who looked at your data, who asked the population database about you, and what happened; newest first.
-#[utoipa::path(get, path = "/api/v1/me/access", tag = "me", params(PageQuery), security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_access", path = "/api/v1/me/access", tag = "me", params(PageQuery), security(("official" = [])),
     responses((status = 200, body = AccessPage)))]
 pub async fn access(
     State(service): State<Service>,
@@ -88,7 +88,7 @@ pub async fn access(
 }
 
 /// The portrait of one of your records.
-#[utoipa::path(get, path = "/api/v1/me/records/{handle}/portrait", tag = "me", security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_portrait", path = "/api/v1/me/records/{handle}/portrait", tag = "me", security(("official" = [])),
     params(("handle" = String, Path)),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 404, body = ProblemDocument)))]
 pub async fn portrait(
@@ -179,7 +179,7 @@ impl From<Rejected> for FieldFault {
 }
 
 /// Changes what you may change at once, and proposes the rest to your unit.
-#[utoipa::path(post, path = "/api/v1/me/proposals", tag = "me", request_body = NewProposal, security(("official" = [])),
+#[utoipa::path(post, operation_id = "me_propose", path = "/api/v1/me/proposals", tag = "me", request_body = NewProposal, security(("official" = [])),
     responses((status = 200, body = Proposed), (status = 201, body = Proposed), (status = 404, body = ProblemDocument),
         (status = 409, body = ProblemDocument),
         (status = 422, body = ChangesProblem, content_type = "application/problem+json")))]
@@ -224,7 +224,7 @@ fn day(text: &str) -> Result<Date, Refusal> {
 }
 
 /// Your proposals, newest first.
-#[utoipa::path(get, path = "/api/v1/me/proposals", tag = "me", params(PageQuery), security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_proposals", path = "/api/v1/me/proposals", tag = "me", params(PageQuery), security(("official" = [])),
     responses((status = 200, body = ProposalPage)))]
 pub async fn proposals(
     State(service): State<Service>,
@@ -235,7 +235,7 @@ pub async fn proposals(
 }
 
 /// One of your proposals: old, new and now side by side.
-#[utoipa::path(get, path = "/api/v1/me/proposals/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_proposal", path = "/api/v1/me/proposals/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
     responses((status = 200, body = OwnProposal), (status = 404, body = ProblemDocument)))]
 pub async fn proposal(
     State(service): State<Service>,
@@ -246,7 +246,7 @@ pub async fn proposal(
 }
 
 /// Takes a proposal back, while nobody has decided.
-#[utoipa::path(delete, path = "/api/v1/me/proposals/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
+#[utoipa::path(delete, operation_id = "me_withdraw", path = "/api/v1/me/proposals/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn withdraw(
     State(service): State<Service>,
@@ -269,7 +269,7 @@ pub struct NewAppeal {
 }
 
 /// Appeals against a refusal, once. Somebody else decides.
-#[utoipa::path(post, path = "/api/v1/me/proposals/{id}/appeal", tag = "me", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "me_appeal", path = "/api/v1/me/proposals/{id}/appeal", tag = "me", params(("id" = String, Path)),
     request_body = NewAppeal, security(("official" = [])),
     responses((status = 200, body = OwnProposal), (status = 404, body = ProblemDocument),
         (status = 409, body = ProblemDocument)))]
@@ -296,7 +296,7 @@ pub struct Freeze {
 pub struct Nothing {}
 
 /// Freezes one of your cards, at once. After a loss or theft your other sessions end.
-#[utoipa::path(post, path = "/api/v1/me/cards/{handle}/freeze", tag = "me", params(("handle" = String, Path)),
+#[utoipa::path(post, operation_id = "me_freeze", path = "/api/v1/me/cards/{handle}/freeze", tag = "me", params(("handle" = String, Path)),
     request_body = Freeze, security(("official" = [])),
     responses((status = 200, body = OwnCard), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn freeze(
@@ -309,7 +309,7 @@ pub async fn freeze(
 }
 
 /// Gives back a card that you froze yourself. Needs a sign-in at VNeID of the last minutes.
-#[utoipa::path(post, path = "/api/v1/me/cards/{handle}/unfreeze", tag = "me", params(("handle" = String, Path)),
+#[utoipa::path(post, operation_id = "me_unfreeze", path = "/api/v1/me/cards/{handle}/unfreeze", tag = "me", params(("handle" = String, Path)),
     request_body = Nothing, security(("official" = [])),
     responses((status = 200, body = OwnCard), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn unfreeze(
@@ -322,7 +322,7 @@ pub async fn unfreeze(
 }
 
 /// What changed where this card took another's place, or the next one took its.
-#[utoipa::path(get, path = "/api/v1/me/cards/{handle}/changes", tag = "me", params(("handle" = String, Path)),
+#[utoipa::path(get, operation_id = "me_card_changes", path = "/api/v1/me/cards/{handle}/changes", tag = "me", params(("handle" = String, Path)),
     security(("official" = [])), responses((status = 200, body = CardChanges), (status = 404, body = ProblemDocument)))]
 pub async fn card_changes(
     State(service): State<Service>,
@@ -334,7 +334,7 @@ pub async fn card_changes(
 
 /// Server-sent events: first where everything stands, then each change. `proposal`, `card` (a new handle is a new card to
 /// fetch) and `record`. The stream ends with the session.
-#[utoipa::path(get, path = "/api/v1/me/events", tag = "me", security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_events", path = "/api/v1/me/events", tag = "me", security(("official" = [])),
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 pub async fn events(State(service): State<Service>, official: Official) -> Result<Response, Problem> {
     let state = service.self_stream(official)?;

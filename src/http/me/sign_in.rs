@@ -56,7 +56,7 @@ pub async fn signed_in(State(service): State<Service>, headers: HeaderMap, query
 /// A form: `grant_type=authorization_code` with `code`, `redirect_uri` and `code_verifier`; or
 /// `grant_type=urn:officials-card:grant-type:presentation` with `presentation`, `response_code` and `code_verifier`. The
 /// wallet product authenticates itself as at `/token`. Errors are those of OAuth.
-#[utoipa::path(post, path = "/api/v1/me/token", tag = "me",
+#[utoipa::path(post, operation_id = "me_token", path = "/api/v1/me/token", tag = "me",
     request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = Object), (status = 400, body = Object), (status = 401, body = Object)))]
 pub async fn token(
@@ -90,7 +90,7 @@ pub struct NewOwnPresentation {
 
 /// Asks for the person's own card: the beginning of a sign-in with it. The browser of the device opens `page`, the wallet
 /// presents, and the browser ends at `redirect_uri` with `response_code`.
-#[utoipa::path(post, path = "/api/v1/me/presentations", tag = "me", request_body = NewOwnPresentation,
+#[utoipa::path(post, operation_id = "me_present", path = "/api/v1/me/presentations", tag = "me", request_body = NewOwnPresentation,
     responses((status = 201, body = OwnPresentation)))]
 pub async fn present(
     State(service): State<Service>,
@@ -101,14 +101,14 @@ pub async fn present(
 }
 
 /// What the session is.
-#[utoipa::path(get, path = "/api/v1/me/session", tag = "me", security(("official" = [])),
+#[utoipa::path(get, operation_id = "me_session", path = "/api/v1/me/session", tag = "me", security(("official" = [])),
     responses((status = 200, body = SessionView)))]
 pub async fn session(State(service): State<Service>, official: Official) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(service.session_view(&official))).into_response()
 }
 
 /// Ends the session.
-#[utoipa::path(delete, path = "/api/v1/me/session", tag = "me", security(("official" = [])),
+#[utoipa::path(delete, operation_id = "me_sign_out", path = "/api/v1/me/session", tag = "me", security(("official" = [])),
     responses((status = 204), (status = 403, body = ProblemDocument)))]
 pub async fn sign_out(State(service): State<Service>, official: Official) -> Result<Response, Problem> {
     service.end_session(&official).await?;
