@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, me, presentations, public, records, reorganisations};
+use super::{api, bulk, checkpoint, delivery, me, population, presentations, public, records, reorganisations};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -30,6 +30,7 @@ use crate::protocol::oauth::SCOPES;
         reorganisations::drop_reorganisation, reorganisations::start_reorganisation,
         reorganisations::pause_reorganisation, reorganisations::resume_reorganisation,
         reorganisations::undo_reorganisation,
+        population::match_record, population::queries, population::connection,
     ),
     modifiers(&Security)
 )]

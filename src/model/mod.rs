@@ -23,6 +23,7 @@ pub mod origin;
 pub mod partial_date;
 pub mod patch;
 pub mod person;
+pub mod population;
 pub mod presentation;
 pub mod proposal;
 pub mod quality;

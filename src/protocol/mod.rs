@@ -9,6 +9,7 @@ pub mod mdoc;
 pub mod oauth;
 pub mod oid4vci;
 pub mod oid4vp;
+#[cfg(feature = "server")]
 pub mod population;
 pub mod self_service;
 pub mod sign_in;

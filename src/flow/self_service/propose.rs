@@ -9,6 +9,7 @@ use time::Date;
 use super::{Official, OwnProposal, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Error, Fault, Refusal, Result};
+use crate::flow::Rematched;
 use crate::flow::enroll::day_in_vietnam;
 use crate::flow::receive::{Expects, Incoming};
 use crate::model::evidence::{self, MediaType};
@@ -32,6 +33,8 @@ const MAX_EVIDENCE: usize = 10;
 const MAX_CHANGES: usize = 100;
 /// How far ahead a change may be asked for, in days.
 const MOST_DAYS_AHEAD: i64 = 366;
+/// Why the population database is asked, in the records of questions.
+const REMATCH_PURPOSE: &str = "asked by the person themselves";
 /// How often a change at once is tried that others are in the way of.
 const ATTEMPTS: usize = 3;
 
@@ -162,6 +165,12 @@ impl Service {
             None => None,
         };
         Ok(Outcome::Done { applied, proposal })
+    }
+
+    /// Has the population database asked about one of the official's records, now.
+    pub async fn self_rematch(&self, official: &Official, record: &Handle) -> Result<Rematched> {
+        self.own_record(official, record).await?;
+        self.rematch_own(&official.person, record, REMATCH_PURPOSE).await
     }
 
     /// Takes a proposal back.

@@ -34,6 +34,7 @@ pub fn routes() -> Router<Service> {
         .route("/api/v1/me/access", get(own::access))
         .route("/api/v1/me/events", get(own::events))
         .route("/api/v1/me/records/{handle}/portrait", get(own::portrait))
+        .route("/api/v1/me/records/{handle}/rematch", post(own::rematch))
         .route("/api/v1/me/proposals", get(own::proposals).post(own::propose))
         .route("/api/v1/me/proposals/{id}", get(own::proposal).delete(own::withdraw))
         .route("/api/v1/me/proposals/{id}/appeal", post(own::appeal))
@@ -56,6 +57,7 @@ pub fn routes() -> Router<Service> {
     own::access,
     own::events,
     own::portrait,
+    own::rematch,
     own::proposals,
     own::propose,
     own::proposal,

@@ -105,6 +105,40 @@ pub async fn portrait(
     Ok((headers, jpeg).into_response())
 }
 
+/// What the population database says now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwnRematch {
+    /// `matched`, `mismatched` or `not_found`.
+    #[schema(example = "matched")]
+    outcome: &'static str,
+    /// The fields that differ; what the population database has in them is for its own counters to tell.
+    differs: Vec<&'static str>,
+    /// Codes of further fields in which your record says something else.
+    outdated: Vec<&'static str>,
+    /// When it was asked (Unix seconds).
+    asked_at: i64,
+}
+
+/// Has the population database asked about one of your records, now. It is on record like every such question.
+#[utoipa::path(post, operation_id = "me_rematch", path = "/api/v1/me/records/{handle}/rematch", tag = "me",
+    params(("handle" = String, Path)), request_body = Nothing, security(("official" = [])),
+    responses((status = 200, body = OwnRematch), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument),
+        (status = 503, body = ProblemDocument)))]
+pub async fn rematch(
+    State(service): State<Service>,
+    official: Official,
+    InPath(record): InPath<String>,
+    ApiJson(Nothing {}): ApiJson<Nothing>,
+) -> Result<Response, Problem> {
+    let asked = service.self_rematch(&official, &handle(&record, "record")?).await?;
+    Ok(fresh(OwnRematch {
+        outcome: asked.outcome.word(),
+        differs: asked.differs().into_iter().map(|(field, _)| field).collect(),
+        outdated: asked.outdated,
+        asked_at: asked.at,
+    }))
+}
+
 /// What you want to change.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
