@@ -123,9 +123,8 @@ impl Changeable {
         let first = How::of(columns.first()?);
         // A list is as open as its least open column.
         let how = if columns.iter().all(|field| How::of(field) == first) { first } else { How::Unit };
-        let evidence = columns.iter().filter_map(|field| legal_bases().get(&field.group)).map(|basis| basis.evidence);
-        let evidence =
-            if how == How::Proposal { evidence.last().unwrap_or(EvidenceRule::None) } else { EvidenceRule::None };
+        let basis = columns.last().and_then(|field| legal_bases().get(&field.group)).filter(|_| how == How::Proposal);
+        let evidence = basis.map_or(EvidenceRule::None, |basis| basis.evidence);
         Some(Self {
             how,
             is_sensitive: columns.iter().any(|field| field.privacy == Privacy::Sensitive),

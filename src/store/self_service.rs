@@ -219,7 +219,7 @@ impl Store {
              AND NOT (actor = $2 AND action = $3) AND subject IN ({places}) ORDER BY seq DESC LIMIT $4"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(before).bind(actor).bind(action).bind(limit);
-        let query = subjects.iter().fold(query, |query, subject| query.bind(subject));
+        let query = subjects.iter().fold(query, sqlx::query::Query::bind);
         let rows = query.fetch_all(self.readers()).await.map_err(failed(doing))?;
         let line = |row: &AnyRow| -> Result<_, sqlx::Error> {
             Ok(AuditLine {

@@ -169,6 +169,7 @@ story! {
         let proposal = made["proposal"]["proposal"].as_str().unwrap();
         for (method, path, body) in [
             ("GET", format!("/records/{record}/portrait"), None),
+            ("POST", format!("/records/{record}/rematch"), Some(json!({}))),
             ("GET", format!("/proposals/{proposal}"), None),
             ("DELETE", format!("/proposals/{proposal}"), None),
             ("POST", format!("/proposals/{proposal}/appeal"), Some(json!({"note": "no"}))),
@@ -183,6 +184,9 @@ story! {
             assert_eq!(me.call(method, &path, body).await.problem(404), "not-found", "{method} {path}");
         }
         assert_eq!(neighbour.get(&format!("/proposals/{proposal}")).await.expect(200)["state"], "open");
+        // No population database is set up here: told as that, and not as a mismatch.
+        let own = me.handle().await;
+        assert_eq!(me.post(&format!("/records/{own}/rematch"), json!({})).await.problem(503), "registry-unavailable");
         let mine = me.get("/export").await.expect(200).to_string();
         assert!(!mine.contains(&record) && !mine.contains(proposal) && !mine.contains(NEIGHBOUR));
     }

@@ -109,7 +109,7 @@ impl Service {
 fn kind(action: &str) -> &'static str {
     if action.starts_with("population.") {
         "asked"
-    } else if action.ends_with(".read") {
+    } else if action.rsplit('.').next() == Some("read") {
         "looked"
     } else {
         "changed"

@@ -265,7 +265,8 @@ mod tests {
         #[test]
         fn no_name_leads_anywhere(name in "\\PC{0,200}|[a-z./\\\\\\r\\n\"]{0,40}") {
             let shown = file_name(&name, MediaType::Jpeg);
-            prop_assert!(!shown.contains(['/', '\\', '"', '\r', '\n']) && shown.ends_with(".jpg"));
+            prop_assert!(!shown.contains(['/', '\\', '"', '\r', '\n']));
+            prop_assert_eq!(shown.rsplit('.').next(), Some("jpg"));
         }
     }
 }
