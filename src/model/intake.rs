@@ -312,9 +312,12 @@ impl<'a> Draft<'a> {
             let other = catalogue.fields()[at].rule.not_before.as_deref().and_then(|code| catalogue.index(code));
             changed.contains(&at) || other.is_some_and(|other| changed.contains(&other))
         };
+        // What was wrong with the values themselves is all of the change.
+        let own = std::mem::take(&mut self.faults);
         self.check_required();
         self.check_order();
         self.faults.retain(is_of_change);
+        self.faults.splice(..0, own);
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -549,6 +552,28 @@ mod tests {
         );
         assert!(matches!(of(&["full_name", "it_level[101]"]), Err(HeaderFault::Unknown(_))));
         assert!(of(&["full_name", "it_level[0]"]).is_err() && of(&["full_name[1]", "gender"]).is_err());
+    }
+
+    #[test]
+    fn a_change_is_read_by_the_same_rules_and_answers_for_itself_alone() {
+        let base = csv(GOOD).unwrap();
+        let change = |changes: serde_json::Value| with(|intake| intake.change(&base, changes.as_object().unwrap()));
+        let changed = change(serde_json::json!({"email": "a@b.vn", "date_of_birth": "1987-05-03"})).unwrap();
+        assert_eq!(changed.text("email"), Some("a@b.vn"));
+        assert_eq!(changed.full_name(), base.full_name());
+        assert_eq!(change(serde_json::json!({"email": null})).unwrap(), base);
+        for (changes, expected) in [
+            (serde_json::json!({"email": "x"}), "email"),
+            (serde_json::json!({"full_name": ""}), "full_name"),
+            (serde_json::json!({"DS_NGOAINGU": [{"email": "a@b.vn"}]}), "email"),
+            (serde_json::json!({"DS_NGOAINGU": 1}), "DS_NGOAINGU"),
+            (serde_json::json!({"first_recruitment_date": "1980"}), "first_recruitment_date"),
+            // The other end of the same rule.
+            (serde_json::json!({"work_history_from[1]": "2010"}), "work_history_from"),
+        ] {
+            let told = faults(change(changes.clone()));
+            assert!(told.len() == 1 && (told[0].0 == expected || told[0].0.is_empty()), "{changes}: {told:?}");
+        }
     }
 
     proptest! {

@@ -106,7 +106,7 @@ def test_a_person_proposes_with_evidence_and_takes_it_back(issuer, me):
     assert script.status_code == 422
     typed = me.post(f"{url}/proposals", json={"record": record, "changes": {"full_name": "Khác"}}, timeout=10)
     assert [fault["rule"] for fault in typed.json()["faults"]] == ["rematch"]
-    wanted = {"record": record, "changes": {"marital_status": "2", "phone_number": "0912345678"}}
+    wanted = {"record": record, "changes": {"marital_status": "09", "phone_number": "0912345678"}}
     made = me.post(f"{url}/proposals", json={**wanted, "evidence": [kept.json()["evidence"]]}, timeout=10)
     assert made.status_code == 201, made.text
     assert made.json()["applied"]["fields"] == ["phone_number"]
@@ -122,8 +122,9 @@ def test_level_1_a_used_code_and_no_client_are_nothing(issuer):
     back = signs_in(issuer, client)
     token = f"{issuer.url}/api/v1/me/token"
     session = client.fetch_token(token, authorization_response=back, code_verifier=VERIFIER)
+    # An assertion is good once: the second request needs one of its own.
     with pytest.raises(OAuthError, match="invalid_grant"):
-        client.fetch_token(token, authorization_response=back, code_verifier=VERIFIER)
+        backend(issuer).fetch_token(token, authorization_response=back, code_verifier=VERIFIER)
     bearer = {"Authorization": f"Bearer {session['access_token']}"}
     assert requests.get(f"{issuer.url}/api/v1/me", headers=bearer, timeout=10).status_code == 401, "it was stolen"
     code = parse_qs(urlsplit(signs_in(issuer, client)).query)["code"][0]
