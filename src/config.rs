@@ -6,6 +6,7 @@ mod edge;
 mod office;
 mod population;
 mod presentation;
+mod self_service;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
 };
+pub use self_service::SelfService;
 pub use trust::{
     MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
 };
@@ -107,6 +109,8 @@ pub struct Config {
     pub approver_roots: Vec<ApproverRoot>,
     /// When they may.
     pub approvals: ApprovalRules,
+    /// What officials may do for themselves.
+    pub self_service: SelfService,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -405,6 +409,7 @@ impl Default for Config {
             conformance: Conformance::default(),
             approver_roots: Vec::new(),
             approvals: ApprovalRules::default(),
+            self_service: SelfService::default(),
         }
     }
 }
@@ -489,6 +494,9 @@ impl Config {
         }
         self.override_sign_in(&variable);
         self.office_sign_in = OfficeSignIn::overridden(self.office_sign_in.as_ref(), &variable);
+        if let Some(folder) = variable("EVIDENCE") {
+            self.self_service.evidence = folder.into();
+        }
         edge::override_by(self, variable)
     }
 
@@ -563,6 +571,7 @@ impl Config {
             sign_in.check().or_else(|what| wrong(&format!("office_sign_in: {what}")))?;
         }
         edge::check(self).or_else(wrong)?;
+        self.self_service.check().or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
         approvals::check(self).or_else(wrong)?;
         let limits = &self.limits;

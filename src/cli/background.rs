@@ -114,10 +114,12 @@ async fn end_presentations(service: Service) -> Result<()> {
     service.end_presentations().await.map(|_| ())
 }
 
-/// Rows that nobody needs any more.
+/// Rows and files that nobody needs any more.
 async fn clear_away(service: Service) -> Result<()> {
     service.store().clear_away(service.clock.now()).await?;
-    service.clear_sync_calls().await.map(|_| ())
+    service.clear_sync_calls().await?;
+    service.clear_evidence().await?;
+    service.store().clear_away(service.clock.now()).await.map(|_| ())
 }
 
 /// Status lists and the trust list.

@@ -12,6 +12,7 @@ mod demo;
 mod events;
 mod extract;
 mod guard;
+mod me;
 mod negotiate;
 mod observe;
 mod office;
@@ -98,6 +99,11 @@ pub fn router(service: Service) -> Router {
             "/present/{token}/dc-response",
             post(present::dc_response).layer(DefaultBodyLimit::max(vp::MAX_RESPONSE_BYTES)),
         )
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::requests));
+
+    // Officials for themselves.
+    let own = me::routes()
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::requests));
 
@@ -252,8 +258,8 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app =
-        wallet.merge(browsers).merge(presenting).merge(api).merge(syncing).merge(everybody).merge(pages).merge(office);
+    let people = wallet.merge(browsers).merge(presenting).merge(own).merge(everybody).merge(pages);
+    let mut app = people.merge(api).merge(syncing).merge(office);
     if service.config.demo {
         app = app.merge(demo(&service));
     }

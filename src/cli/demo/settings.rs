@@ -117,6 +117,9 @@ person_per_hour = 0
 [limits]
 deferred_interval_seconds = 3
 
+[self_service]
+evidence = "{evidence}"
+
 # The simulated sign-in at VNeID.
 [sign_in]
 issuer = "{sign_in_url}"
@@ -171,6 +174,7 @@ dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta":
             file = file.display(),
             database = dir.join("demo.db").display(),
             keys = dir.join("keys").display(),
+            evidence = dir.join("evidence").display(),
             attester = dir.join("attester-root.pem").display(),
         )
     }
