@@ -71,6 +71,20 @@ pub enum Refusal {
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// The state of a proposal does not allow this.
+    #[error("a proposal that is {state} cannot be {action}")]
+    ProposalState {
+        /// The state that the proposal is in.
+        state: &'static str,
+        /// The past participle of what was asked.
+        action: &'static str,
+    },
+    /// Another reviewer works on it.
+    #[error("another reviewer works on this proposal")]
+    Claimed,
+    /// Who decides must be another.
+    #[error("{0}")]
+    NotImpartial(&'static str),
     /// As many at the same time as are served; see `Retry-After`.
     #[error("too many {0} at the same time; try again in a few seconds")]
     Busy(&'static str),

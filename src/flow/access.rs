@@ -64,6 +64,12 @@ impl Service {
         Ok(Caller { name, scopes: scopes.map(str::to_owned).collect(), units: client.units.clone() })
     }
 
+    /// A registered program by its name, with all that it may do.
+    pub(super) fn registered(&self, name: &str) -> Option<Caller> {
+        let client = self.config.client(name)?;
+        Some(Caller { name: client.name.clone(), scopes: client.scopes.clone(), units: client.units.clone() })
+    }
+
     /// The token endpoint for client credentials. Returns the token response.
     pub async fn client_token(&self, client: &ClientAssertion, scopes: &[String]) -> Result<Value> {
         let client =

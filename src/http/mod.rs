@@ -6,6 +6,7 @@ mod api;
 mod authorize;
 mod bulk;
 mod checkpoint;
+mod delegations;
 mod delivery;
 mod demo;
 mod events;
@@ -17,6 +18,7 @@ mod pages;
 mod present;
 mod presentations;
 mod public;
+mod review;
 mod server;
 mod throttle;
 mod tls;
@@ -30,7 +32,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -110,6 +112,17 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/proposals", get(review::queue))
+        .route("/api/v1/proposals/workload", get(review::workload))
+        .route("/api/v1/proposals/decide", post(review::decide_many).layer(DefaultBodyLimit::max(review::MANY_BYTES)))
+        .route("/api/v1/proposals/{id}", get(review::proposal))
+        .route("/api/v1/proposals/{id}/claim", post(review::claim))
+        .route("/api/v1/proposals/{id}/release", post(review::release))
+        .route("/api/v1/proposals/{id}/approve", post(review::approve))
+        .route("/api/v1/proposals/{id}/refuse", post(review::refuse))
+        .route("/api/v1/refusal-reasons", get(review::reasons))
+        .route("/api/v1/delegations", get(delegations::list).post(delegations::lend))
+        .route("/api/v1/delegations/{id}", delete(delegations::take_back))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))

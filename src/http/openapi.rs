@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, presentations, public};
+use super::{api, bulk, checkpoint, delegations, delivery, presentations, public, review};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -23,6 +23,9 @@ use crate::protocol::oauth::SCOPES;
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
         checkpoint::confirm_receipt,
+        review::queue, review::proposal, review::claim, review::release, review::approve, review::refuse,
+        review::decide_many, review::workload, review::reasons, delegations::lend, delegations::list,
+        delegations::take_back,
     ),
     modifiers(&Security, &Refusals)
 )]

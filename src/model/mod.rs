@@ -26,6 +26,7 @@ pub mod presentation;
 pub mod proposal;
 pub mod quality;
 pub mod record;
+pub mod review;
 pub mod row_fault;
 pub mod rule;
 pub mod status;

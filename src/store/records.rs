@@ -186,7 +186,8 @@ impl Store {
         rows.map_err(failed("reading records"))?.iter().map(stored).collect()
     }
 
-    async fn attach_portrait(&self, stored: &mut StoredRecord) -> Result<(), Fault> {
+    /// Gives the portrait of a record its bytes.
+    pub async fn attach_portrait(&self, stored: &mut StoredRecord) -> Result<(), Fault> {
         let doing = "reading a portrait";
         let Some(name) = stored.record.portrait().map(|portrait| portrait.name().replace("sha256:", "")) else {
             return Ok(());
