@@ -74,7 +74,7 @@ impl DelegationItem {
 #[utoipa::path(post, path = "/api/v1/delegations", tag = "Review", request_body = ToLend,
     responses((status = 201, body = DelegationItem), (status = 404, body = ProblemDocument)),
     security(("client" = ["updates:decide"])))]
-pub async fn lend(
+pub async fn make_delegation(
     State(service): State<Service>,
     caller: Caller,
     ApiJson(ToLend { to, unit, days, includes_sensitive }): ApiJson<ToLend>,
@@ -108,7 +108,7 @@ pub struct DelegationPage {
 /// `GET /api/v1/delegations`: what you lent and what others lent you.
 #[utoipa::path(get, path = "/api/v1/delegations", tag = "Review", params(PageQuery), responses((status = 200, body = DelegationPage)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn list(
+pub async fn delegations(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<PageQuery>,
@@ -125,7 +125,7 @@ pub async fn list(
 /// `DELETE /api/v1/delegations/{id}`: takes back what you lent.
 #[utoipa::path(delete, path = "/api/v1/delegations/{id}", tag = "Review", params(("id" = String, Path, description = "The delegation's name")),
     responses((status = 204), (status = 404, body = ProblemDocument)), security(("client" = ["updates:decide"])))]
-pub async fn take_back(
+pub async fn end_delegation(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,

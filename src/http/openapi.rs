@@ -23,9 +23,9 @@ use crate::protocol::oauth::SCOPES;
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
         checkpoint::confirm_receipt,
-        review::queue, review::proposal, review::claim, review::release, review::approve, review::refuse,
-        review::decide_many, review::workload, review::reasons, delegations::lend, delegations::list,
-        delegations::take_back,
+        review::review_queue, review::reviewed_proposal, review::claim_proposal, review::release_proposal, review::approve_proposal, review::refuse_proposal,
+        review::decide_proposals, review::review_workload, review::refusal_reasons, delegations::make_delegation, delegations::delegations,
+        delegations::end_delegation,
     ),
     modifiers(&Security, &Refusals)
 )]

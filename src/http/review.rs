@@ -158,7 +158,7 @@ pub struct QueuePage {
 #[utoipa::path(get, path = "/api/v1/proposals", tag = "Review", params(QueueQuery),
     responses((status = 200, body = QueuePage)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn queue(
+pub async fn review_queue(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<QueueQuery>,
@@ -323,7 +323,7 @@ impl WholeProposal {
 #[utoipa::path(get, path = "/api/v1/proposals/{id}", tag = "Review", params(("id" = String, Path, description = "The proposal's name")),
     responses((status = 200, body = WholeProposal), (status = 404, body = ProblemDocument)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn proposal(
+pub async fn reviewed_proposal(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -358,7 +358,7 @@ pub struct Claimed {
     params(("id" = String, Path, description = "The proposal's name")),
     responses((status = 200, body = Claimed), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn claim(
+pub async fn claim_proposal(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -372,7 +372,7 @@ pub async fn claim(
 #[utoipa::path(post, path = "/api/v1/proposals/{id}/release", tag = "Review", params(("id" = String, Path, description = "The proposal's name")),
     responses((status = 204), (status = 404, body = ProblemDocument)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn release(
+pub async fn release_proposal(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -511,7 +511,7 @@ fn decided(outcome: Outcome) -> Response {
     params(("id" = String, Path, description = "The proposal's name")),
     responses((status = 200, body = DecidedAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ConflictDocument, content_type = "application/problem+json")),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn approve(
+pub async fn approve_proposal(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -525,7 +525,7 @@ pub async fn approve(
     params(("id" = String, Path, description = "The proposal's name")),
     responses((status = 200, body = DecidedAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn refuse(
+pub async fn refuse_proposal(
     State(service): State<Service>,
     caller: Caller,
     InPath(id): InPath<String>,
@@ -637,7 +637,7 @@ pub struct ManyAnswers {
 #[utoipa::path(post, path = "/api/v1/proposals/decide", tag = "Review", request_body = ManyDecisions,
     responses((status = 200, body = ManyAnswers)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn decide_many(
+pub async fn decide_proposals(
     State(service): State<Service>,
     caller: Caller,
     ApiJson(ManyDecisions { items }): ApiJson<ManyDecisions>,
@@ -783,7 +783,7 @@ impl WorkloadAnswer {
 #[utoipa::path(get, path = "/api/v1/proposals/workload", tag = "Review", params(OfUnit),
     responses((status = 200, body = WorkloadAnswer)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
-pub async fn workload(
+pub async fn review_workload(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<OfUnit>,
@@ -820,7 +820,7 @@ pub struct Reasons {
 /// `GET /api/v1/refusal-reasons`: why something can be refused.
 #[utoipa::path(get, path = "/api/v1/refusal-reasons", tag = "Review", responses((status = 200, body = Reasons)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"]), ("client" = ["records:confirm"])))]
-pub async fn reasons(caller: Caller) -> Result<Json<Reasons>, Problem> {
+pub async fn refusal_reasons(caller: Caller) -> Result<Json<Reasons>, Problem> {
     ["updates:decide", "records:confirm", "updates:read"]
         .into_iter()
         .map(|scope| caller.needs(scope))

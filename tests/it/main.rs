@@ -39,6 +39,7 @@ mod proofs;
 mod races;
 mod records;
 mod refresh;
+mod review;
 mod revoke;
 mod show;
 mod sign_in;
