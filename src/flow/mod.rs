@@ -24,6 +24,7 @@ pub mod present;
 mod publish;
 mod receipts;
 pub mod receive;
+pub mod records;
 mod review;
 mod revoke;
 mod sealing;

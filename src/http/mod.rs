@@ -18,6 +18,7 @@ mod pages;
 mod present;
 mod presentations;
 mod public;
+mod records;
 mod review;
 mod server;
 mod throttle;
@@ -111,6 +112,8 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/replace", post(api::replace_card))
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
+        .route("/api/v1/cards/ending", get(records::cards_ending))
+        .route("/api/v1/records", get(records::list_records))
         .route("/api/v1/records/confirm", post(api::confirm_records))
         .route("/api/v1/proposals", get(review::review_queue))
         .route("/api/v1/proposals/workload", get(review::review_workload))
@@ -126,6 +129,10 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/refusal-reasons", get(review::refusal_reasons))
         .route("/api/v1/delegations", get(delegations::delegations).post(delegations::make_delegation))
         .route("/api/v1/delegations/{id}", delete(delegations::end_delegation))
+        .route("/api/v1/records/{handle}", get(records::read_record))
+        .route("/api/v1/records/{handle}/versions", get(records::record_versions))
+        .route("/api/v1/changes", get(records::waiting_changes))
+        .route("/api/v1/changes/{id}", delete(records::cancel_change))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))

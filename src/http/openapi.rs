@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delegations, delivery, presentations, public, review};
+use super::{api, bulk, checkpoint, delegations, delivery, presentations, public, records, review};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -26,6 +26,8 @@ use crate::protocol::oauth::SCOPES;
         review::review_queue, review::reviewed_proposal, review::claim_proposal, review::release_proposal, review::approve_proposal, review::refuse_proposal,
         review::decide_proposals, review::review_workload, review::refusal_reasons, delegations::make_delegation, delegations::delegations,
         delegations::end_delegation,
+        records::list_records, records::read_record, records::record_versions, records::waiting_changes,
+        records::cancel_change, records::cards_ending,
     ),
     modifiers(&Security, &Refusals)
 )]

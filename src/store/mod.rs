@@ -60,7 +60,7 @@ pub use issuances::{Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
 pub use proposals::{Evidence, NewProposal, Proposal};
-pub use records::{Confirmed, StoredRecord};
+pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use reviews::{Assigned, Claim, Measured, QueueFilter, Queued, WaitingCounts};
 pub use status_lists::{Entries, StatusList};

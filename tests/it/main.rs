@@ -27,6 +27,7 @@ mod holder;
 mod holders;
 mod issue;
 mod kill;
+mod life;
 mod mdoc;
 mod metadata;
 mod population;
