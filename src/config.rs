@@ -2,6 +2,7 @@
 
 mod delivery;
 mod edge;
+mod office;
 mod presentation;
 mod trust;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::error::Fault;
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
+pub use office::OfficeSignIn;
 pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
@@ -43,6 +45,8 @@ pub struct Config {
     /// `OFFICIALS_CARD_SIGN_IN_…`: where people sign in when a wallet asks for their card; without it, cards are only
     /// given on offers.
     pub sign_in: Option<SignIn>,
+    /// `OFFICIALS_CARD_OFFICE_SIGN_IN_…`: where officers of the units sign in for `/office`; without it nobody does.
+    pub office_sign_in: Option<OfficeSignIn>,
     /// `OFFICIALS_CARD_LOG`: filter of the log, for example `info` or `officials_card=debug`.
     pub log: String,
     /// `OFFICIALS_CARD_LOG_FORMAT`: `json` or `text`.
@@ -362,6 +366,7 @@ impl Default for Config {
             population_url: None,
             population_key: None,
             sign_in: None,
+            office_sign_in: None,
             log: "info".into(),
             log_format: LogFormat::Json,
             limits: Limits::default(),
@@ -468,6 +473,7 @@ impl Config {
             self.specimen = specimen.parse().map_err(|_| wrong("SPECIMEN"))?;
         }
         self.override_sign_in(&variable);
+        self.office_sign_in = OfficeSignIn::overridden(self.office_sign_in.as_ref(), &variable);
         edge::override_by(self, variable)
     }
 
@@ -534,6 +540,9 @@ impl Config {
         }
         if let Some(sign_in) = &self.sign_in {
             sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
+        }
+        if let Some(sign_in) = &self.office_sign_in {
+            sign_in.check().or_else(|what| wrong(&format!("office_sign_in: {what}")))?;
         }
         edge::check(self).or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;

@@ -68,6 +68,24 @@ pub enum Refusal {
     /// Somebody else changed it meanwhile.
     #[error("the {0} has changed meanwhile: look at it again")]
     MovedOn(&'static str),
+    /// One account for one person.
+    #[error("this account, or this person, is an officer already")]
+    OfficerExists,
+    /// Not an account that this caller may make or change.
+    #[error("{0}")]
+    NotManageable(&'static str),
+    /// An officer's session that is over: by time, by signing out, or because the officer was blocked.
+    #[error("the session is over; sign in again")]
+    SessionEnded,
+    /// The officer signed in too long ago for what is asked (RFC 9470).
+    #[error("this takes a sign-in of the last {max_age_seconds} seconds; sign in again")]
+    SignInTooOld {
+        /// How long ago it may have been.
+        max_age_seconds: i64,
+    },
+    /// A request with an officer's cookie that was not made by our own pages.
+    #[error("a request of an officer must come from the office's own pages: {0}")]
+    CrossSite(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,

@@ -5,6 +5,7 @@ mod cards;
 mod deliver;
 mod demo;
 mod keys;
+mod officers;
 mod receipt;
 mod records;
 mod scan;
@@ -62,6 +63,9 @@ enum Command {
     Card(cards::Card),
     /// Mã QR in trên thẻ / the QR code of a printed badge
     Badge(cards::Badge),
+    /// Cán bộ văn phòng đơn vị / enter, list and block officers of the unit office
+    #[command(subcommand)]
+    Officers(officers::Officers),
     /// Token API cho curl / mint an API token
     Token(cards::Token),
     /// Kiểm tra thẻ ngoại tuyến / verify a card without network
@@ -105,6 +109,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Offer(offer) => offer.run(&service(load()?).await?).await?,
         Command::Card(card) => card.run(&service(load()?).await?).await?,
         Command::Badge(badge) => badge.run(&service(load()?).await?).await?,
+        Command::Officers(officers) => officers.run(&service(load()?).await?).await?,
         Command::Token(token) => token.run(&service(load()?).await?).await?,
         Command::Verify(verify) => return verify.run(),
         Command::Bundle(bundle) => bundle.run().await?,

@@ -19,6 +19,8 @@ mod limits;
 pub mod lists;
 mod metadata;
 mod offer;
+mod office;
+mod officers;
 mod positions;
 pub mod present;
 mod publish;
@@ -50,7 +52,7 @@ use crate::error::Fault;
 use crate::keyring::Keyring;
 use crate::model::code_list::CodeBook;
 use crate::protocol::oid4vci::Configuration;
-use crate::remote::sign_in::VneidSignIn;
+use crate::remote::sign_in::{OfficeSignIn, VneidSignIn};
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
@@ -67,6 +69,8 @@ pub use issuers::CardIssuer;
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
+pub use office::{AtWork, OfficeStep, OfficeStop};
+pub use officers::{NewOfficer, OfficerEdit, OfficerQuery};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use receive::{Became, Expects, Incoming, Received};
 pub use review::{
@@ -97,6 +101,7 @@ pub struct Parts {
     challenges: Nonces,
     wallet_tokens: WalletTokens,
     sign_in: Option<VneidSignIn>,
+    office_sign_in: Option<OfficeSignIn>,
     /// What is offered, in the order of [`Configuration::ALL`].
     configurations: Vec<Configuration>,
     templates: issue::Templates,
@@ -135,6 +140,7 @@ impl Service {
             wallet_tokens: WalletTokens::new(&keys.secret),
             // Settings that cannot be used: `check_settings` tells.
             sign_in: sign_in(&config, &clock).ok().flatten(),
+            office_sign_in: office_sign_in(&config, &clock).ok().flatten(),
             configurations: Configuration::ALL
                 .into_iter()
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
@@ -174,6 +180,7 @@ impl Service {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));
         }
+        office_sign_in(&self.config, &self.clock)?;
         sign_in(&self.config, &self.clock).map(|_| ())
     }
 
@@ -224,6 +231,12 @@ impl Service {
 fn sign_in(config: &Config, clock: &Clock) -> Result<Option<VneidSignIn>, Fault> {
     let callback = format!("{}/sign-in/callback", config.public_url);
     let sign_in = config.sign_in.as_ref().map(|settings| VneidSignIn::new(settings, &callback)).transpose()?;
+    Ok(sign_in.map(|sign_in| sign_in.told_time_by(clock.clone())))
+}
+
+fn office_sign_in(config: &Config, clock: &Clock) -> Result<Option<OfficeSignIn>, Fault> {
+    let callback = format!("{}/office/callback", config.public_url);
+    let sign_in = config.office_sign_in.as_ref().map(|settings| OfficeSignIn::new(settings, &callback)).transpose()?;
     Ok(sign_in.map(|sign_in| sign_in.told_time_by(clock.clone())))
 }
 

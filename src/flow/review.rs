@@ -212,25 +212,15 @@ pub(super) fn is_within(unit: &str, above: &str) -> bool {
     unit.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Whether somebody stands above a unit, or heads it: the unit's head is who may sign its data for the month.
+/// Whether somebody stands above a unit, or heads it: the unit's head is who may sign its data for the month (with a recent
+/// sign-in or without).
 fn heads(caller: &Caller, unit: &str) -> bool {
     let above = UnitCode::parse(unit).and_then(|unit| unit.parent());
     let stands_above = above.map_or(caller.units().is_none(), |above| caller.sees(above.as_str()));
-    stands_above || (caller.sees(unit) && caller.needs("quality:approve").is_ok())
+    stands_above || (caller.sees(unit) && caller.scopes().iter().any(|scope| scope == "quality:approve"))
 }
 
 impl Service {
-    /// Whether a caller is this person. Programs are nobody.
-    #[allow(clippy::unused_self)]
-    pub(super) fn is_own(&self, _: &Caller, _: &PersonalNumber) -> bool {
-        false
-    }
-
-    /// Who may act under this name, with all that they may do now.
-    pub(super) async fn caller_named(&self, name: &str) -> Result<Option<Caller>> {
-        Ok(self.registered(name))
-    }
-
     /// What the caller may do in the queue. Refuses who may neither read nor decide.
     pub(super) async fn reviewing<'a>(&self, caller: &'a Caller) -> Result<Reviewing<'a>> {
         if caller.needs("updates:decide").is_err() {

@@ -11,8 +11,11 @@ mod delivery;
 mod demo;
 mod events;
 mod extract;
+mod guard;
 mod negotiate;
 mod observe;
+mod office;
+mod officers;
 mod openapi;
 mod pages;
 mod present;
@@ -143,6 +146,25 @@ pub fn router(service: Service) -> Router {
             "/api/v1/gates/{id}",
             get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
         )
+        .route("/api/v1/session", get(office::office_session))
+        .route("/api/v1/officers", get(officers::list_officers).post(officers::add_officer))
+        .route("/api/v1/officers/{id}", get(officers::read_officer).patch(officers::change_officer))
+        .route("/api/v1/officers/{id}/block", post(officers::block_officer))
+        .route("/api/v1/officers/{id}/unblock", post(officers::unblock_officer))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        // Whatever program or officer asks: by the rights that the OpenAPI document names.
+        .layer(from_fn_with_state(service.clone(), guard::by_document))
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
+
+    // Officers of the units, in their browsers.
+    let office = Router::new()
+        .route("/office", get(office::folder))
+        .route("/office/", get(office::app))
+        .route("/office/{*file}", get(office::file))
+        // A HEAD would begin or use up a sign-in, as above.
+        .route("/office/sign-in", get(office::sign_in).head(answer::method_not_allowed))
+        .route("/office/callback", get(office::callback).head(answer::method_not_allowed))
+        .route("/office/sign-out", post(office::sign_out))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
@@ -186,7 +208,7 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(everybody).merge(pages);
+    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(office).merge(everybody).merge(pages);
     if service.config.demo {
         app = app.merge(demo(&service));
     }

@@ -2,14 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
     Server, Type,
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delegations, delivery, presentations, public, records, review};
+use super::{api, bulk, checkpoint, delegations, delivery, office, officers, presentations, public, records, review};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -28,6 +31,8 @@ use crate::protocol::oauth::SCOPES;
         delegations::end_delegation,
         records::list_records, records::read_record, records::record_versions, records::waiting_changes,
         records::cancel_change, records::cards_ending,
+        office::office_session, officers::list_officers, officers::add_officer, officers::read_officer,
+        officers::change_officer, officers::block_officer, officers::unblock_officer,
     ),
     modifiers(&Security, &Refusals)
 )]
@@ -39,7 +44,7 @@ struct Refusals;
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
+            for operation in operations(item) {
                 let authenticated = operation.security.is_some();
                 let refusals: &[&str] =
                     if authenticated { &["400", "401", "403", "413", "429"] } else { &["400", "413", "429"] };
@@ -93,6 +98,17 @@ fn meaning(status: &str) -> &'static str {
     }
 }
 
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+}
+
+/// What an officer needs where a program needs this.
+fn for_officers(needed: &SecurityRequirement) -> Option<SecurityRequirement> {
+    let needed = serde_json::to_value(needed).ok()?;
+    let scopes: Vec<String> = serde_json::from_value(needed.get("client")?.clone()).ok()?;
+    Some(SecurityRequirement::new("office", scopes))
+}
+
 struct Security;
 
 impl Modify for Security {
@@ -102,7 +118,21 @@ impl Modify for Security {
             [Flow::ClientCredentials(ClientCredentials::new("token", scopes))],
             "Client credentials; the client authenticates by private_key_jwt (RFC 7523).",
         ));
-        document.components.get_or_insert_with(Default::default).add_security_scheme("client", scheme);
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("client", scheme);
+        let cookie = ApiKeyValue::with_description(
+            "__Host-office",
+            "The session of an officer of a unit's office, who has the scopes of the role; with X-CSRF-Token for all but GET.",
+        );
+        components.add_security_scheme("office", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        // Whatever a program may be given, an officer may be given.
+        for item in document.paths.paths.values_mut() {
+            for operation in operations(item) {
+                let Some(taken) = &mut operation.security else { continue };
+                let of_officers: Vec<_> = taken.iter().filter_map(for_officers).collect();
+                taken.extend(of_officers);
+            }
+        }
     }
 }
 

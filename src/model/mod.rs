@@ -7,6 +7,8 @@
 //! a [`patch`]. They lean on [`agency`], [`unit`], [`code_list`],
 //! [`partial_date`], [`value`] and [`text`].
 //!
+//! Who works in a unit's office, and what they may do: [`officer`], [`rights`].
+//!
 //! [`json`] reads what strangers send, for all rooms.
 
 pub mod agency;
@@ -18,6 +20,7 @@ pub mod gate;
 pub mod id;
 pub mod intake;
 pub mod json;
+pub mod officer;
 pub mod origin;
 pub mod partial_date;
 pub mod patch;
@@ -27,6 +30,7 @@ pub mod proposal;
 pub mod quality;
 pub mod record;
 pub mod review;
+pub mod rights;
 pub mod row_fault;
 pub mod rule;
 pub mod status;

@@ -42,6 +42,7 @@ impl Vneid {
             redirect_uris: vec![redirect_uri.to_owned()],
             password: PASSWORD.into(),
             algorithm,
+            officers: None,
         };
         let router = provider::router(settings, clock.clone(), Chance::system()).unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
