@@ -41,6 +41,7 @@ mod races;
 mod records;
 mod refresh;
 mod review;
+mod review_races;
 mod revoke;
 mod show;
 mod sign_in;
