@@ -4,6 +4,7 @@ mod delivery;
 mod edge;
 mod office;
 mod presentation;
+mod self_service;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
 };
+pub use self_service::SelfService;
 pub use trust::{
     MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
 };
@@ -100,6 +102,8 @@ pub struct Config {
     pub presentation_templates: Vec<PresentationTemplate>,
     /// Trust for a conformance suite on the same machine.
     pub conformance: Conformance,
+    /// What officials may do for themselves.
+    pub self_service: SelfService,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -392,6 +396,7 @@ impl Default for Config {
             status_fetches: StatusFetches::default(),
             presentation_templates: Vec::new(),
             conformance: Conformance::default(),
+            self_service: SelfService::default(),
         }
     }
 }
@@ -474,6 +479,9 @@ impl Config {
         }
         self.override_sign_in(&variable);
         self.office_sign_in = OfficeSignIn::overridden(self.office_sign_in.as_ref(), &variable);
+        if let Some(folder) = variable("EVIDENCE") {
+            self.self_service.evidence = folder.into();
+        }
         edge::override_by(self, variable)
     }
 
@@ -545,6 +553,7 @@ impl Config {
             sign_in.check().or_else(|what| wrong(&format!("office_sign_in: {what}")))?;
         }
         edge::check(self).or_else(wrong)?;
+        self.self_service.check().or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
         let limits = &self.limits;
         let positive = [

@@ -103,6 +103,12 @@ pub enum Refusal {
     /// Who decides must be another.
     #[error("{0}")]
     NotImpartial(&'static str),
+    /// A request with a cookie that another site may have made the browser send.
+    #[error("a request that changes something with a cookie must come from this service's own pages")]
+    ForeignOrigin,
+    /// A file that is not taken.
+    #[error("{0}")]
+    UnacceptableFile(&'static str),
     /// As many at the same time as are served; see `Retry-After`.
     #[error("too many {0} at the same time; try again in a few seconds")]
     Busy(&'static str),

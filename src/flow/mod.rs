@@ -30,6 +30,7 @@ pub mod records;
 mod review;
 mod revoke;
 mod sealing;
+pub mod self_service;
 mod show;
 mod statuses;
 mod token;
@@ -110,6 +111,7 @@ pub struct Parts {
     trusted_issuers: Vec<TrustedIssuer>,
     positions: positions::Positions,
     presenting: present::Presenting,
+    own: self_service::SelfService,
     published: publish::Published,
     carried: checkpoint::Carried,
     documents: metadata::Documents,
@@ -139,8 +141,8 @@ impl Service {
             challenges: Nonces::new(&keys.secret, "attestation challenge"),
             wallet_tokens: WalletTokens::new(&keys.secret),
             // Settings that cannot be used: `check_settings` tells.
-            sign_in: sign_in(&config, &clock).ok().flatten(),
             office_sign_in: office_sign_in(&config, &clock).ok().flatten(),
+            sign_in: sign_in_at(&config, &clock, "/sign-in/callback").ok().flatten(),
             configurations: Configuration::ALL
                 .into_iter()
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
@@ -148,6 +150,7 @@ impl Service {
             trusted_issuers: issuers::trusted(&config, &keys, &templates.vct),
             // As above.
             presenting: present::Presenting::new(&config, &templates.vct).unwrap_or_default(),
+            own: self_service::SelfService::new(&config, &clock),
             templates,
             attesters: attesters::Attesters::new(&config),
             statuses: Arc::new(statuses::Statuses::new(&config, &clock)),
@@ -181,7 +184,8 @@ impl Service {
             return Err(Fault::new("checking the configuration", what));
         }
         office_sign_in(&self.config, &self.clock)?;
-        sign_in(&self.config, &self.clock).map(|_| ())
+        self_service::check(&self.config, &self.clock)?;
+        sign_in_at(&self.config, &self.clock, "/sign-in/callback").map(|_| ())
     }
 
     /// The store, for the command line and for tests of the whole.
@@ -228,8 +232,9 @@ impl Service {
     }
 }
 
-fn sign_in(config: &Config, clock: &Clock) -> Result<Option<VneidSignIn>, Fault> {
-    let callback = format!("{}/sign-in/callback", config.public_url);
+/// The sign-in at VNeID that brings people back to `path`.
+fn sign_in_at(config: &Config, clock: &Clock, path: &str) -> Result<Option<VneidSignIn>, Fault> {
+    let callback = format!("{}{path}", config.public_url);
     let sign_in = config.sign_in.as_ref().map(|settings| VneidSignIn::new(settings, &callback)).transpose()?;
     Ok(sign_in.map(|sign_in| sign_in.told_time_by(clock.clone())))
 }

@@ -42,6 +42,8 @@ fn wire(refusal: &Refusal) -> Wire {
         // RFC 9470 section 3.
         R::SignInTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
         R::CrossSite(_) => (StatusCode::FORBIDDEN, "cross_site_request"),
+        R::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign_origin"),
+        R::UnacceptableFile(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unacceptable_file"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),

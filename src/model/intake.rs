@@ -176,6 +176,35 @@ impl Intake<'_> {
     }
 }
 
+impl Intake<'_> {
+    /// The record with other values of some fields and lists, each by its field's rule; a list is replaced whole, `null`
+    /// empties. Faults are those of what changes: what else the record says was read when it came.
+    pub fn change(
+        &self,
+        base: &Record,
+        changes: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Record, Vec<RowFault>> {
+        let mut draft = Draft::new(*self, 1);
+        (draft.values, draft.lists) = base.parts();
+        let mut changed = Vec::new();
+        for (name, value) in changes {
+            let list = self.catalogue.lists().iter().position(|list| list.name == *name);
+            if let Some(list) = list {
+                changed.extend(self.catalogue.lists()[list].members.iter().copied());
+                draft.lists[list].clear();
+                draft.put_list(list, value);
+            } else if let Some(place) = place_of(self.catalogue, name).filter(|place| place.entry.is_none()) {
+                changed.push(place.field);
+                draft.values[place.field] = None;
+                draft.put_json(place, value);
+            } else {
+                draft.unknown(name);
+            }
+        }
+        draft.finish_change(&changed)
+    }
+}
+
 /// A record on its way: what was read so far, and what was wrong.
 struct Draft<'a> {
     intake: Intake<'a>,
@@ -272,6 +301,27 @@ impl<'a> Draft<'a> {
             entries.retain(|entry| entry.iter().any(Option::is_some));
         }
         Ok(Record::new(self.intake.catalogue, self.values, self.lists))
+    }
+
+    /// As [`Draft::finish`], but what stands between fields is only looked at where one of them changed.
+    fn finish_change(mut self, changed: &[usize]) -> Result<Record, Vec<RowFault>> {
+        let catalogue = self.intake.catalogue;
+        let is_of_change = |fault: &RowFault| {
+            let code = fault.field.split('[').next().unwrap_or_default();
+            let Some(at) = catalogue.index(code) else { return true };
+            let other = catalogue.fields()[at].rule.not_before.as_deref().and_then(|code| catalogue.index(code));
+            changed.contains(&at) || other.is_some_and(|other| changed.contains(&other))
+        };
+        self.check_required();
+        self.check_order();
+        self.faults.retain(is_of_change);
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        for entries in &mut self.lists {
+            entries.retain(|entry| entry.iter().any(Option::is_some));
+        }
+        Ok(Record::new(catalogue, self.values, self.lists))
     }
 
     fn check_required(&mut self) {

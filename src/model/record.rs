@@ -55,6 +55,11 @@ impl Record {
         Self { catalogue, values, lists }
     }
 
+    /// The values and lists, for [`crate::model::intake`], which changes some of them.
+    pub(crate) fn parts(&self) -> (Vec<Option<Value>>, Vec<Vec<Entry>>) {
+        (self.values.clone(), self.lists.clone())
+    }
+
     /// From the canonical content that [`Record::content`] wrote.
     pub fn restore(catalogue: &'static Catalogue, content: &str) -> Result<Self, RestoreError> {
         let object: serde_json::Map<String, serde_json::Value> =

@@ -10,4 +10,5 @@ pub mod oauth;
 pub mod oid4vci;
 pub mod oid4vp;
 pub mod population;
+pub mod self_service;
 pub mod sign_in;

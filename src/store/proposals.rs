@@ -83,6 +83,8 @@ pub struct NewProposal {
     pub effective_on: Option<String>,
     /// Evidence of the same person that is of no proposal yet.
     pub evidence: Vec<String>,
+    /// A portrait that is proposed: the SHA-256 of its bytes (hexadecimal), and the bytes.
+    pub portrait: Option<(String, Vec<u8>)>,
     /// Now.
     pub created_at: UnixSeconds,
     /// Until when it has to be decided.
@@ -217,6 +219,28 @@ impl Store {
             .await
             .map_err(failed("reading evidence"))?;
         row.as_ref().map(evidence).transpose()
+    }
+
+    /// Notes that somebody read a file: a line about its proposal, or about the file itself while it is of none.
+    pub async fn note_evidence_read(&self, actor: &str, evidence: &Evidence, at: UnixSeconds) -> Result<()> {
+        let subject = evidence.proposal.clone().unwrap_or_else(|| evidence.id.clone());
+        let (actor, detail) = (actor.to_owned(), evidence.id.clone());
+        self.write(NoteRead(Line { at, actor, action: "evidence.read", subject, detail })).await
+    }
+
+    /// Evidence that came before `before` and is of no proposal, the oldest first.
+    pub async fn unused_evidence(&self, before: UnixSeconds, limit: i64) -> Result<Vec<Evidence>, Fault> {
+        let statement = format!(
+            "SELECT {EVIDENCE_COLUMNS} FROM evidence WHERE proposal IS NULL AND created_at < $1 \
+             ORDER BY created_at LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(before).bind(limit).fetch_all(self.readers()).await;
+        rows.map_err(failed("reading evidence"))?.iter().map(evidence).collect()
+    }
+
+    /// Forgets evidence that is of no proposal; `false` if it is of one, or was forgotten.
+    pub async fn remove_evidence(&self, id: &str) -> Result<bool> {
+        self.write(RemoveEvidence(id.to_owned())).await
     }
 
     /// The evidence of a proposal, oldest first.
@@ -380,6 +404,14 @@ impl Change for NewProposal {
         .execute(&mut **transaction)
         .await
         .map_err(failed(doing))?;
+        if let Some((name, bytes)) = &self.portrait {
+            sqlx::query("INSERT INTO portraits (sha256, bytes) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING")
+                .bind(name)
+                .bind(bytes.as_slice())
+                .execute(&mut **transaction)
+                .await
+                .map_err(failed(doing))?;
+        }
         give(transaction, &self.id, &self.evidence).await?;
         transaction.note(line(self.created_at, "proposal.made", &self.id, self.record.to_string()));
         Ok(())
@@ -512,5 +544,31 @@ impl Change for KeepEvidence {
         .map_err(failed(doing))?;
         transaction.note(line(*created_at, "evidence.kept", id, format!("{media_type} {size}")));
         Ok(())
+    }
+}
+
+struct NoteRead(Line);
+
+impl Change for NoteRead {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        transaction.note(self.0.clone());
+        Ok(())
+    }
+}
+
+struct RemoveEvidence(String);
+
+impl Change for RemoveEvidence {
+    type Done = bool;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+        let removed = sqlx::query("DELETE FROM evidence WHERE id = $1 AND proposal IS NULL")
+            .bind(&self.0)
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("forgetting evidence"))?;
+        Ok(removed.rows_affected() == 1)
     }
 }
