@@ -125,14 +125,20 @@ pub async fn confirm(store: &Store, clock: &Clock, unit: &str, which: Confirmed,
 
 impl Service {
     /// A program confirms for a unit that it may act for: the records with these numbers, or all of the unit and of the
-    /// units below it. Returns how many.
-    pub async fn confirm_records(&self, caller: &Caller, unit: &str, numbers: Option<Vec<String>>) -> Result<u64> {
+    /// units below it. Returns how many, and how many are left to others because the caller uploaded them.
+    pub async fn confirm_records(
+        &self,
+        caller: &Caller,
+        unit: &str,
+        numbers: Option<Vec<String>>,
+    ) -> Result<(u64, u64)> {
         caller.needs("records:confirm")?;
         let unit = unit_code(unit)?;
         caller.may_touch(unit.as_str())?;
         let which =
             numbers.map_or(Ok(Confirmed::All), |numbers| personnel_numbers(&numbers).map(Confirmed::Numbers))?;
-        confirm(&self.store, &self.clock, unit.as_str(), which, &caller.name).await
+        let (words, now) = (self.words_of(caller, &unit).await?, self.clock.now());
+        self.store.confirm_records_of_others(unit.as_str(), which, &caller.name, words, now).await
     }
 }
 
@@ -147,7 +153,7 @@ fn personnel_numbers(numbers: &[String]) -> Result<Vec<String>> {
     Err(Refusal::malformed("numbers", rule).into())
 }
 
-fn unit_code(unit: &str) -> Result<UnitCode> {
+pub(super) fn unit_code(unit: &str) -> Result<UnitCode> {
     let code = UnitCode::parse(unit);
     code.ok_or_else(|| Refusal::malformed("unit", "must be a unit code of Decision 20/2020/QĐ-TTg").into())
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::enroll::day_in_vietnam;
 use super::receive::begins;
+use super::self_service::EvidenceFile;
 use super::{Caller, Service};
 use crate::clock::DAY_SECONDS;
 use crate::error::{Fault, Refusal, Result};
@@ -300,6 +301,30 @@ impl Service {
         let changes = side_by_side(&reviewed.patch, &reviewed.queued.record, &*self.code_book().await?);
         self.store.note_read(&caller.name, &[proposal.record.clone()], PURPOSE, self.clock.now()).await?;
         Ok(ReviewedWhole { reviewed, changes, evidence, decisions, others })
+    }
+
+    /// A file beside a proposal. Written down as a look at it.
+    pub async fn review_evidence(&self, caller: &Caller, id: &str, evidence: &str) -> Result<EvidenceFile> {
+        self.seen_proposal(caller, id).await?;
+        self.evidence_beside(&caller.name, id, evidence).await
+    }
+
+    /// The portrait that a proposal starts from, or the one that it asks for: JPEG. Written down as a look at the record.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] for a proposal that the caller does not see, or without such a portrait.
+    pub async fn review_portrait(&self, caller: &Caller, id: &str, is_new: bool) -> Result<Vec<u8>> {
+        let (reviewed, ..) = self.seen_proposal(caller, id).await?;
+        let changed = reviewed.patch.differences().find(|(field, _)| *field == "portrait_photo");
+        let named =
+            changed.and_then(|(_, difference)| if is_new { difference.new.as_ref() } else { difference.old.as_ref() });
+        let named = named.and_then(Value::as_str).and_then(|name| name.strip_prefix("sha256:"));
+        let named = named.ok_or(Refusal::NotFound("portrait"))?;
+        let jpeg = self.store.portrait_bytes(named).await?.ok_or(Refusal::NotFound("portrait"))?;
+        let record = reviewed.queued.proposal.record;
+        self.store.note_read(&caller.name, &[record], PURPOSE, self.clock.now()).await?;
+        Ok(jpeg)
     }
 
     /// The caller takes a proposal, so that nobody else begins with it.

@@ -6,6 +6,7 @@ mod api;
 mod authorize;
 mod bulk;
 mod checkpoint;
+mod confirmations;
 mod delegations;
 mod delivery;
 mod demo;
@@ -118,6 +119,8 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/ending", get(records::cards_ending))
         .route("/api/v1/records", get(records::list_records))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/confirmations", get(confirmations::list_confirmations))
+        .route("/api/v1/confirmations/{handle}/return", post(confirmations::return_record))
         .route("/api/v1/proposals", get(review::review_queue))
         .route("/api/v1/proposals/workload", get(review::review_workload))
         .route(
@@ -125,6 +128,8 @@ pub fn router(service: Service) -> Router {
             post(review::decide_proposals).layer(DefaultBodyLimit::max(review::MANY_BYTES)),
         )
         .route("/api/v1/proposals/{id}", get(review::reviewed_proposal))
+        .route("/api/v1/proposals/{id}/evidence/{evidence}", get(review::proposal_evidence))
+        .route("/api/v1/proposals/{id}/portraits/{which}", get(review::proposal_portrait))
         .route("/api/v1/proposals/{id}/claim", post(review::claim_proposal))
         .route("/api/v1/proposals/{id}/release", post(review::release_proposal))
         .route("/api/v1/proposals/{id}/approve", post(review::approve_proposal))

@@ -12,7 +12,10 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delegations, delivery, office, officers, presentations, public, records, review};
+use super::{
+    api, bulk, checkpoint, confirmations, delegations, delivery, office, officers, presentations, public, records,
+    review,
+};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -26,9 +29,10 @@ use crate::protocol::oauth::SCOPES;
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
         checkpoint::confirm_receipt,
-        review::review_queue, review::reviewed_proposal, review::claim_proposal, review::release_proposal, review::approve_proposal, review::refuse_proposal,
+        review::review_queue, review::reviewed_proposal, review::proposal_evidence,
+        review::proposal_portrait, review::claim_proposal, review::release_proposal, review::approve_proposal, review::refuse_proposal,
         review::decide_proposals, review::review_workload, review::refusal_reasons, delegations::make_delegation, delegations::delegations,
-        delegations::end_delegation,
+        delegations::end_delegation, confirmations::list_confirmations, confirmations::return_record,
         records::list_records, records::read_record, records::record_versions, records::waiting_changes,
         records::cancel_change, records::cards_ending,
         office::office_session, officers::list_officers, officers::add_officer, officers::read_officer,

@@ -1,5 +1,7 @@
 //! `/api/v1/proposals`: the review queue of a unit.
 
+use std::fmt::Write as _;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -330,6 +332,66 @@ pub async fn reviewed_proposal(
 ) -> Result<Response, Problem> {
     let whole = service.review(&caller, &id).await?;
     Ok(fresh(WholeProposal::new(whole, service.clock.now())))
+}
+
+/// `GET /api/v1/proposals/{id}/evidence/{evidence}`: a file beside a proposal. Written down as a look at it.
+#[utoipa::path(get, path = "/api/v1/proposals/{id}/evidence/{evidence}", tag = "Review",
+    params(("id" = String, Path, description = "The proposal's name"), ("evidence" = String, Path, description = "The file's name here")),
+    responses((status = 200, content_type = "application/octet-stream", description = "The file, under its own media type"), (status = 404, body = ProblemDocument)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn proposal_evidence(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath((id, evidence)): InPath<(String, String)>,
+) -> Result<Response, Problem> {
+    let file = service.review_evidence(&caller, &id, &evidence).await?;
+    // The name is one that the person gave: RFC 8187, and never ours to show in the page.
+    let name: String = file.about.name.bytes().fold(String::new(), |mut name, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => name.push(char::from(byte)),
+            byte => {
+                let _ = write!(name, "%{byte:02X}");
+            }
+        }
+        name
+    });
+    let headers = [
+        (header::CONTENT_TYPE, file.about.media_type.clone()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{name}")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    Ok((headers, file.bytes.to_vec()).into_response())
+}
+
+/// Which of two portraits.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// The one that the proposal starts from.
+    Old,
+    /// The one that it asks for.
+    New,
+}
+
+/// `GET /api/v1/proposals/{id}/portraits/{which}`: the portrait that a proposal starts from, or asks for. Written down as a
+/// look at the record.
+#[utoipa::path(get, path = "/api/v1/proposals/{id}/portraits/{which}", tag = "Review",
+    params(("id" = String, Path, description = "The proposal's name"), ("which" = Which, Path, description = "`old` or `new`")),
+    responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn proposal_portrait(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath((id, which)): InPath<(String, Which)>,
+) -> Result<Response, Problem> {
+    let jpeg = service.review_portrait(&caller, &id, matches!(which, Which::New)).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, jpeg).into_response())
 }
 
 /// For how long a proposal is taken.

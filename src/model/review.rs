@@ -10,12 +10,13 @@
 //! | until when | the end of the third working day; then the unit above is named |
 //! | after an appeal | the unit's head or the unit above, and never who refused |
 
-use time::{Date, Duration, OffsetDateTime, UtcOffset, Weekday};
+use time::{Date, Duration, OffsetDateTime, UtcOffset};
 
 use crate::clock::UnixSeconds;
 use crate::model::catalogue::{Catalogue, Field, Privacy};
 use crate::model::proposal::ProposalState;
 use crate::model::unit::UnitCode;
+use crate::model::working_days;
 
 /// Most working days that are looked at between two instants: whatever waits longer counts as so long.
 const MOST_DAYS: i64 = 1_000;
@@ -348,7 +349,8 @@ pub fn working_days_from(day: Date, count: usize) -> Vec<Date> {
 }
 
 fn is_working_day(day: Date) -> bool {
-    !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday)
+    // Public holidays are not known here: a delay over Tết looks longer than it was.
+    working_days::is_working_day(day, |_| false)
 }
 
 fn vietnam() -> UtcOffset {

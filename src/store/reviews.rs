@@ -206,6 +206,14 @@ impl Store {
         row.map_err(failed("reading a proposal"))?.as_ref().map(queued).transpose()
     }
 
+    /// A portrait's bytes, by its SHA-256 in hexadecimal.
+    pub async fn portrait_bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let doing = "reading a portrait";
+        let query = sqlx::query("SELECT bytes FROM portraits WHERE sha256 = $1").bind(name);
+        let row = query.fetch_optional(self.readers()).await.map_err(failed(doing))?;
+        row.map(|row| row.try_get(0)).transpose().map_err(failed(doing))
+    }
+
     /// A reviewer takes a proposal that waits, or keeps it longer. Returns who has it now: somebody else, if they were
     /// first; `None` if it does not wait.
     pub async fn claim_proposal(

@@ -13,6 +13,7 @@ mod authority;
 mod authorize;
 mod browser;
 mod checkpoint;
+mod confirmations;
 mod crash;
 mod deferred;
 mod delivery;

@@ -85,6 +85,7 @@ pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> 
         is_sensitive: officials_card::model::review::needs_two(catalogue, fields),
         effective_on: None,
         evidence: Vec::new(),
+        portrait: None,
         created_at: town.clock.now(),
         due_at: town.clock.now() + DUE_SECONDS,
         most_waiting: 100,
