@@ -455,8 +455,9 @@ pub struct RecordSaid {
 pub struct RecordsConfirmed {
     /// Records that were not confirmed as they stand, and now are.
     confirmed: u64,
-    /// Records that you uploaded yourself, and that somebody else of the unit has to confirm.
-    own: u64,
+    /// Records that you uploaded yourself, and that somebody else of the unit has to confirm; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own: Option<u64>,
     /// Each record that was named with its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     records: Option<Vec<RecordSaid>>,
@@ -474,7 +475,7 @@ pub async fn confirm_records(
 ) -> Result<Json<RecordsConfirmed>, Problem> {
     let Some(seen) = which.records else {
         let (confirmed, own) = service.confirm_records(&caller, &which.unit, which.numbers).await?;
-        return Ok(Json(RecordsConfirmed { confirmed, own, records: None }));
+        return Ok(Json(RecordsConfirmed { confirmed, own: Some(own).filter(|own| *own > 0), records: None }));
     };
     if which.numbers.is_some() {
         return Err(Refusal::malformed("body", "at most one of numbers and records can be given").into());
@@ -491,7 +492,7 @@ pub async fn confirm_records(
     let count = |word: &str| said.iter().filter(|(_, said)| said.word() == word).count() as u64;
     let (confirmed, own) = (count("confirmed"), count("own"));
     let records = said.iter().map(|(record, said)| RecordSaid { record: record.to_string(), outcome: said.word() });
-    Ok(Json(RecordsConfirmed { confirmed, own, records: Some(records.collect()) }))
+    Ok(Json(RecordsConfirmed { confirmed, own: Some(own).filter(|own| *own > 0), records: Some(records.collect()) }))
 }
 
 /// What is presented, and what was asked.

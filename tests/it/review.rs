@@ -1,12 +1,13 @@
 //! A unit's reviewers decide about proposals: who may, when it takes two, what is shown, and what follows.
 
-use officials_card::config::Client;
+use officials_card::config::{Client, Config};
 use officials_card::credential::Signer;
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::patch::Patch;
 use officials_card::protocol::oauth::SCOPES;
 use officials_card::store::NewProposal;
 use serde_json::{Value, json};
+use sha2::Digest;
 
 use crate::revoke::{published, status_of};
 use crate::story;
@@ -23,7 +24,12 @@ pub async fn desk(town: &Town) -> Town {
     use officials_card::flow::lists::import_units;
     let units = town.file("units.csv", "code,name\nH26.05,Sở Nội vụ\nH26.06,Sở Y tế\n");
     import_units(town.service.store(), &units, "test", town.clock.now()).await.unwrap();
-    town.configured(|config| {
+    town.configured(reviewers)
+}
+
+/// The people of the offices.
+pub fn reviewers(config: &mut Config) {
+    {
         let mut officer = |name: &str, units: Option<&str>, scopes: &[&str]| {
             config.clients.push(Client {
                 name: name.into(),
@@ -43,7 +49,7 @@ pub async fn desk(town: &Town) -> Town {
         officer("head", Some("H26"), &[&reviewer[..], &["quality:approve"]].concat());
         officer("ministry", None, &SCOPES);
         officer("elsewhere", Some("G09"), &reviewer);
-    })
+    }
 }
 
 /// The record of a person, and its version.
@@ -535,5 +541,143 @@ story! {
         });
         assert_eq!(without.officer("clerk-05").await.approves(&proposal, json!({})).await.problem(403), "insufficient-scope");
         desk.officer("clerk-05").await.approves(&proposal, json!({})).await.expect(200);
+    }
+}
+
+/// A picture that the tests of portraits take for another one.
+const OTHER_PORTRAIT: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xd9];
+
+story! {
+    async fn a_proposed_portrait_is_looked_at_by_two_and_comes_to_the_wallet_by_itself(town) {
+        use crate::holder::{Office, Tokens};
+        let office = Office::open_with(town, reviewers).await;
+        let desk = &office.town;
+        let wallet = office.wallet();
+        let tokens = wallet.tokens(PERSON).await;
+        let first = wallet.issued(&tokens.access).await;
+        let old_copy = crate::holder::status_of(&first);
+
+        let person = PersonalNumber::parse(PERSON).unwrap();
+        let stored = desk.service.store().records_of(&person).await.unwrap().pop().unwrap();
+        let old = stored.record.portrait().unwrap().name();
+        let name: String = sha2::Sha256::digest(OTHER_PORTRAIT).iter().map(|byte| format!("{byte:02x}")).collect();
+        let patch = json!({"portrait_photo": {"old": old, "new": format!("sha256:{name}")}}).to_string();
+        let now = desk.clock.now();
+        let new = NewProposal {
+            id: "p1".into(),
+            record: stored.handle,
+            unit: "H26".into(),
+            person,
+            base_version: stored.version,
+            patch: Patch::parse(&patch).unwrap().to_json(),
+            note: String::new(),
+            is_sensitive: true,
+            effective_on: None,
+            evidence: Vec::new(),
+            portrait: Some((name, OTHER_PORTRAIT.to_vec())),
+            created_at: now,
+            due_at: now + DUE_SECONDS,
+            most_waiting: 5,
+        };
+        desk.service.store().make_proposal(new).await.unwrap();
+
+        let (an, binh) = (desk.officer("an").await, desk.officer("binh").await);
+        let picture = an.get("/api/v1/proposals/p1/portraits/new").await;
+        assert_eq!((picture.header("content-type"), picture.header("cache-control")), ("image/jpeg", "no-store"));
+        assert_eq!(picture.bytes, OTHER_PORTRAIT);
+        let before = an.get("/api/v1/proposals/p1/portraits/old").await;
+        assert_eq!(before.status, 200);
+        assert_ne!(before.bytes, OTHER_PORTRAIT);
+        assert_eq!(an.get("/api/v1/proposals/p1/portraits/other").await.problem(404), "not-found");
+        assert_eq!(desk.officer("elsewhere").await.get("/api/v1/proposals/p1/portraits/new").await.problem(404), "not-found");
+        assert_eq!(an.approves("p1", json!({})).await.expect(200)["awaits_second"], true);
+        assert_eq!(published(desk, &old_copy).await, 0);
+        let done = binh.approves("p1", json!({})).await.expect(200);
+
+        // The same instant: the old copy is ended, whoever follows the feed is told, the wallet gets the new card.
+        assert_eq!(published(desk, &old_copy).await, 1);
+        let request = axum::http::Request::get("/api/v1/events?after=0").header("accept", "application/json");
+        let request = request.header("authorization", format!("Bearer {}", desk.officer("vneid").await.token));
+        let page = desk.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(200);
+        let told: Vec<_> = page["events"].as_array().unwrap().iter().map(|event| json!([event["kind"], event["card"], event["reason"]])).collect();
+        assert!(told.contains(&json!(["card.refreshed", done["replaced_card"], "data_changed"])), "{told:?}");
+        assert!(told.contains(&json!(["card.created", done["card"], null])), "{told:?}");
+        let refreshed = Tokens::of(wallet.refresh(&tokens.refresh).send().await);
+        let second = wallet.issued(&refreshed.access).await;
+        let new_copy = crate::holder::status_of(&second);
+        assert_eq!((published(desk, &new_copy).await, published(desk, &old_copy).await), (0, 1));
+        let portrait_of = |answer: &Value| {
+            use officials_card::credential::sd_jwt::Presentation;
+            use officials_card::credential::x509::Anchors;
+            let anchors = Anchors::from_pem(desk.service.anchor_pem()).unwrap();
+            let card = Presentation::parse(answer["credentials"][0]["credential"].as_str().unwrap()).unwrap();
+            let vct = format!("{}/types/official-card/1", crate::town::URL);
+            card.verify(&anchors, &vct, desk.clock.now()).unwrap().claims["portrait"].to_string()
+        };
+        assert_ne!(portrait_of(&first), portrait_of(&second));
+        assert_eq!(desk.service.refresh_cards().await.unwrap(), 0, "nothing is left to do");
+    }
+}
+
+story! {
+    async fn an_officer_does_not_decide_in_their_own_matter(town) {
+        use axum::http::Request;
+        use officials_card::config::OfficeSignIn;
+        use officials_card::flow::{Caller, NewOfficer};
+        use officials_card::model::rights::Role;
+        use officials_card::store::{OfficeSession, OfficerSignIn};
+        let home = desk(&town).await;
+        let desk = home.configured(|config| {
+            let issuer = "https://idp.example".to_owned();
+            let client_secret = Some(officials_card::config::Secret::new("secret"));
+            config.office_sign_in = Some(OfficeSignIn { issuer, client_id: "card".into(), client_secret, ..OfficeSignIn::default() });
+        });
+        town.hires(PERSON, "H26").await;
+        town.hires("001199000019", "H26").await;
+        let now = desk.clock.now();
+        let mut officers = Vec::new();
+        for (subject, person, role) in [("hoa", Some(PERSON), Role::Confirmer), ("lan", None, Role::Confirmer), ("mai", None, Role::Clerk), ("tra", None, Role::Inspector)] {
+            let new = NewOfficer {
+                subject: subject.into(), name: subject.into(), unit: Some("H26".into()), role, valid_until: None,
+                person: person.and_then(PersonalNumber::parse),
+            };
+            let officer = desk.service.add_officer(&Caller::operator("test"), new).await.unwrap();
+            let mut hashed = sha2::Sha256::new();
+            hashed.update((subject.len() as u64).to_be_bytes());
+            hashed.update(subject);
+            let token = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, hashed.finalize());
+            let session = OfficeSession { token, authenticated_at: now, created_at: now, seen_at: now, ends_at: now + 3600 };
+            let sign_in = OfficerSignIn { officer: officer.id.clone(), person: officer.person.clone(), session, replaces: None };
+            desk.service.store().begin_office_session(sign_in).await.unwrap();
+            officers.push((subject, officer.id.to_string()));
+        }
+        let send = async |subject: &str, method: &str, path: &str, body: Value| {
+            let csrf = desk.service.at_work(subject, true).await.unwrap().csrf;
+            let request = Request::builder().method(method).uri(path).header("cookie", format!("office={subject}"));
+            let request = request.header("x-csrf-token", csrf).header("origin", crate::town::URL);
+            desk.send(request.header("content-type", "application/json").body(body.to_string().into()).unwrap()).await
+        };
+        let approve = async |subject: &str, proposal: &str| send(subject, "POST", &format!("/api/v1/proposals/{proposal}/approve"), json!({})).await;
+        let own = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
+        let another = proposes(&desk, "001199000019", "p2", json!({"marital_status": "2"})).await;
+        assert_eq!(approve("hoa", &own).await.problem(403), "not-impartial");
+        let refuse = json!({"reason": "evidence_missing"});
+        assert_eq!(send("hoa", "POST", "/api/v1/proposals/p1/refuse", refuse).await.problem(403), "not-impartial");
+        assert_eq!(send("hoa", "POST", "/api/v1/proposals/p1/claim", json!({})).await.problem(403), "not-impartial");
+        assert_eq!(send("hoa", "GET", "/api/v1/proposals/p1", Value::Null).await.expect(200)["why_not"], "self");
+        // Nor does somebody else by their right; and who is there to look is lent none.
+        let id = |subject: &str| officers.iter().find(|(name, _)| *name == subject).unwrap().1.clone();
+        let lend = |to: &str| json!({"to": id(to), "unit": "H26", "days": 3});
+        assert_eq!(send("hoa", "POST", "/api/v1/delegations", lend("tra")).await.problem(404), "not-found");
+        send("hoa", "POST", "/api/v1/delegations", lend("mai")).await.expect(201);
+        assert_eq!(approve("tra", &another).await.problem(403), "insufficient-scope");
+        assert_eq!(approve("mai", &own).await.problem(403), "not-impartial");
+        approve("mai", &another).await.expect(200);
+        approve("lan", &own).await.expect(200);
+        // Who is blocked lends nothing any more.
+        let third = proposes(&desk, "001199000019", "p3", json!({"academic_degree": "01"})).await;
+        let (hoa, ministry) = (officials_card::model::id::Handle::parse(&id("hoa")).unwrap(), Caller::operator("test"));
+        desk.service.block_officer(&ministry, &hoa, true).await.unwrap();
+        assert_eq!(approve("mai", &third).await.problem(403), "insufficient-scope");
     }
 }
