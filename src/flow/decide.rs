@@ -155,15 +155,13 @@ impl Service {
                 self.store.approve_proposal_first(ruling, effective_on).await?;
                 return Ok(Outcome::Done(decided(id, ProposalState::FirstApproved)));
             }
-            match self.effect(caller, &reviewed, chosen).await? {
-                Some((effect, done)) => match self.store.approve_proposal(ruling, effect).await {
-                    Ok(_) => return Ok(Outcome::Done(done)),
-                    // Look again at what the record says, or what became of its card.
-                    Err(Error::Refusal(Refusal::MovedOn("record") | Refusal::CardState { .. })) => {}
-                    Err(error) => return Err(error),
-                },
-                // It moved on between two looks.
-                None => {}
+            // None: it moved on between two looks.
+            let Some((effect, done)) = self.effect(caller, &reviewed, chosen).await? else { continue };
+            match self.store.approve_proposal(ruling, effect).await {
+                Ok(_) => return Ok(Outcome::Done(done)),
+                // Look again at what the record says, or what became of its card.
+                Err(Error::Refusal(Refusal::MovedOn("record") | Refusal::CardState { .. })) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(Refusal::MovedOn("record").into())
@@ -192,7 +190,9 @@ impl Service {
         let queued = &reviewed.queued;
         let mut changes = side_by_side(patch, &queued.record, &*self.code_book().await?);
         changes.retain(|change| change.is_conflict);
-        self.store.note_read(&caller.name, &[queued.proposal.record.clone()], PURPOSE, self.clock.now()).await?;
+        self.store
+            .note_read(&caller.name, std::slice::from_ref(&queued.proposal.record), PURPOSE, self.clock.now())
+            .await?;
         Ok(Outcome::Conflict { record_version: queued.record_version, changes })
     }
 

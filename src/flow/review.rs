@@ -299,7 +299,7 @@ impl Service {
             }
         }
         let changes = side_by_side(&reviewed.patch, &reviewed.queued.record, &*self.code_book().await?);
-        self.store.note_read(&caller.name, &[proposal.record.clone()], PURPOSE, self.clock.now()).await?;
+        self.store.note_read(&caller.name, std::slice::from_ref(&proposal.record), PURPOSE, self.clock.now()).await?;
         Ok(ReviewedWhole { reviewed, changes, evidence, decisions, others })
     }
 

@@ -62,6 +62,8 @@ pub struct QueueQuery {
 }
 
 /// A proposal in the queue: no values but the name.
+// The wire's flags, each for itself.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Serialize, ToSchema)]
 pub struct QueueItem {
     /// The proposal's name.
@@ -406,7 +408,7 @@ pub struct ClaimFor {
 
 /// Who has a proposal.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Claimed {
+pub struct ClaimAnswer {
     /// The proposal's name.
     proposal: String,
     /// You.
@@ -418,7 +420,7 @@ pub struct Claimed {
 /// `POST /api/v1/proposals/{id}/claim`: you work on it, so that nobody else begins. A hint: deciding needs none.
 #[utoipa::path(post, path = "/api/v1/proposals/{id}/claim", tag = "Review", request_body = ClaimFor,
     params(("id" = String, Path, description = "The proposal's name")),
-    responses((status = 200, body = Claimed), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
+    responses((status = 200, body = ClaimAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
 pub async fn claim_proposal(
     State(service): State<Service>,
@@ -427,7 +429,7 @@ pub async fn claim_proposal(
     ApiJson(claim): ApiJson<ClaimFor>,
 ) -> Result<Response, Problem> {
     let claim = service.claim(&caller, &id, claim.minutes.unwrap_or(USUAL_CLAIM_MINUTES)).await?;
-    Ok(fresh(Claimed { proposal: id, claimed_by: claim.reviewer, claimed_until: claim.expires_at }))
+    Ok(fresh(ClaimAnswer { proposal: id, claimed_by: claim.reviewer, claimed_until: claim.expires_at }))
 }
 
 /// `POST /api/v1/proposals/{id}/release`: you do not work on it any more.

@@ -18,6 +18,11 @@ const MOST_DECISIONS: i64 = 5_000;
 /// Reviewers and units that a view of the workload names.
 const MOST_NAMED: i64 = 200;
 
+/// What waits, by state.
+const COUNTS: &str = "COUNT(CASE WHEN proposals.state = 'open' THEN 1 END) AS open, \
+    COUNT(CASE WHEN proposals.state = 'first_approved' THEN 1 END) AS first_approved, \
+    COUNT(CASE WHEN proposals.state = 'appealed' THEN 1 END) AS appealed";
+
 /// Whose turn it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assigned {
@@ -235,9 +240,6 @@ impl Store {
     /// What waits in these units and below.
     pub async fn waiting_proposals(&self, units: Option<&[String]>, now: UnixSeconds) -> Result<WaitingCounts, Fault> {
         let doing = "counting what waits";
-        const COUNTS: &str = "COUNT(CASE WHEN proposals.state = 'open' THEN 1 END) AS open, \
-            COUNT(CASE WHEN proposals.state = 'first_approved' THEN 1 END) AS first_approved, \
-            COUNT(CASE WHEN proposals.state = 'appealed' THEN 1 END) AS appealed";
         let mut conditions = Conditions::default();
         let at = conditions.number(now);
         if let Some(units) = units {
