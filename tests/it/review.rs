@@ -560,7 +560,7 @@ story! {
         let person = PersonalNumber::parse(PERSON).unwrap();
         let stored = desk.service.store().records_of(&person).await.unwrap().pop().unwrap();
         let old = stored.record.portrait().unwrap().name();
-        let name: String = sha2::Sha256::digest(OTHER_PORTRAIT).iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = officials_card::model::value::hex(&sha2::Sha256::digest(OTHER_PORTRAIT));
         let patch = json!({"portrait_photo": {"old": old, "new": format!("sha256:{name}")}}).to_string();
         let now = desk.clock.now();
         let new = NewProposal {
