@@ -126,6 +126,12 @@ pub enum Refusal {
         /// The past participle of what was asked.
         action: &'static str,
     },
+    /// Another reviewer works on it.
+    #[error("another reviewer works on this proposal")]
+    Claimed,
+    /// Who decides must be another.
+    #[error("{0}")]
+    NotImpartial(&'static str),
     /// A request with a cookie that another site may have made the browser send.
     #[error("a request that changes something with a cookie must come from this service's own pages")]
     ForeignOrigin,

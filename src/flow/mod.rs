@@ -7,7 +7,10 @@ pub mod authorize;
 mod badges;
 mod card_search;
 mod checkpoint;
+mod confirmations;
+mod decide;
 mod deferred;
+mod delegate;
 mod delivery;
 pub mod enroll;
 mod feed;
@@ -32,6 +35,7 @@ pub mod receive;
 pub mod records;
 pub mod reorganise;
 mod reports;
+mod review;
 mod revoke;
 mod sealing;
 pub mod self_service;
@@ -62,6 +66,7 @@ use crate::remote::sign_in::{OfficeSignIn, VneidSignIn};
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
+pub use crate::store::Delegation;
 pub use crate::store::SyncCall;
 pub use crate::store::{CardFilter, ListedCard};
 pub use access::Caller;
@@ -72,6 +77,9 @@ pub use approvals::{
 pub use badges::{BadgeChoice, MOST_BADGES};
 pub use card_search::CardSearch;
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
+pub use confirmations::{Confirmation, ConfirmationRequest};
+pub use decide::{Approval, Decided, Outcome, Verdict as ReviewVerdict, parse_day};
+pub use delegate::{LENT_DAYS, NewDelegation};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
 pub use gates::{DutyEntry, GateRules, GateState};
@@ -89,6 +97,9 @@ pub use quality::{
 };
 pub use receive::{Became, Expects, Incoming, Received};
 pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
+pub use review::{
+    CLAIM_MINUTES, FieldChange, FieldName, QueueRequest, Reviewed, ReviewedWhole, USUAL_CLAIM_MINUTES, Workload,
+};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use statuses::StatusCounts;

@@ -7,6 +7,8 @@ mod approvals;
 mod authorize;
 mod bulk;
 mod checkpoint;
+mod confirmations;
+mod delegations;
 mod delivery;
 mod demo;
 mod events;
@@ -27,6 +29,7 @@ mod public;
 mod quality;
 mod records;
 mod reorganisations;
+mod review;
 mod server;
 mod sync;
 mod throttle;
@@ -146,6 +149,24 @@ pub fn router(service: Service) -> Router {
             get(approvals::list_approver_certificates).post(approvals::add_approver_certificate),
         )
         .route("/api/v1/approver-certificates/{id}", delete(approvals::remove_approver_certificate))
+        .route("/api/v1/confirmations", get(confirmations::list_confirmations))
+        .route("/api/v1/confirmations/{handle}/return", post(confirmations::return_record))
+        .route("/api/v1/proposals", get(review::review_queue))
+        .route("/api/v1/proposals/workload", get(review::review_workload))
+        .route(
+            "/api/v1/proposals/decide",
+            post(review::decide_proposals).layer(DefaultBodyLimit::max(review::MANY_BYTES)),
+        )
+        .route("/api/v1/proposals/{id}", get(review::reviewed_proposal))
+        .route("/api/v1/proposals/{id}/evidence/{evidence}", get(review::proposal_evidence))
+        .route("/api/v1/proposals/{id}/portraits/{which}", get(review::proposal_portrait))
+        .route("/api/v1/proposals/{id}/claim", post(review::claim_proposal))
+        .route("/api/v1/proposals/{id}/release", post(review::release_proposal))
+        .route("/api/v1/proposals/{id}/approve", post(review::approve_proposal))
+        .route("/api/v1/proposals/{id}/refuse", post(review::refuse_proposal))
+        .route("/api/v1/refusal-reasons", get(review::refusal_reasons))
+        .route("/api/v1/delegations", get(delegations::delegations).post(delegations::make_delegation))
+        .route("/api/v1/delegations/{id}", delete(delegations::end_delegation))
         .route("/api/v1/records/{handle}", get(records::read_record))
         .route("/api/v1/records/{handle}/versions", get(records::record_versions))
         .route(

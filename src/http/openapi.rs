@@ -14,8 +14,8 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    api, approvals, bulk, checkpoint, delivery, me, office, office_cards, officers, population, presentations, public,
-    quality, records, reorganisations,
+    api, approvals, bulk, checkpoint, confirmations, delegations, delivery, me, office, office_cards, officers,
+    population, presentations, public, quality, records, reorganisations, review,
 };
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
@@ -38,8 +38,13 @@ use crate::protocol::oauth::SCOPES;
         reorganisations::start_reorganisation, reorganisations::pause_reorganisation,
         reorganisations::resume_reorganisation, reorganisations::undo_reorganisation, super::sync::calls,
         super::sync::call_detail, population::match_record, population::queries, population::connection,
-        office::office_session, officers::list_officers, officers::add_officer, officers::read_officer,
-        officers::change_officer, officers::block_officer, officers::unblock_officer, office_cards::list_cards,
+        review::review_queue, review::reviewed_proposal, review::proposal_evidence, review::proposal_portrait,
+        review::claim_proposal, review::release_proposal, review::approve_proposal, review::refuse_proposal,
+        review::decide_proposals, review::review_workload, review::refusal_reasons,
+        delegations::make_delegation, delegations::delegations, delegations::end_delegation,
+        confirmations::list_confirmations, confirmations::return_record, office::office_session,
+        officers::list_officers, officers::add_officer, officers::read_officer, officers::change_officer,
+        officers::block_officer, officers::unblock_officer, office_cards::list_cards,
         office_cards::search_cards, office_cards::badge_sheet, quality::quality_scores,
         quality::quality_history, quality::quality_causes, quality::quality_rows, quality::export_quality_xlsx,
         quality::export_quality_csv, quality::monthly_report, approvals::approval_document,

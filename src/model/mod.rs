@@ -35,6 +35,7 @@ pub mod proposal;
 pub mod quality;
 pub mod record;
 pub mod reorganisation;
+pub mod review;
 pub mod rights;
 pub mod row_fault;
 pub mod rule;

@@ -14,6 +14,9 @@ mod authorizations;
 mod card_search;
 mod cards;
 mod clients;
+mod confirmations;
+mod decisions;
+mod delegations;
 mod deliveries;
 mod documents;
 mod events;
@@ -35,6 +38,7 @@ mod quality;
 mod records;
 mod refreshes;
 mod reorganisations;
+mod reviews;
 mod self_service;
 mod status_lists;
 mod sync;
@@ -58,6 +62,9 @@ pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use card_search::CardFilter;
 pub use cards::{FoundCard, ListedCard, NewCard};
+pub use confirmations::{ConfirmationFilter, Said, Sent, Unconfirmed};
+pub use decisions::{Decision, Effect, Ruling};
+pub use delegations::Delegation;
 pub use deliveries::{Attempt, Claimed, DuePush, PushCounts, Subscriber};
 pub use documents::{Document, DocumentHead};
 pub use events::{EventFilter, EventPage};
@@ -76,11 +83,13 @@ pub use population_queries::{PopulationQueryLine, PopulationState};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
 pub use proposals::{Evidence, NewProposal, Proposal};
 pub use quality::{
-    Claim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow, Rows, UnitQuality,
+    Claim as QualityClaim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow,
+    Rows, UnitQuality,
 };
-pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
+pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion, Words};
 pub use refreshes::Ahead;
 pub use reorganisations::{Reorganisation, Stage, Wave};
+pub use reviews::{Assigned, Claim, Measured, QueueFilter, Queued, WaitingCounts};
 pub use self_service::{AuditLine, NewSelfSignIn, SelfCode, SelfSession};
 pub use status_lists::{Entries, StatusList};
 pub use sync::{LoginBegin, SyncAccount, SyncCall, SyncCallFilter, SyncKey, SyncOutcome};

@@ -141,15 +141,20 @@ impl Service {
     /// A file beside a proposal, for a reviewer of the unit. Noted as a read, which the person sees.
     pub async fn read_evidence(&self, caller: &Caller, proposal: &str, id: &str) -> Result<EvidenceFile> {
         caller.needs("updates:read")?;
+        let found = self.store.proposal(proposal).await?.filter(|found| caller.sees(&found.unit));
+        found.ok_or(Refusal::NotFound("proposal"))?;
+        self.evidence_beside(&caller.name, proposal, id).await
+    }
+
+    /// The same for a story that knows by what right the proposal is seen.
+    pub(in crate::flow) async fn evidence_beside(&self, actor: &str, proposal: &str, id: &str) -> Result<EvidenceFile> {
         let missing = || Error::from(Refusal::NotFound("evidence"));
         if !is_random_name(id) {
             return Err(missing());
         }
-        let found = self.store.proposal(proposal).await?.filter(|found| caller.sees(&found.unit));
-        found.ok_or(Refusal::NotFound("proposal"))?;
         let about = self.store.evidence(id).await?;
         let about = about.filter(|about| about.proposal.as_deref() == Some(proposal)).ok_or_else(missing)?;
-        self.store.note_evidence_read(&caller.name, &about, self.clock.now()).await?;
+        self.store.note_evidence_read(actor, &about, self.clock.now()).await?;
         self.open_evidence(about).await
     }
 
