@@ -11,6 +11,7 @@
 pub mod agency;
 pub mod card;
 pub mod catalogue;
+pub mod cell;
 pub mod code_list;
 pub mod event;
 pub mod gate;
