@@ -62,6 +62,12 @@ pub enum Refusal {
         /// The past participle of what was asked.
         action: &'static str,
     },
+    /// There is a record already where one was to be added.
+    #[error("there is such a record already")]
+    RecordExists,
+    /// Somebody else changed it meanwhile.
+    #[error("the {0} has changed meanwhile: look at it again")]
+    MovedOn(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,

@@ -14,6 +14,8 @@ use crate::flow::enroll::{Asker, match_pending};
 
 /// How often a job looks what is due.
 const ROUND: Duration = Duration::from_secs(30);
+/// The same for what ends or replaces cards, which is to be done within a minute.
+const FOLLOWING: Duration = Duration::from_secs(10);
 /// How long a question that the population database did not answer rests: an outage must not fill the audit table.
 const RETRY_SECONDS: i64 = 600;
 /// Steps of one round that expires cards, some hundred in each.
@@ -28,7 +30,9 @@ pub fn start(service: &Service) -> JoinSet<()> {
     };
     every(&mut jobs, ROUND, "forgetting idle callers", with(|service| Box::pin(forget(service))));
     every(&mut jobs, ROUND, "expiring cards", with(|service| Box::pin(expire(service))));
-    every(&mut jobs, ROUND, "replacing cards whose facts changed", with(|service| Box::pin(refresh(service))));
+    every(&mut jobs, FOLLOWING, "acting on changes whose day has come", with(|service| Box::pin(act(service))));
+    every(&mut jobs, FOLLOWING, "having cards follow their records", with(|service| Box::pin(follow(service))));
+    every(&mut jobs, FOLLOWING, "replacing cards whose facts changed", with(|service| Box::pin(refresh(service))));
     every(&mut jobs, ROUND, "ending presentations", with(|service| Box::pin(end_presentations(service))));
     every(&mut jobs, ROUND, "clearing away what is over", with(|service| Box::pin(clear_away(service))));
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
@@ -75,6 +79,14 @@ async fn expire(service: Service) -> Result<()> {
         }
     }
     Ok(())
+}
+
+async fn act(service: Service) -> Result<()> {
+    service.act_on_waiting().await.map(|_| ())
+}
+
+async fn follow(service: Service) -> Result<()> {
+    service.follow_records().await.map(|_| ())
 }
 
 async fn refresh(service: Service) -> Result<()> {

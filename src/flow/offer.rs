@@ -18,6 +18,8 @@ use crate::error::{Refusal, Result};
 use crate::model::code_list::CodeBook;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::VerifiedRecord;
+use crate::model::quality::Standing;
+use crate::model::record::Record;
 use crate::protocol::oauth::{self, Supported};
 use crate::protocol::oid4vci::{self, Configuration, OfferedGrants, TX_CODE_LENGTH};
 use crate::store::{NewCard, NewOffer, Offer};
@@ -254,6 +256,17 @@ impl Service {
             Some(_) => Err(Refusal::SeveralRecords.into()),
             None => Err(why_not.into()),
         }
+    }
+
+    /// What a new card of a record would be at this version and standing.
+    pub(super) async fn card_from(
+        &self,
+        (handle, version): (&Handle, i64),
+        record: Record,
+        standing: &Standing,
+    ) -> Result<NewCard> {
+        let verified = VerifiedRecord::new(record, standing).map_err(Refusal::from)?;
+        self.new_card(handle.clone(), version, &verified).await
     }
 
     /// A card from a verified record, starting now. It ends with the holder's term, if that is earlier.

@@ -69,6 +69,8 @@ impl Service {
                 }
                 cards.into_iter().filter(|card| caller.sees(&card.unit)).collect()
             }
+            // The facts' own way: `flow/follow.rs`.
+            Selector::Record(_) => return Err(Refusal::NotFound("card").into()),
             Selector::Unit(unit) => {
                 caller.may_touch(unit.as_str())?;
                 if !self.knows_unit(unit).await? {

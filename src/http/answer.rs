@@ -34,6 +34,8 @@ fn wire(refusal: &Refusal) -> Wire {
         R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+        R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
+        R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),
         R::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         R::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_much"),
         // RFC 6585 section 4. The OAuth code is the registered one that says "not now" (RFC 6749 section 4.1.2.1); slow_down

@@ -417,6 +417,8 @@ pub enum Selector {
     Card(Handle),
     /// All cards of one person.
     Person(PersonalNumber),
+    /// All cards made from one record.
+    Record(Handle),
     /// All cards of a unit and of all units below it.
     Unit(UnitCode),
 }

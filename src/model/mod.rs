@@ -3,7 +3,8 @@
 //! The card: [`card`], [`id`], and what happens to it: [`event`]. The record that a card is made from, in the order in which a row becomes one:
 //! [`catalogue`] (which fields there are) and [`rule`] (what a value must look like), [`intake`] (a row in),
 //! [`record`] (what comes out) or [`row_fault`] (why not), [`quality`] (how good it is), [`person`] (the match with the
-//! population database, and the verified record that it allows). They lean on [`agency`], [`unit`], [`code_list`],
+//! population database, and the verified record that it allows). Every version has an [`origin`]; what changes between two is
+//! a [`patch`]. They lean on [`agency`], [`unit`], [`code_list`],
 //! [`partial_date`], [`value`] and [`text`].
 //!
 //! [`json`] reads what strangers send, for all rooms.
@@ -18,7 +19,9 @@ pub mod gate;
 pub mod id;
 pub mod intake;
 pub mod json;
+pub mod origin;
 pub mod partial_date;
+pub mod patch;
 pub mod person;
 pub mod presentation;
 pub mod quality;

@@ -7,7 +7,7 @@ use crate::model::code_list::CodeLabels;
 use crate::model::id::PersonalNumber;
 use crate::model::partial_date::PartialDate;
 use crate::model::quality::{Standing, sufficiency_flags};
-use crate::model::record::Record;
+use crate::model::record::{IN_SERVICE, Record};
 use crate::model::text::folded;
 use crate::model::unit::UnitDirectory;
 
@@ -191,9 +191,6 @@ impl From<NotVerified> for Refusal {
 }
 
 impl VerifiedRecord {
-    /// Employment statuses in which a card may be held.
-    pub const IN_SERVICE: [&'static str; 2] = ["active", "seconded"];
-
     /// Takes the record, when `standing` (of the same version) allows it.
     pub fn new(record: Record, standing: &Standing) -> Result<Self, NotVerified> {
         match &standing.population {
@@ -208,7 +205,7 @@ impl VerifiedRecord {
         if !sufficiency_flags(&record).is_empty() {
             return Err(NotVerified::Insufficient);
         }
-        if !record.text("employment_status").is_some_and(|status| Self::IN_SERVICE.contains(&status)) {
+        if !record.text("employment_status").is_some_and(|status| IN_SERVICE.contains(&status)) {
             return Err(NotVerified::NotInService);
         }
         let personal_number = record.personal_number().ok_or(NotVerified::Insufficient)?;

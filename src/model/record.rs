@@ -11,7 +11,10 @@ use crate::model::catalogue::{Catalogue, Required, Slot};
 use crate::model::code_list::shipped;
 use crate::model::id::PersonalNumber;
 use crate::model::partial_date::PartialDate;
-use crate::model::value::{Portrait, Value};
+use crate::model::value::{Portrait, Value, hex};
+
+/// Employment statuses in which a card may be held.
+pub const IN_SERVICE: [&str; 2] = ["active", "seconded"];
 
 /// The values of one entry of a repeating list, in the order of its columns.
 pub type Entry = Vec<Option<Value>>;
@@ -150,6 +153,30 @@ impl Record {
         shipped().maps_to("MOHA.GIOITINH", self.text("gender")?)
     }
 
+    /// A record of this catalogue that says nothing.
+    pub fn empty(catalogue: &'static Catalogue) -> Self {
+        let (values, lists) = (vec![None; catalogue.fields().len()], vec![Vec::new(); catalogue.lists().len()]);
+        Self { catalogue, values, lists }
+    }
+
+    /// The employment status, if it is one in which nobody may hold a card; `None` for a person in service, and for a
+    /// record that does not say.
+    pub fn out_of_service(&self) -> Option<&str> {
+        self.text("employment_status").filter(|status| !IN_SERVICE.contains(status))
+    }
+
+    /// The same for two records exactly when all is the same that is compared with the population database: number,
+    /// names, birth date and sex. SHA-256, hexadecimal.
+    pub fn match_key(&self) -> String {
+        let mut digest = Sha256::new();
+        for field in ["personal_id_number", "old_id_number", "full_name", "gender"] {
+            digest.update(self.text(field).unwrap_or_default());
+            digest.update([0]);
+        }
+        digest.update(self.date("date_of_birth").map(|date| date.to_string()).unwrap_or_default());
+        hex(&digest.finalize())
+    }
+
     /// Codes of the fields that a card cannot do without and that are missing here.
     pub fn missing_for_card(&self) -> impl Iterator<Item = &'static str> {
         let fields = self.catalogue.fields().iter().zip(&self.values);
@@ -242,7 +269,7 @@ fn quoted(json: &mut String, text: &str) {
             b'\\' => json.push_str("\\\\"),
             control => {
                 json.push_str("\\u00");
-                json.push_str(&crate::model::value::hex(&[control]));
+                json.push_str(&hex(&[control]));
             }
         }
         rest = &rest[at + 1..];

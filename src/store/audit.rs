@@ -2,9 +2,10 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{Store, failed, places};
+use super::{Change, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
-use crate::error::Fault;
+use crate::error::{Fault, Result};
+use crate::model::id::Handle;
 
 /// One line: who did what to which thing. No personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,36 @@ pub(super) async fn write(connection: &mut AnyConnection, lines: &[Line]) -> Res
     Ok(())
 }
 
+struct NoteRead(Vec<Line>);
+
+impl Change for NoteRead {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        for line in &self.0 {
+            transaction.note(line.clone());
+        }
+        Ok(())
+    }
+}
+
 impl Store {
+    /// Notes that somebody read the personal data of these records, and why (a code): a line for each, which the person
+    /// can see.
+    pub async fn note_read(&self, actor: &str, records: &[Handle], purpose: &str, at: UnixSeconds) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let line = |record: &Handle| Line {
+            at,
+            actor: actor.to_owned(),
+            action: "record.read",
+            subject: record.to_string(),
+            detail: purpose.to_owned(),
+        };
+        self.write(NoteRead(records.iter().map(line).collect())).await
+    }
+
     /// What happened to a thing, oldest first: (instant, actor, action, detail).
     pub async fn history(&self, subject: &str) -> Result<Vec<(UnixSeconds, String, String, String)>, Fault> {
         let rows =

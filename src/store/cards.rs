@@ -52,6 +52,7 @@ fn condition(selector: &Selector) -> (&'static str, [String; 2]) {
     match selector {
         Selector::Card(handle) => ("handle IN ($1, $2)", [handle.to_string(), handle.to_string()]),
         Selector::Person(person) => ("person IN ($1, $2)", [person.expose().to_owned(), person.expose().to_owned()]),
+        Selector::Record(record) => ("record_id IN ($1, $2)", [record.to_string(), record.to_string()]),
         Selector::Unit(unit) => {
             ("(unit = $1 OR substr(unit, 1, length($2)) = $2)", [unit.to_string(), format!("{unit}.")])
         }
@@ -73,7 +74,7 @@ impl Store {
             .fetch_all(self.readers())
             .await
             .map_err(failed("reading cards"))?;
-        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+        rows.iter().map(card).collect()
     }
 
     /// A card with what it says, portrait included.
@@ -138,41 +139,88 @@ impl Change for MoveCards {
     const MOVES_CARDS: bool = true;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Moved> {
-        let (from, to) = self.step.moves();
-        let from: Vec<_> = from.iter().map(|state| format!("'{}'", state.word())).collect();
-        let (meant, [one, two]) = condition(&self.selector);
-        let statement = format!(
-            "UPDATE cards SET state = $3, state_at = $4, state_reason = $5 \
-             WHERE {meant} AND state IN ({}) AND valid_until > $4 RETURNING handle, unit",
-            from.join(", ")
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(one)
-            .bind(two)
-            .bind(to.word())
-            .bind(self.at)
-            .bind(self.reason.code())
-            .fetch_all(&mut **transaction)
+        let Self { selector, step, reason, actor, at } = self;
+        move_all(transaction, selector, &Move { step: *step, reason: *reason, actor, at: *at, by: By::Person })
             .await
-            .map_err(failed("moving cards"))?;
-        let moved = handles_and_units(&rows)?;
-        let cards: Vec<_> = moved.iter().map(|(card, _)| card.clone()).collect();
-        let credentials = set_status(transaction, &cards, to.status()).await?;
-        if to == StateName::Withdrawn {
-            grants::end_with(transaction, &cards, self.at).await?;
-        }
-        for (card, unit) in moved {
-            let action = match self.step {
-                Step::Lock => "card.locked",
-                Step::Unlock => "card.unlocked",
-                Step::Withdraw | Step::Replace => "card.withdrawn",
-            };
-            audit(transaction, self.at, &self.actor, action, &card, self.reason.code().to_owned());
-            let (at, kind, reason) = (self.at, EventKind::of_step(self.step), Some(self.reason));
-            transaction.event(NewEvent { at, kind, card, unit, reason, other: None });
-        }
-        Ok(Moved { cards, credentials })
+            .map_err(Into::into)
     }
+}
+
+/// A step on cards.
+pub(super) struct Move<'a> {
+    pub(super) step: Step,
+    pub(super) reason: Reason,
+    pub(super) actor: &'a str,
+    pub(super) at: UnixSeconds,
+    pub(super) by: By<'a>,
+}
+
+/// Who takes a step: a person, or the facts.
+pub(super) enum By<'a> {
+    /// Whoever locked a card meanwhile gives it back or does not.
+    Person,
+    /// A cause that locks, and gives back only what it locked; and the facts for the audit line.
+    Facts { hold: &'static str, because: &'a str },
+}
+
+/// Takes a step on all cards that are meant and may take it, each with its credentials.
+pub(super) async fn move_all(
+    transaction: &mut Transaction<'_>,
+    selector: &Selector,
+    wanted: &Move<'_>,
+) -> Result<Moved, Fault> {
+    let Move { step, reason, actor, at, by } = wanted;
+    let (from, to) = step.moves();
+    let from: Vec<_> = from.iter().map(|state| format!("'{}'", state.word())).collect();
+    let (meant, [one, two]) = condition(selector);
+    let hold = match by {
+        By::Facts { hold, .. } => *hold,
+        By::Person => "",
+    };
+    let own = if *step == Step::Unlock && !hold.is_empty() { "AND hold = $6" } else { "AND $6 = $6" };
+    let statement = format!(
+        "UPDATE cards SET state = $3, state_at = $4, state_reason = $5, \
+         hold = CASE WHEN $3 = 'locked' AND $6 <> '' THEN $6 END \
+         WHERE {meant} AND state IN ({}) AND valid_until > $4 {own} RETURNING handle, unit",
+        from.join(", ")
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(one)
+        .bind(two)
+        .bind(to.word())
+        .bind(at)
+        .bind(reason.code())
+        .bind(hold)
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(failed("moving cards"))?;
+    let moved = handles_and_units(&rows)?;
+    let cards: Vec<_> = moved.iter().map(|(card, _)| card.clone()).collect();
+    let credentials = set_status(transaction, &cards, to.status()).await?;
+    if to == StateName::Withdrawn {
+        grants::end_with(transaction, &cards, *at).await?;
+    }
+    for (card, unit) in moved {
+        let action = match step {
+            Step::Lock => "card.locked",
+            Step::Unlock => "card.unlocked",
+            Step::Withdraw | Step::Replace => "card.withdrawn",
+        };
+        let detail = match by {
+            By::Facts { because, .. } => format!("{} {because}", reason.code()),
+            By::Person => reason.code().to_owned(),
+        };
+        audit(transaction, *at, actor, action, &card, detail);
+        transaction.event(NewEvent {
+            at: *at,
+            kind: EventKind::of_step(*step),
+            card,
+            unit,
+            reason: Some(*reason),
+            other: None,
+        });
+    }
+    Ok(Moved { cards, credentials })
 }
 
 struct ReplaceCard {
@@ -413,6 +461,11 @@ pub(super) fn found(row: &AnyRow) -> Result<FoundCard, Fault> {
     let portrait: Option<Vec<u8>> = row.try_get("portrait").map_err(failed("reading a portrait"))?;
     let (card, facts) = read(row)?;
     Ok(FoundCard { card, facts: facts.into_facts(portrait)? })
+}
+
+/// A card without what it says, from a row with [`COLUMNS`].
+pub(super) fn card(row: &AnyRow) -> Result<Card, Fault> {
+    Ok(read(row)?.0)
 }
 
 /// [`COLUMNS`], for statements that join cards.

@@ -11,6 +11,8 @@ use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::{Origin, Way};
+use crate::model::partial_date::PartialDate;
 use crate::model::record::{Record, RecordKey};
 use crate::model::value::hex;
 
@@ -34,6 +36,12 @@ pub struct IncomingRecord {
     pub digest: String,
     /// The portrait: SHA-256 in hexadecimal, and bytes.
     pub portrait: Option<(String, Vec<u8>)>,
+    /// Digest of all that is compared with the population database.
+    pub match_key: String,
+    /// The employment status of somebody who may not hold a card.
+    pub out_of_service: Option<String>,
+    /// The day from which that status holds.
+    pub status_on: Option<time::Date>,
 }
 
 /// What one import has done so far.
@@ -79,13 +87,24 @@ impl Store {
         &self,
         file: &str,
         actor: &str,
+        records: Vec<IncomingRecord>,
+        at: UnixSeconds,
+    ) -> Result<BatchOutcome> {
+        let origin = Origin { way: Way::Import, reference: file.to_owned(), actor: actor.to_owned() };
+        self.take_batch(origin, records, at).await
+    }
+
+    /// The same for what came another way; the origin's reference names the run.
+    pub async fn take_batch(
+        &self,
+        origin: Origin,
         mut records: Vec<IncomingRecord>,
         at: UnixSeconds,
     ) -> Result<BatchOutcome> {
         // In one order everywhere, so that two imports never wait for each other; rows of one key stay in theirs.
         records.sort_by(|one, other| one.key.cmp(&other.key));
         let rows = self.dialect.rows_per_statement();
-        self.write(ImportBatch { file: file.to_owned(), actor: actor.to_owned(), records, rows, at }).await
+        self.write(ImportBatch { origin, records, rows, at }).await
     }
 
     /// Closes an import, so that the same file counts from the beginning next time.
@@ -106,8 +125,7 @@ impl Store {
 }
 
 struct ImportBatch {
-    file: String,
-    actor: String,
+    origin: Origin,
     /// In the order of their keys.
     records: Vec<IncomingRecord>,
     /// Rows of one statement.
@@ -148,7 +166,7 @@ impl Change for ImportBatch {
                 for incoming in open {
                     match current.get(&incoming.key) {
                         Some(known) if known.digest == incoming.digest => count(&mut progress.unchanged, incoming.line),
-                        Some(known) if known.run == self.file => twice.push(incoming.line),
+                        Some(known) if known.run == self.origin.reference => twice.push(incoming.line),
                         known => {
                             let write = Write::after(known, incoming);
                             // What a second row with this key will find.
@@ -166,12 +184,12 @@ impl Change for ImportBatch {
             }
         }
         progress.line = self.records.iter().map(|record| record.line).fold(progress.line, u64::max);
-        self.write_portraits(transaction, &written).await?;
+        write_portraits(transaction, written.iter().map(|write| write.incoming)).await?;
         self.write_progress(transaction, &progress).await?;
         if !written.is_empty() {
             let (new, changed) = (progress.new - before.new, progress.changed - before.changed);
             let detail = format!("up to line {}: {new} new, {changed} changed", progress.line);
-            let (actor, subject) = (self.actor.clone(), self.file.clone());
+            let (actor, subject) = (self.origin.actor.clone(), self.origin.reference.clone());
             transaction.note(Line { at: self.at, actor, action: "records.imported", subject, detail });
         }
         Ok(BatchOutcome { progress, twice })
@@ -200,8 +218,8 @@ impl ImportBatch {
              unchanged_count = CASE WHEN import_runs.finished_at IS NULL THEN import_runs.unchanged_count ELSE 0 END \
              RETURNING line, new_count, changed_count, unchanged_count",
         )
-        .bind(&self.file)
-        .bind(&self.actor)
+        .bind(&self.origin.reference)
+        .bind(&self.origin.actor)
         .bind(self.at)
         .fetch_one(&mut **transaction)
         .await
@@ -211,7 +229,7 @@ impl ImportBatch {
 
     fn current(&self, write: &Write<'_>) -> Current {
         let (handle, digest) = (write.handle.clone(), write.incoming.digest.clone());
-        Current { handle, version: write.version, digest, run: self.file.clone() }
+        Current { handle, version: write.version, digest, run: self.origin.reference.clone() }
     }
 
     /// Writes new and changed records alike, but for those that somebody else moved on since they were looked up: these
@@ -225,12 +243,16 @@ impl ImportBatch {
             return Ok(Vec::new());
         }
         let statement = format!(
-            "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at) VALUES {} \
+            "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, \
+             follow_due_at) VALUES {} \
              ON CONFLICT (unit, number) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
-             run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, population = 'pending', \
-             population_detail = '', checked_at = NULL, confirmed_at = NULL, confirmed_by = NULL \
+             run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, \
+             {CARRIED_OVER}, match_key = excluded.match_key, \
+             confirmed_at = NULL, confirmed_by = NULL, removed_at = NULL, out_of_service = excluded.out_of_service, \
+             follow_due_at = CASE WHEN records.out_of_service IS NULL AND records.removed_at IS NULL \
+             THEN excluded.follow_due_at ELSE excluded.changed_at END \
              WHERE records.version = excluded.version - 1",
-            places(writes.len(), 8)
+            places(writes.len(), 11)
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for Write { incoming, handle, version } in &*writes {
@@ -240,9 +262,12 @@ impl ImportBatch {
                 .bind(&incoming.key.number)
                 .bind(version)
                 .bind(&incoming.digest)
-                .bind(&self.file)
+                .bind(&self.origin.reference)
                 .bind(incoming.person.as_ref().map(PersonalNumber::expose))
-                .bind(self.at);
+                .bind(self.at)
+                .bind(&incoming.match_key)
+                .bind(&incoming.out_of_service)
+                .bind(incoming.out_of_service.as_ref().map(|_| self.at));
         }
         let written = query.execute(&mut **transaction).await.map_err(failed("writing records"))?.rows_affected();
         if written == writes.len() as u64 {
@@ -260,8 +285,8 @@ impl ImportBatch {
             return Ok(());
         }
         let statement = format!(
-            "INSERT INTO record_versions (record, version, catalogue, content, run, line, at) VALUES {}",
-            places(writes.len(), 7)
+            "INSERT INTO record_versions (record, version, catalogue, content, run, line, at, way, reference, actor) VALUES {}",
+            places(writes.len(), 10)
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for Write { incoming, handle, version } in writes {
@@ -270,38 +295,21 @@ impl ImportBatch {
                 .bind(version)
                 .bind(Catalogue::CURRENT)
                 .bind(&incoming.content)
-                .bind(&self.file)
+                .bind(&self.origin.reference)
                 .bind(signed(incoming.line))
-                .bind(self.at);
+                .bind(self.at)
+                .bind(self.origin.way.word())
+                .bind(&self.origin.reference)
+                .bind(&self.origin.actor);
         }
         query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("writing versions of records"))
-    }
-
-    async fn write_portraits(&self, transaction: &mut Transaction<'_>, writes: &[Write<'_>]) -> Result<(), Fault> {
-        let mut seen = HashSet::new();
-        let mut portraits: Vec<_> = writes.iter().filter_map(|write| write.incoming.portrait.as_ref()).collect();
-        portraits.retain(|(name, _)| seen.insert(name.as_str()));
-        // In one order everywhere, so that two imports never wait for each other.
-        portraits.sort_unstable();
-        for chunk in portraits.chunks(ROWS) {
-            let statement = format!(
-                "INSERT INTO portraits (sha256, bytes) VALUES {} ON CONFLICT (sha256) DO NOTHING",
-                places(chunk.len(), 2)
-            );
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for (name, bytes) in chunk {
-                query = query.bind(name).bind(bytes.as_slice());
-            }
-            query.execute(&mut **transaction).await.map_err(failed("writing portraits"))?;
-        }
-        Ok(())
     }
 
     async fn write_progress(&self, transaction: &mut Transaction<'_>, progress: &Progress) -> Result<(), Fault> {
         sqlx::query(
             "UPDATE import_runs SET line = $2, new_count = $3, changed_count = $4, unchanged_count = $5 WHERE file = $1",
         )
-        .bind(&self.file)
+        .bind(&self.origin.reference)
         .bind(signed(progress.line))
         .bind(signed(progress.new))
         .bind(signed(progress.changed))
@@ -319,6 +327,35 @@ fn progress(row: &AnyRow) -> Result<Progress, sqlx::Error> {
     Ok(Progress { line: count(0)?, new: count(1)?, changed: count(2)?, unchanged: count(3)? })
 }
 
+/// A version keeps what the population database said about the one before if it says the same of all that is compared.
+pub(super) const CARRIED_OVER: &str = "population = CASE WHEN records.match_key = excluded.match_key THEN records.population ELSE 'pending' END, \
+    population_detail = CASE WHEN records.match_key = excluded.match_key THEN records.population_detail ELSE '' END, \
+    checked_at = CASE WHEN records.match_key = excluded.match_key THEN records.checked_at END";
+
+/// Keeps the portraits of these records, each once.
+pub(super) async fn write_portraits<'a>(
+    transaction: &mut Transaction<'_>,
+    records: impl Iterator<Item = &'a IncomingRecord>,
+) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    let mut portraits: Vec<_> = records.filter_map(|incoming| incoming.portrait.as_ref()).collect();
+    portraits.retain(|(name, _)| seen.insert(name.as_str()));
+    // In one order everywhere, so that two imports never wait for each other.
+    portraits.sort_unstable();
+    for chunk in portraits.chunks(ROWS) {
+        let statement = format!(
+            "INSERT INTO portraits (sha256, bytes) VALUES {} ON CONFLICT (sha256) DO NOTHING",
+            places(chunk.len(), 2)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (name, bytes) in chunk {
+            query = query.bind(name).bind(bytes.as_slice());
+        }
+        query.execute(&mut **transaction).await.map_err(failed("writing portraits"))?;
+    }
+    Ok(())
+}
+
 /// What stands under these keys.
 async fn existing<'a>(
     connection: &mut AnyConnection,
@@ -330,7 +367,8 @@ async fn existing<'a>(
     }
     // A join, for SQLite would read the whole table for a list of pairs.
     let statement = format!(
-        "WITH wanted (unit, number) AS (VALUES {}) SELECT records.unit, records.number, id, version, digest, run \
+        "WITH wanted (unit, number) AS (VALUES {}) SELECT records.unit, records.number, id, version, \
+         CASE WHEN removed_at IS NULL THEN digest ELSE '' END, run \
          FROM wanted JOIN records ON records.unit = wanted.unit AND records.number = wanted.number",
         places(keys.len(), 2)
     );
@@ -394,6 +432,9 @@ impl IncomingRecord {
             digest: hex(&Record::digest(&content)),
             content,
             portrait: named.map(|(name, jpeg)| (name.replace("sha256:", ""), jpeg.to_vec())),
+            match_key: record.match_key(),
+            out_of_service: record.out_of_service().map(str::to_owned),
+            status_on: record.date("employment_status_date").and_then(PartialDate::exact),
         }
     }
 }

@@ -28,6 +28,12 @@ pub struct StoredRecord {
     pub record: Record,
     /// Of this version.
     pub standing: Standing,
+    /// Who said the unit's word for this version.
+    pub confirmed_by: Option<String>,
+    /// The last version that the unit confirmed.
+    pub confirmed_version: Option<i64>,
+    /// When its unit took it back.
+    pub removed_at: Option<UnixSeconds>,
 }
 
 /// Which records an officer confirms.
@@ -48,7 +54,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<StoredRecord>, Fault> {
         self.select(
-            "records.population = 'pending' AND records.person IS NOT NULL AND records.id > $1 \
+            "records.population = 'pending' AND records.person IS NOT NULL AND records.removed_at IS NULL AND records.id > $1 \
              AND (records.tried_at IS NULL OR records.tried_at <= $2) ORDER BY records.id LIMIT $3",
             |query| query.bind(after.map_or("", Handle::as_str).to_owned()).bind(tried_before).bind(limit),
         )
@@ -58,7 +64,9 @@ impl Store {
     /// Every record of a person, portraits with their bytes.
     pub async fn records_of(&self, person: &PersonalNumber) -> Result<Vec<StoredRecord>, Fault> {
         let mut records = self
-            .select("records.person = $1 ORDER BY records.id LIMIT 100", |query| query.bind(person.expose().to_owned()))
+            .select("records.person = $1 AND records.removed_at IS NULL ORDER BY records.id LIMIT 100", |query| {
+                query.bind(person.expose().to_owned())
+            })
             .await?;
         for stored in &mut records {
             self.attach_portrait(stored).await?;
@@ -72,6 +80,17 @@ impl Store {
         let found =
             self.select("records.unit = $1 AND records.number = $2", |query| query.bind(unit).bind(number)).await?;
         let Some(mut stored) = found.into_iter().next() else { return Ok(None) };
+        self.attach_portrait(&mut stored).await?;
+        Ok(Some(stored))
+    }
+
+    /// A record by its name, portrait with its bytes.
+    pub async fn record_named(&self, handle: &Handle) -> Result<Option<StoredRecord>, Fault> {
+        let name = handle.to_string();
+        let Some(mut stored) = self.select("records.id = $1", |query| query.bind(name)).await?.into_iter().next()
+        else {
+            return Ok(None);
+        };
         self.attach_portrait(&mut stored).await?;
         Ok(Some(stored))
     }
@@ -137,7 +156,7 @@ impl Store {
         let doing = "reading matched people";
         let rows = sqlx::query(
             "SELECT person FROM records WHERE population = 'matched' AND confirmed_at IS NOT NULL \
-             AND person IS NOT NULL ORDER BY person LIMIT $1",
+             AND removed_at IS NULL AND person IS NOT NULL ORDER BY person LIMIT $1",
         )
         .bind(limit)
         .fetch_all(self.readers())
@@ -147,7 +166,7 @@ impl Store {
         Ok(numbers.map_err(failed(doing))?.iter().filter_map(|number| PersonalNumber::parse(number)).collect())
     }
 
-    async fn select(
+    pub(super) async fn select(
         &self,
         condition: &str,
         bind: impl FnOnce(
@@ -156,9 +175,10 @@ impl Store {
     ) -> Result<Vec<StoredRecord>, Fault> {
         let statement = format!(
             "SELECT records.id, records.version, records.changed_at, records.population, records.population_detail, \
-             records.confirmed_at, record_versions.catalogue, record_versions.content, \
+             records.confirmed_at, records.confirmed_by, records.confirmed_version, records.removed_at, \
+             record_versions.catalogue, record_versions.content, \
              (SELECT COUNT(*) FROM records other WHERE other.person = records.person AND other.unit = records.unit \
-              AND other.id <> records.id) AS namesakes \
+              AND other.id <> records.id AND other.removed_at IS NULL) AS namesakes \
              FROM records JOIN record_versions ON record_versions.record = records.id \
              AND record_versions.version = records.version WHERE {condition}"
         );
@@ -195,7 +215,16 @@ fn stored(row: &AnyRow) -> Result<StoredRecord, Fault> {
         confirmed_at: row.try_get("confirmed_at").map_err(failed(doing))?,
         namesakes: u32::try_from(number("namesakes")?).unwrap_or(u32::MAX),
     };
-    Ok(StoredRecord { handle: handle(row, "id")?, version: number("version")?, record, standing })
+    let optional = |column: &str| row.try_get::<Option<i64>, _>(column).map_err(failed(doing));
+    Ok(StoredRecord {
+        handle: handle(row, "id")?,
+        version: number("version")?,
+        record,
+        standing,
+        confirmed_by: row.try_get("confirmed_by").map_err(failed(doing))?,
+        confirmed_version: optional("confirmed_version")?,
+        removed_at: optional("removed_at")?,
+    })
 }
 
 struct SetPopulation {
@@ -265,8 +294,9 @@ impl Change for Confirm {
     type Done = u64;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
-        let set = "UPDATE records SET confirmed_at = $1, confirmed_by = $2 \
-            WHERE confirmed_at IS NULL AND changed_at <= $3 AND";
+        let set = "UPDATE records SET confirmed_at = $1, confirmed_by = $2, confirmed_version = version, \
+            follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE $1 END \
+            WHERE confirmed_at IS NULL AND removed_at IS NULL AND changed_at <= $3 AND";
         let mut confirmed = 0;
         let doing = "confirming records";
         match &self.which {

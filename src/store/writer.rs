@@ -26,14 +26,18 @@ const ATTEMPTS: usize = 5;
 
 /// A change of state: statements that become durable together.
 ///
-/// A change that refuses must do so before it has written anything, for it shares its transaction with others; a
-/// change that may run twice must come to the same result, for a failed group runs again.
+/// A change that refuses must do so before it has written anything, for it shares its transaction with others, unless it
+/// says that it [takes back](Change::TAKES_BACK); a change that may run twice must come to the same result, for a failed
+/// group runs again.
 pub(crate) trait Change: Send + Sync + 'static {
     /// What the caller gets when the change is durable.
     type Done: Send + 'static;
 
     /// Whether it moves cards with all their credentials and lists, and so locks rows that others may want.
     const MOVES_CARDS: bool = false;
+
+    /// Whether it may refuse after it has written: what it wrote is then taken back. Costs two journeys to the database.
+    const TAKES_BACK: bool = false;
 
     /// The row that it will wait for: changes of a group run in this order.
     #[allow(clippy::unnecessary_literal_bound)]
@@ -213,6 +217,10 @@ fn is_passing(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| ["40P01", "40001", "5", "517"].contains(&code.as_str()))
 }
 
+async fn savepoint(transaction: &mut Transaction<'_>, statement: &'static str) -> Result<(), Fault> {
+    sqlx::query(statement).execute(&mut **transaction).await.map(|_| ()).map_err(failed("taking a change back"))
+}
+
 /// A [`Change`] and the caller that waits for it, without their types.
 trait Job: Send {
     fn run<'a>(
@@ -240,9 +248,15 @@ impl<C: Change> Job for Pending<C> {
     ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
         Box::pin(async move {
             let (lines, events) = (transaction.lines.len(), transaction.events.len());
+            if C::TAKES_BACK {
+                savepoint(transaction, "SAVEPOINT before_change").await?;
+            }
             match self.change.apply(transaction).await {
                 Err(Error::Fault(fault)) => Err(fault),
                 Err(refusal) => {
+                    if C::TAKES_BACK {
+                        savepoint(transaction, "ROLLBACK TO SAVEPOINT before_change").await?;
+                    }
                     transaction.lines.truncate(lines);
                     transaction.events.truncate(events);
                     self.result = Some(Err(refusal));

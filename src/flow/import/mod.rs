@@ -31,10 +31,14 @@ use tokio::task::spawn_blocking;
 use self::read::{Batch, Input, Wanted, read_batches, twice};
 use self::rejects::Rejects;
 use super::enroll::day_in_vietnam;
+use super::receive::{Became, Expects, Incoming, receive};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Refusal};
+use crate::model::catalogue::Catalogue;
 use crate::model::intake::HeaderFault;
+use crate::model::origin::{Origin, Way};
+use crate::model::record::Record;
 use crate::model::value::hex;
 use crate::store::{IncomingRecord, Progress, Store};
 
@@ -109,6 +113,8 @@ pub struct ImportSummary {
     pub changed: u64,
     /// Records that were there already, the same.
     pub unchanged: u64,
+    /// Records of which something waits for its day; of these, those that changed already are counted here alone.
+    pub waiting: u64,
     /// Rows in the rejects file.
     pub rejected: u64,
     /// The line up to which an earlier run of this file had come before it was killed.
@@ -189,6 +195,8 @@ pub async fn import(
         summary.resumed_after = Some(earlier.line);
         summary.counts(earlier);
     }
+    let origin = Origin { way: Way::Import, reference: run.clone(), actor: request.actor.clone() };
+    let mut waiting = 0;
     let mut rejects = Rejects::new(request.rejects.clone());
     let mut seen = Seen { bytes_total, ..Seen::default() };
     while let Some(batch) = batches.recv().await {
@@ -201,23 +209,51 @@ pub async fn import(
         if request.dry_run {
             weigh(store, &good, &mut summary).await?;
         } else if !good.is_empty() {
-            let lines: Vec<_> = good.iter().map(|incoming| incoming.line).collect();
-            let outcome = store.import_batch(&run, &request.actor, good, clock.now()).await?;
+            let all_lines: Vec<_> = good.iter().map(|incoming| incoming.line).collect();
+            // A status that holds from a later day waits for it.
+            let today = day_in_vietnam(now);
+            let (later, good): (Vec<_>, Vec<_>) =
+                good.into_iter().partition(|incoming| incoming.status_on.is_some_and(|on| on > today));
+            let outcome = store.take_batch(origin.clone(), good, clock.now()).await?;
             summary.counts(&outcome.progress);
             for line in outcome.twice {
-                let Ok(at) = lines.binary_search(&line) else { continue };
+                let Ok(at) = all_lines.binary_search(&line) else { continue };
                 rejects.write(&header, &raws[at], &[twice(line)]).map_err(ImportError::Rejects)?;
+            }
+            for incoming in later {
+                wait(store, clock, chance, &origin, incoming, &mut waiting).await?;
             }
         }
         progress(seen);
     }
     let read = reader.await.map_err(|error| Fault::new("reading a personnel file", error))?;
     read?;
+    summary.waiting = waiting;
     summary.rejected = rejects.finish().map_err(ImportError::Rejects)?;
     if !request.dry_run {
         store.finish_import(&run, &request.actor, clock.now()).await?;
     }
     Ok(summary)
+}
+
+/// A record whose status holds from a later day.
+async fn wait(
+    store: &Store,
+    clock: &Clock,
+    chance: &Chance,
+    origin: &Origin,
+    incoming: IncomingRecord,
+    waiting: &mut u64,
+) -> Result<(), ImportError> {
+    let fault = |error| Fault::new("reading a row again", error);
+    let mut record = Record::restore(Catalogue::current(), &incoming.content).map_err(fault)?;
+    if let Some((_, jpeg)) = incoming.portrait {
+        record.attach_portrait(jpeg);
+    }
+    let incoming = Incoming { record, expects: Expects::Any, effective_on: None, confirmed_by: None };
+    let received = receive(store, clock, chance, origin, &[incoming]).await?;
+    *waiting += received.iter().filter(|one| one.became != Became::Unchanged).count() as u64;
+    Ok(())
 }
 
 /// What a batch would do, for a dry run. Two rows of the file that are new and say the same count as two.

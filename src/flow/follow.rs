@@ -1,0 +1,132 @@
+//! Cards follow the facts (domain dossier, section 2.4; which status does what is derived).
+//!
+//! | the record says | the unit's word | the card |
+//! |---|---|---|
+//! | resigned, dismissed, retired, transferred | given | withdrawn, for that reason |
+//! | deceased | given | every card of the person withdrawn |
+//! | one of these | not yet | locked (`under_review`): a clerk's row ends nobody's card |
+//! | suspended | either | locked, for as long as the record says so |
+//! | in service again | either | what was locked for this cause is given back |
+//! | something else that is printed | given, and matched | replaced: [`super::deferred`], or in one transaction by [`Service::card_step`] |
+//! | the term or contract is over | – | expired, by its date |
+//!
+//! Records whose cards have still to follow are marked by the change itself, so that nothing is lost when a process dies,
+//! and looked at every few seconds. The audit line of the card names the version of the record and when it came.
+
+use super::{Caller, Service};
+use crate::error::{Error, Refusal, Result};
+use crate::model::card::{Card, Reason, Selector, State, Step};
+use crate::model::person::MatchOutcome;
+use crate::model::quality::Standing;
+use crate::model::record::Record;
+use crate::store::{CardStep, FollowStep, StoredRecord};
+
+/// Records that one round looks at.
+const ROUND: i64 = 1_000;
+/// Cards whose end one answer tells at most.
+const MOST_ENDING: i64 = 500;
+
+impl Service {
+    /// Locks, withdraws or gives back the cards of records whose employment status changed. Returns how many records.
+    pub async fn follow_records(&self) -> Result<u64> {
+        let due = self.store.records_to_follow(ROUND).await?;
+        let mut followed = 0;
+        for stored in due {
+            let (step, reason) = step_of(&stored);
+            let selector = match (reason, stored.record.personal_number()) {
+                (Reason::Deceased, Some(person)) => Selector::Person(person),
+                _ => Selector::Record(stored.handle.clone()),
+            };
+            let follow = FollowStep {
+                record: stored.handle.clone(),
+                version: stored.version,
+                confirmed_at: stored.standing.confirmed_at,
+                changed_at: stored.standing.changed_at,
+                selector,
+                step,
+                reason,
+                at: self.clock.now(),
+            };
+            followed += u64::from(self.store.follow(follow).await?);
+        }
+        Ok(followed)
+    }
+
+    /// What becomes of the card in force of `base` when its record says `new` from now on, with or without the unit's
+    /// word: for a change that is made together with its consequence.
+    pub(super) async fn card_step(&self, base: &StoredRecord, new: &Record, is_confirmed: bool) -> Result<CardStep> {
+        let now = self.clock.now();
+        let cards = self.store.cards(&Selector::Record(base.handle.clone()), 1).await?;
+        let in_force =
+            cards.into_iter().find(|card| matches!(card.state_at(now), State::Active | State::Locked { .. }));
+        let Some(card) = in_force.filter(|_| is_confirmed) else { return Ok(CardStep::Keep) };
+        if let Some(reason) = new.out_of_service().and_then(ending) {
+            // A death ends every card of the person: the round does.
+            let is_one = reason != Reason::Deceased;
+            return Ok(if is_one { CardStep::End { card: card.handle, reason } } else { CardStep::Keep });
+        }
+        // What has to be asked first, and a card under review, wait for the rounds.
+        let is_matched = base.standing.population == Some(MatchOutcome::Matched);
+        let is_active = matches!(card.state_at(now), State::Active);
+        if !is_matched || !is_active || base.record.match_key() != new.match_key() {
+            return Ok(CardStep::Keep);
+        }
+        let standing = Standing { confirmed_at: Some(now), changed_at: now, ..base.standing.clone() };
+        let new = match self.card_from((&base.handle, base.version + 1), new.clone(), &standing).await {
+            Ok(new) => new,
+            Err(Error::Refusal(_)) => return Ok(CardStep::Keep),
+            Err(fault) => return Err(fault),
+        };
+        let found = self.store.card(&card.handle).await?.ok_or(Refusal::NotFound("card"))?;
+        Ok(match found.facts.change_to(&new.facts) {
+            Some(reason) => CardStep::Replace { old: card.handle, new: Box::new(new), reason },
+            None => CardStep::Keep,
+        })
+    }
+
+    /// Cards in force of units that the caller sees whose term ends within so many days, the soonest first.
+    pub async fn cards_ending(&self, caller: &Caller, unit: &str, within_days: i64) -> Result<Vec<Card>> {
+        caller.needs("cards:read")?;
+        caller.may_touch(unit)?;
+        let until = self.clock.now() + within_days.clamp(0, 366) * crate::clock::DAY_SECONDS;
+        Ok(self.store.cards_ending(unit, until, MOST_ENDING).await?)
+    }
+}
+
+/// What a record's employment status means for its cards.
+fn step_of(stored: &StoredRecord) -> (Step, Reason) {
+    let is_confirmed = stored.standing.confirmed_at.is_some();
+    match stored.record.out_of_service().filter(|_| stored.removed_at.is_none()) {
+        None => (Step::Unlock, Reason::Cleared),
+        Some(status) => match ending(status) {
+            Some(reason) if is_confirmed => (Step::Withdraw, reason),
+            _ => (Step::Lock, Reason::UnderReview),
+        },
+    }
+}
+
+/// The reason for which a status ends a card; `None` for one that may pass.
+fn ending(status: &str) -> Option<Reason> {
+    Some(match status {
+        "transferred" => Reason::Transferred,
+        "resigned" => Reason::Resigned,
+        "dismissed" => Reason::Dismissed,
+        "retired" => Reason::Retired,
+        "deceased" => Reason::Deceased,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::code_list::shipped;
+
+    #[test]
+    fn every_status_of_the_catalogue_is_in_service_ends_the_card_or_locks_it() {
+        let ends = ["transferred", "resigned", "dismissed", "retired", "deceased"];
+        assert!(ends.iter().all(|status| shipped().code("OURS.STATUS", status).is_some() && ending(status).is_some()));
+        let pass = ["active", "seconded", "suspended"];
+        assert!(pass.iter().all(|status| shipped().code("OURS.STATUS", status).is_some() && ending(status).is_none()));
+    }
+}

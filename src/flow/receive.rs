@@ -1,0 +1,355 @@
+//! The one way in: whatever brings a record — a unit's system, a form, the official, a reorganisation — ends here.
+//!
+//! ```text
+//! record → what is there now → only what is due: a version   (carries the population match over, or has it asked again)
+//!                            → what holds from a later day: a waiting change (the fields that change, on their day)
+//!        → all of a call in one transaction, or nothing
+//! ```
+//!
+//! A status (resigned, retired…) whose date lies ahead waits for that date, while everything else that the record says
+//! holds at once; `effective_on` makes the whole change wait. On its day a change is made to what the record says then:
+//! fields that somebody else changed meanwhile are a conflict, which is shown and decided by the unit, never overwritten.
+//! The consequences for cards are [`super::follow`].
+
+use time::{Date, Time, UtcOffset};
+
+use super::enroll::day_in_vietnam;
+use super::{Caller, Service};
+use crate::chance::Chance;
+use crate::clock::{Clock, UnixSeconds};
+use crate::error::{Error, Fault, Refusal, Result};
+use crate::model::card::Reason;
+use crate::model::catalogue::Catalogue;
+use crate::model::id::Handle;
+use crate::model::origin::Origin;
+use crate::model::partial_date::PartialDate;
+use crate::model::patch::Patch;
+use crate::model::record::{Record, RecordKey};
+use crate::store::{CardStep, IncomingRecord, NewWaiting, Store, StoredRecord, VersionWrite, Waiting};
+
+/// The fields that say whether somebody is in service, and from when.
+const STATUS_FIELDS: [&str; 2] = ["employment_status", "employment_status_date"];
+/// How far ahead a change may lie, in days: five years, the longest term.
+pub const MOST_DAYS_AHEAD: i64 = 5 * 366;
+/// How often a call is made again that somebody else was in the way of.
+const ATTEMPTS: usize = 5;
+/// Waiting changes taken up by one round.
+const ROUND: i64 = 500;
+
+/// A record that comes in.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// All that it says, as read by its catalogue's rules.
+    pub record: Record,
+    /// What has to be there.
+    pub expects: Expects,
+    /// The day from which it holds, if that is not today.
+    pub effective_on: Option<Date>,
+    /// Who gives the unit's word with it.
+    pub confirmed_by: Option<String>,
+}
+
+/// What has to be there for a record to come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// Nothing.
+    New,
+    /// The record, at whatever version.
+    Existing,
+    /// The record at this version.
+    Version(i64),
+    /// Either.
+    Any,
+}
+
+/// What became of a record that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Became {
+    /// It was not there.
+    New,
+    /// It has a new version.
+    Changed,
+    /// It was there, the same.
+    Unchanged,
+    /// Nothing holds before that day.
+    Waiting {
+        /// The day.
+        on: Date,
+    },
+}
+
+/// A record that came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The record.
+    pub handle: Handle,
+    /// The version that is in force now; 0 for a record that is still to come.
+    pub version: i64,
+    /// What became of it.
+    pub became: Became,
+}
+
+impl Service {
+    /// Takes records in, all or none.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::RecordExists`], [`Refusal::NotFound`] or [`Refusal::MovedOn`] where something else is there than was
+    /// expected; [`Refusal::Malformed`] for a day that is too far ahead.
+    pub async fn receive(&self, origin: &Origin, incoming: Vec<Incoming>) -> Result<Vec<Received>> {
+        receive(&self.store, &self.clock, &self.chance, origin, &incoming).await
+    }
+
+    /// Takes a record back, as its unit says: it is kept, and its cards are withdrawn.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] when there is none.
+    pub async fn remove_record(&self, origin: &Origin, key: &RecordKey) -> Result<Handle> {
+        for _ in 0..ATTEMPTS {
+            let found = self.store.record(key).await?.filter(|stored| stored.removed_at.is_none());
+            let stored = found.ok_or(Refusal::NotFound("record"))?;
+            let (record, version, now) = (&stored.handle, stored.version, self.clock.now());
+            match self.store.remove_record(record, version, origin, Reason::IssuedInError, now).await {
+                Err(Error::Refusal(Refusal::MovedOn(_))) => {}
+                done => return done.map(|()| stored.handle),
+            }
+        }
+        Err(Refusal::MovedOn("record").into())
+    }
+
+    /// Acts on the changes whose day has come. Returns how many were acted on.
+    pub async fn act_on_waiting(&self) -> Result<u64> {
+        let mut acted = 0;
+        for waiting in self.store.due_changes(self.clock.now(), ROUND).await? {
+            acted += u64::from(self.act_on(&waiting).await?);
+        }
+        Ok(acted)
+    }
+
+    /// Cancels a change that waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] for a change that the caller may not see, [`Refusal::Gone`] for one that does not wait any
+    /// more.
+    pub async fn cancel_change(&self, caller: &Caller, id: &str) -> Result<()> {
+        caller.needs("records:confirm")?;
+        let found = self.store.waiting_change(id).await?.filter(|waiting| caller.sees(&waiting.key.unit));
+        let waiting = found.ok_or(Refusal::NotFound("change"))?;
+        let now = self.clock.now();
+        if self.store.end_waiting(&waiting.id, "cancelled", &caller.name, String::new(), now).await? {
+            Ok(())
+        } else {
+            Err(Refusal::Gone("change").into())
+        }
+    }
+
+    async fn act_on(&self, waiting: &Waiting) -> Result<bool> {
+        let now = self.clock.now();
+        for _ in 0..ATTEMPTS {
+            let current = self.store.record(&waiting.key).await?;
+            let base =
+                current.as_ref().map_or_else(|| empty(&waiting.catalogue), |stored| Ok(stored.record.clone()))?;
+            let conflicts = match &current {
+                // Somebody brought the record meanwhile.
+                Some(_) if waiting.base_version == 0 => waiting.patch.conflicts(&base),
+                Some(stored) if stored.removed_at.is_some() => vec!["removed".to_owned()],
+                Some(_) => waiting.patch.conflicts(&base),
+                None if waiting.base_version == 0 => Vec::new(),
+                None => vec!["removed".to_owned()],
+            };
+            if !conflicts.is_empty() {
+                return self.store.end_waiting(&waiting.id, "conflict", "system", conflicts.join(","), now).await;
+            }
+            let new = waiting.patch.apply(&base).map_err(|error| Fault::new("applying a waiting change", error))?;
+            let write = match &current {
+                Some(stored) if new.content() == stored.record.content() => None,
+                current => {
+                    let incoming = IncomingRecord::of(&new, 0, waiting.record.clone());
+                    let confirmed_by = waiting.confirmed_by.clone();
+                    Some(version(current.as_ref(), incoming, &waiting.origin, confirmed_by, now))
+                }
+            };
+            match self.store.act_on(&waiting.id, write, now).await {
+                Err(Error::Refusal(Refusal::MovedOn(_))) => {}
+                done => return done,
+            }
+        }
+        // Others are at it: the next round.
+        Ok(false)
+    }
+}
+
+/// The same without a [`Service`].
+pub(super) async fn receive(
+    store: &Store,
+    clock: &Clock,
+    chance: &Chance,
+    origin: &Origin,
+    incoming: &[Incoming],
+) -> Result<Vec<Received>> {
+    let now = clock.now();
+    for _ in 0..ATTEMPTS {
+        let mut plan = Plan::new(origin, chance, now);
+        for one in incoming {
+            plan.add(store, one).await?;
+        }
+        let Plan { writes, waiting, received, pinned, .. } = plan;
+        if writes.is_empty() && waiting.is_empty() {
+            return Ok(received);
+        }
+        match store.write_versions(writes, waiting).await {
+            // Who named a version is told; for the others what is there now is looked at again.
+            Err(Error::Refusal(Refusal::MovedOn(_))) if !pinned => {}
+            done => return done.map(|()| received),
+        }
+    }
+    Err(Refusal::MovedOn("record").into())
+}
+
+/// What a call will write.
+struct Plan<'a> {
+    now: UnixSeconds,
+    today: Date,
+    origin: &'a Origin,
+    chance: &'a Chance,
+    writes: Vec<VersionWrite>,
+    waiting: Vec<NewWaiting>,
+    received: Vec<Received>,
+    /// Whether somebody named a version.
+    pinned: bool,
+}
+
+impl<'a> Plan<'a> {
+    fn new(origin: &'a Origin, chance: &'a Chance, now: UnixSeconds) -> Self {
+        let (writes, waiting, received) = (Vec::new(), Vec::new(), Vec::new());
+        Self { now, today: day_in_vietnam(now), origin, chance, writes, waiting, received, pinned: false }
+    }
+
+    async fn add(&mut self, store: &Store, one: &Incoming) -> Result<()> {
+        let key = one.record.key();
+        if self.writes.iter().any(|write| write.new.key == key) || self.waiting.iter().any(|wait| wait.key == key) {
+            return Err(Refusal::malformed("record", "comes twice in one call").into());
+        }
+        let current = store.record(&key).await?;
+        let there = current.as_ref().filter(|stored| stored.removed_at.is_none());
+        match (one.expects, there) {
+            (Expects::New, Some(_)) => return Err(Refusal::RecordExists.into()),
+            (Expects::Existing | Expects::Version(_), None) => return Err(Refusal::NotFound("record").into()),
+            (Expects::Version(version), Some(stored)) if stored.version != version => {
+                return Err(Refusal::MovedOn("record").into());
+            }
+            _ => {}
+        }
+        self.pinned |= matches!(one.expects, Expects::Version(_));
+        let earlier = store.waiting_of(&key).await?;
+        let known = current.as_ref().map(|stored| &stored.handle).or(earlier.first().map(|waiting| &waiting.record));
+        let handle = known.cloned().unwrap_or_else(|| Handle::random(self.chance));
+        let base = there.map_or_else(|| Record::empty(one.record.catalogue()), |stored| stored.record.clone());
+        let patch = Patch::between(&base, &one.record);
+        let (due, later, on) = self.split(patch, one, there.is_none())?;
+        let version_now = there.map_or(0, |stored| stored.version);
+        let waits_until = on.filter(|_| !later.is_empty());
+        if let Some(on) = waits_until {
+            self.wait(&earlier, (&handle, &key, version_now), later, on, one);
+        }
+        let (version_after, became) = if due.is_empty() {
+            (version_now, waits_until.map_or(Became::Unchanged, |on| Became::Waiting { on }))
+        } else {
+            let fault = |error| Error::from(Fault::new("applying a change", error));
+            let mut new = due.apply(&base).map_err(fault)?;
+            if let Some(jpeg) = one.record.portrait().and_then(|portrait| portrait.jpeg()) {
+                new.attach_portrait(jpeg.to_vec());
+            }
+            let incoming = IncomingRecord::of(&new, 0, handle.clone());
+            let write = version(current.as_ref(), incoming, self.origin, one.confirmed_by.clone(), self.now);
+            let version = write.base_version + 1;
+            self.writes.push(write);
+            (version, if there.is_some() { Became::Changed } else { Became::New })
+        };
+        self.received.push(Received { handle, version: version_after, became });
+        Ok(())
+    }
+
+    /// What holds now, what holds later, and from when.
+    fn split(&self, patch: Patch, one: &Incoming, is_new: bool) -> Result<(Patch, Patch, Option<Date>)> {
+        if let Some(on) = one.effective_on.filter(|on| *on > self.today) {
+            self.not_too_far(on)?;
+            return Ok((Patch::default(), patch, Some(on)));
+        }
+        let dated = one.record.date("employment_status_date").and_then(PartialDate::exact);
+        let Some(on) = dated.filter(|on| *on > self.today) else { return Ok((patch, Patch::default(), None)) };
+        let is_status = |field: &str| STATUS_FIELDS.contains(&field);
+        if !patch.fields().any(is_status) {
+            return Ok((patch, Patch::default(), None));
+        }
+        self.not_too_far(on)?;
+        if is_new {
+            return Ok((Patch::default(), patch, Some(on)));
+        }
+        let (now, later) = patch.split(is_status);
+        Ok((now, later, Some(on)))
+    }
+
+    fn not_too_far(&self, on: Date) -> Result<()> {
+        if (on - self.today).whole_days() <= MOST_DAYS_AHEAD {
+            return Ok(());
+        }
+        Err(Refusal::malformed("effective_on", format!("must lie at most {MOST_DAYS_AHEAD} days ahead")).into())
+    }
+
+    fn wait(
+        &mut self,
+        earlier: &[Waiting],
+        (record, key, base_version): (&Handle, &RecordKey, i64),
+        patch: Patch,
+        on: Date,
+        one: &Incoming,
+    ) {
+        let same_way = |waiting: &&Waiting| waiting.origin.way == self.origin.way && waiting.state == "waiting";
+        // Who sends the whole record every night says the same thing again.
+        if earlier.iter().filter(same_way).any(|waiting| waiting.due_on == on && waiting.patch == patch) {
+            return;
+        }
+        let covered = |waiting: &&Waiting| waiting.patch.fields().all(|field| patch.fields().any(|own| own == field));
+        let supersedes = earlier.iter().filter(same_way).filter(covered).map(|waiting| waiting.id.clone()).collect();
+        self.waiting.push(NewWaiting {
+            id: Handle::random(self.chance).to_string(),
+            record: record.clone(),
+            key: key.clone(),
+            base_version,
+            catalogue: Catalogue::CURRENT,
+            patch,
+            due_on: on,
+            due_at: begins(on),
+            origin: self.origin.clone(),
+            confirmed_by: one.confirmed_by.clone(),
+            created_at: self.now,
+            supersedes,
+        });
+    }
+}
+
+fn version(
+    current: Option<&StoredRecord>,
+    new: IncomingRecord,
+    origin: &Origin,
+    confirmed_by: Option<String>,
+    at: UnixSeconds,
+) -> VersionWrite {
+    let record = current.map_or_else(|| new.handle.clone(), |stored| stored.handle.clone());
+    let base_version = current.map_or(0, |stored| stored.version);
+    VersionWrite { record, base_version, new, origin: origin.clone(), confirmed_by, card: CardStep::Keep, at }
+}
+
+fn empty(catalogue: &str) -> Result<Record, Fault> {
+    let catalogue = Catalogue::version(catalogue);
+    catalogue.map(Record::empty).ok_or_else(|| Fault::new("reading a waiting change", "its catalogue is not known"))
+}
+
+/// The instant at which a day begins in Vietnam (UTC+7, no summer time).
+pub fn begins(day: Date) -> UnixSeconds {
+    let vietnam = UtcOffset::from_hms(7, 0, 0).unwrap_or(UtcOffset::UTC);
+    day.with_time(Time::MIDNIGHT).assume_offset(vietnam).unix_timestamp()
+}

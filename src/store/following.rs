@@ -1,0 +1,101 @@
+//! Records whose cards have to be locked, withdrawn or given back, and cards whose term ends soon.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::cards::{self, By, Move};
+use super::{Change, Store, StoredRecord, Transaction, failed};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Result};
+use crate::model::card::{Card, Reason, Selector, Step};
+use crate::model::id::Handle;
+
+/// Who acts.
+const ACTOR: &str = "system";
+/// The cause of a lock that the employment status of a record sets, in `cards.hold`.
+const STATUS: &str = "status";
+
+/// What a record's employment status does to its cards, as decided on one version with or without the unit's word.
+#[derive(Clone, Debug)]
+pub struct FollowStep {
+    /// The record.
+    pub record: Handle,
+    /// The version that it was decided on.
+    pub version: i64,
+    /// When the unit confirmed that version.
+    pub confirmed_at: Option<UnixSeconds>,
+    /// When that version came.
+    pub changed_at: UnixSeconds,
+    /// Which cards.
+    pub selector: Selector,
+    /// What is done.
+    pub step: Step,
+    /// Why.
+    pub reason: Reason,
+    /// Now.
+    pub at: UnixSeconds,
+}
+
+impl Store {
+    /// Records whose cards have still to follow them, the oldest change first.
+    pub async fn records_to_follow(&self, limit: i64) -> Result<Vec<StoredRecord>, Fault> {
+        self.select("records.follow_due_at IS NOT NULL ORDER BY records.follow_due_at, records.id LIMIT $1", |query| {
+            query.bind(limit)
+        })
+        .await
+    }
+
+    /// Takes the step, if the record still stands as it was decided on; `false` if it moved on, and is looked at again.
+    pub async fn follow(&self, step: FollowStep) -> Result<bool> {
+        self.write(Follow(step)).await
+    }
+
+    /// Cards in force of a unit and of those below it whose term ends before `until`, the soonest first.
+    pub async fn cards_ending(&self, unit: &str, until: UnixSeconds, limit: i64) -> Result<Vec<Card>, Fault> {
+        let statement = format!(
+            "SELECT {} FROM cards WHERE state IN ('active', 'locked') AND valid_until <= $3 \
+             AND (unit = $1 OR substr(unit, 1, length($2)) = $2) ORDER BY valid_until, handle LIMIT $4",
+            cards::columns()
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(unit)
+            .bind(format!("{unit}."))
+            .bind(until)
+            .bind(limit)
+            .fetch_all(self.readers())
+            .await;
+        rows.map_err(failed("reading cards that end"))?.iter().map(cards::card).collect()
+    }
+}
+
+struct Follow(FollowStep);
+
+impl Change for Follow {
+    type Done = bool;
+    const MOVES_CARDS: bool = true;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+        let doing = failed("having a card follow its record");
+        let FollowStep { record, version, confirmed_at, changed_at, selector, step, reason, at } = &self.0;
+        let word = if confirmed_at.is_some() { "IS NOT NULL" } else { "IS NULL" };
+        let statement = format!(
+            "UPDATE records SET follow_due_at = NULL \
+             WHERE id = $1 AND version = $2 AND confirmed_at {word} AND follow_due_at IS NOT NULL RETURNING id"
+        );
+        let taken = sqlx::query(AssertSqlSafe(statement))
+            .bind(record.as_str())
+            .bind(version)
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        let Some(row) = taken else { return Ok(false) };
+        let _: String = row.try_get(0).map_err(&doing)?;
+        let mut because = format!("record {record} version {version} received {changed_at}");
+        if let Some(confirmed_at) = confirmed_at {
+            because.push_str(&format!(" confirmed {confirmed_at}"));
+        }
+        let by = By::Facts { hold: STATUS, because: &because };
+        let wanted = Move { step: *step, reason: *reason, actor: ACTOR, at: *at, by };
+        cards::move_all(transaction, selector, &wanted).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,228 @@
+//! A version of a record, written with its consequence for the card: one conditional statement that names the version it
+//! was decided on, so that of two at once exactly one wins.
+
+use sqlx::Row;
+
+use super::cards::{self, By, Move, NewCard};
+use super::imports::{CARRIED_OVER, IncomingRecord, write_portraits};
+use super::{Change, Line, Store, Transaction, failed};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Refusal, Result};
+use crate::model::card::{Reason, Selector, Step};
+use crate::model::catalogue::Catalogue;
+use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::Origin;
+use crate::store::waiting::{self, NewWaiting};
+
+/// A version to be written.
+#[derive(Clone, Debug)]
+pub struct VersionWrite {
+    /// The record.
+    pub record: Handle,
+    /// The version that it was decided on; 0 for a record that is not there yet.
+    pub base_version: i64,
+    /// What it will say.
+    pub new: IncomingRecord,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who gives the unit's word with it.
+    pub confirmed_by: Option<String>,
+    /// What becomes of the card.
+    pub card: CardStep,
+    /// Now.
+    pub at: UnixSeconds,
+}
+
+/// What a version does to the card in force.
+#[derive(Clone, Debug)]
+pub enum CardStep {
+    /// Nothing, or what the round that follows the records will find.
+    Keep,
+    /// It is withdrawn, and another says what the record says now.
+    Replace {
+        /// The card in force.
+        old: Handle,
+        /// The one in its place.
+        new: Box<NewCard>,
+        /// Why.
+        reason: Reason,
+    },
+    /// It is withdrawn.
+    End {
+        /// The card in force.
+        card: Handle,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Store {
+    /// Writes versions, and what waits for its day, together or not at all. Refuses with [`Refusal::MovedOn`] when one of
+    /// the records is not at the version that was decided on.
+    pub async fn write_versions(&self, writes: Vec<VersionWrite>, waiting: Vec<NewWaiting>) -> Result<()> {
+        self.write(WriteVersions { writes, waiting }).await
+    }
+
+    /// Takes a record back: it is kept, and its cards are withdrawn.
+    pub async fn remove_record(
+        &self,
+        record: &Handle,
+        version: i64,
+        origin: &Origin,
+        reason: Reason,
+        at: UnixSeconds,
+    ) -> Result<()> {
+        self.write(RemoveRecord { record: record.clone(), version, origin: origin.clone(), reason, at }).await
+    }
+}
+
+struct WriteVersions {
+    writes: Vec<VersionWrite>,
+    waiting: Vec<NewWaiting>,
+}
+
+impl Change for WriteVersions {
+    type Done = ();
+    const TAKES_BACK: bool = true;
+
+    fn order(&self) -> &str {
+        self.writes.first().map_or("", |write| write.record.as_str())
+    }
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        for one in &self.writes {
+            write(transaction, one).await?;
+        }
+        for one in &self.waiting {
+            waiting::insert(transaction, one).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes one version. Refuses before it has written anything.
+pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrite) -> Result<i64> {
+    let VersionWrite { record, base_version, new, origin, confirmed_by, card, at } = write;
+    let version = base_version + 1;
+    if !write_record(transaction, write).await? {
+        return Err(Refusal::MovedOn("record").into());
+    }
+    sqlx::query(
+        "INSERT INTO record_versions (record, version, catalogue, content, run, line, at, way, reference, actor) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(record.as_str())
+    .bind(version)
+    .bind(Catalogue::CURRENT)
+    .bind(&new.content)
+    .bind(&origin.reference)
+    .bind(i64::try_from(new.line).unwrap_or(i64::MAX))
+    .bind(at)
+    .bind(origin.way.word())
+    .bind(&origin.reference)
+    .bind(&origin.actor)
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed("writing a version of a record"))?;
+    write_portraits(transaction, std::iter::once(new)).await?;
+    let detail = format!("version {version} by {} {}", origin.way.word(), origin.reference);
+    let (actor, subject) = (origin.actor.clone(), record.to_string());
+    transaction.note(Line { at: *at, actor, action: "record.changed", subject: subject.clone(), detail });
+    if let Some(officer) = confirmed_by {
+        let (actor, detail) = (officer.clone(), format!("version {version}"));
+        transaction.note(Line { at: *at, actor, action: "record.confirmed", subject, detail });
+    }
+    match card {
+        CardStep::Keep => {}
+        CardStep::Replace { old, new, reason } => {
+            cards::replace(transaction, old, new, *reason, &origin.actor).await?;
+        }
+        CardStep::End { card, reason } => {
+            let because = format!("record version {version}");
+            let by = By::Facts { hold: "", because: &because };
+            let wanted = Move { step: Step::Withdraw, reason: *reason, actor: &origin.actor, at: *at, by };
+            cards::move_all(transaction, &Selector::Card(card.clone()), &wanted).await?;
+        }
+    }
+    Ok(version)
+}
+
+/// The record's row; `false` when it is not at the version that was decided on.
+async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -> Result<bool, Fault> {
+    let new = &write.new;
+    // The same parameters for both: what the row says afterwards.
+    let insert = "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, \
+        out_of_service, follow_due_at, confirmed_at, confirmed_by, confirmed_version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
+    let update = format!(
+        "WITH excluded (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, follow_due_at, \
+         confirmed_at, confirmed_by, confirmed_version) AS (VALUES ($1, $2, $3, CAST($4 AS BIGINT), $5, $6, $7, \
+         CAST($8 AS BIGINT), $9, $10, CAST($11 AS BIGINT), CAST($12 AS BIGINT), $13, CAST($14 AS BIGINT))) \
+         UPDATE records SET unit = excluded.unit, number = excluded.number, version = excluded.version, \
+         digest = excluded.digest, run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, \
+         {CARRIED_OVER}, match_key = excluded.match_key, removed_at = NULL, out_of_service = excluded.out_of_service, \
+         follow_due_at = CASE WHEN records.out_of_service IS NULL THEN excluded.follow_due_at ELSE excluded.changed_at END, \
+         confirmed_at = excluded.confirmed_at, confirmed_by = excluded.confirmed_by, \
+         confirmed_version = COALESCE(excluded.confirmed_version, records.confirmed_version) \
+         FROM excluded WHERE records.id = excluded.id AND records.version = excluded.version - 1 AND NOT EXISTS \
+         (SELECT 1 FROM records other WHERE other.unit = excluded.unit AND other.number = excluded.number \
+         AND other.id <> excluded.id)"
+    );
+    let confirmed = write.confirmed_by.as_ref();
+    let statement = if write.base_version == 0 { insert.to_owned() } else { update };
+    let written = sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(write.record.as_str())
+        .bind(&new.key.unit)
+        .bind(&new.key.number)
+        .bind(write.base_version + 1)
+        .bind(&new.digest)
+        .bind(&write.origin.reference)
+        .bind(new.person.as_ref().map(PersonalNumber::expose))
+        .bind(write.at)
+        .bind(&new.match_key)
+        .bind(&new.out_of_service)
+        .bind(new.out_of_service.as_ref().map(|_| write.at))
+        .bind(confirmed.map(|_| write.at))
+        .bind(confirmed)
+        .bind(confirmed.map(|_| write.base_version + 1))
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("writing a record"))?;
+    Ok(written.rows_affected() == 1)
+}
+
+struct RemoveRecord {
+    record: Handle,
+    version: i64,
+    origin: Origin,
+    reason: Reason,
+    at: UnixSeconds,
+}
+
+impl Change for RemoveRecord {
+    type Done = ();
+    const MOVES_CARDS: bool = true;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        let doing = failed("taking a record back");
+        let removed = sqlx::query(
+            "UPDATE records SET removed_at = $3, confirmed_at = NULL, confirmed_by = NULL \
+             WHERE id = $1 AND version = $2 AND removed_at IS NULL RETURNING id",
+        )
+        .bind(self.record.as_str())
+        .bind(self.version)
+        .bind(self.at)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(&doing)?;
+        let Some(row) = removed else { return Err(Refusal::MovedOn("record").into()) };
+        let subject: String = row.try_get(0).map_err(&doing)?;
+        let because = format!("record taken back by {} {}", self.origin.way.word(), self.origin.reference);
+        let (actor, at) = (&self.origin.actor, self.at);
+        transaction.note(Line { at, actor: actor.clone(), action: "record.removed", subject, detail: because.clone() });
+        let by = By::Facts { hold: "", because: &because };
+        let wanted = Move { step: Step::Withdraw, reason: self.reason, actor, at, by };
+        cards::move_all(transaction, &Selector::Record(self.record.clone()), &wanted).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! Changes that act on a later day: kept as the fields that they change, taken up once.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use time::Date;
+use time::macros::format_description;
+
+use super::cards::handle;
+use super::versions::{self, VersionWrite};
+use super::{Change, Line, Store, Transaction, failed};
+use crate::clock::UnixSeconds;
+use crate::error::{Fault, Result};
+use crate::model::id::Handle;
+use crate::model::origin::{Origin, Way};
+use crate::model::patch::Patch;
+use crate::model::record::RecordKey;
+
+/// A change that is to wait.
+#[derive(Clone, Debug)]
+pub struct NewWaiting {
+    /// Its name.
+    pub id: String,
+    /// The record, there or to come.
+    pub record: Handle,
+    /// Where the record stands.
+    pub key: RecordKey,
+    /// The version that the change was made against; 0 for a record to come.
+    pub base_version: i64,
+    /// The catalogue of its fields.
+    pub catalogue: &'static str,
+    /// What changes.
+    pub patch: Patch,
+    /// The day, in Vietnam, from which it holds.
+    pub due_on: Date,
+    /// The instant at which that day begins.
+    pub due_at: UnixSeconds,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who gives the unit's word with it.
+    pub confirmed_by: Option<String>,
+    /// Now.
+    pub created_at: UnixSeconds,
+    /// Changes that it takes the place of.
+    pub supersedes: Vec<String>,
+}
+
+/// A change that waits, or waited.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Its name.
+    pub id: String,
+    /// The record.
+    pub record: Handle,
+    /// Where the record stands.
+    pub key: RecordKey,
+    /// The version that it was made against.
+    pub base_version: i64,
+    /// The catalogue of its fields.
+    pub catalogue: String,
+    /// What changes.
+    pub patch: Patch,
+    /// The day from which it holds.
+    pub due_on: Date,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who gives the unit's word with it.
+    pub confirmed_by: Option<String>,
+    /// When it came.
+    pub created_at: UnixSeconds,
+    /// `waiting`, `conflict` (somebody has to decide), `done`, `cancelled` or `superseded`.
+    pub state: String,
+    /// For a conflict: the fields that others changed meanwhile; for what failed: why.
+    pub detail: String,
+}
+
+const COLUMNS: &str = "id, record, unit, number, base_version, catalogue, patch, due_on, way, reference, actor, \
+    confirmed_by, created_at, state, detail";
+
+impl Store {
+    /// Changes whose day has come, the oldest first.
+    pub async fn due_changes(&self, now: UnixSeconds, limit: i64) -> Result<Vec<Waiting>, Fault> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM waiting_changes WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, id LIMIT $2"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(now).bind(limit).fetch_all(self.readers()).await;
+        rows.map_err(failed("reading waiting changes"))?.iter().map(read).collect()
+    }
+
+    /// Changes that wait for a record, there or to come.
+    pub async fn waiting_of(&self, key: &RecordKey) -> Result<Vec<Waiting>, Fault> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM waiting_changes WHERE unit = $1 AND number = $2 AND state IN ('waiting', 'conflict') \
+             ORDER BY due_at, id LIMIT 100"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(&key.unit).bind(&key.number);
+        let rows = query.fetch_all(self.readers()).await;
+        rows.map_err(failed("reading waiting changes"))?.iter().map(read).collect()
+    }
+
+    /// Changes that wait or need a decision in a unit and below, in the order of their names after `after`.
+    pub async fn waiting_in(&self, unit: &str, after: &str, limit: i64) -> Result<Vec<Waiting>, Fault> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM waiting_changes WHERE state IN ('waiting', 'conflict') \
+             AND (unit = $1 OR substr(unit, 1, length($2)) = $2) AND id > $3 ORDER BY id LIMIT $4"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(unit)
+            .bind(format!("{unit}."))
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.readers())
+            .await;
+        rows.map_err(failed("reading waiting changes"))?.iter().map(read).collect()
+    }
+
+    /// A change by its name.
+    pub async fn waiting_change(&self, id: &str) -> Result<Option<Waiting>, Fault> {
+        let statement = format!("SELECT {COLUMNS} FROM waiting_changes WHERE id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).fetch_optional(self.readers()).await;
+        row.map_err(failed("reading a waiting change"))?.as_ref().map(read).transpose()
+    }
+
+    /// Acts on a change: its version is written, and it is done, together. `false` if somebody was first.
+    pub async fn act_on(&self, id: &str, write: Option<VersionWrite>, at: UnixSeconds) -> Result<bool> {
+        self.write(ActOn { id: id.to_owned(), write, at }).await
+    }
+
+    /// Ends a change without acting on it: `conflict` (it can still be cancelled) or `cancelled`.
+    pub async fn end_waiting(
+        &self,
+        id: &str,
+        state: &'static str,
+        actor: &str,
+        detail: String,
+        at: UnixSeconds,
+    ) -> Result<bool> {
+        self.write(EndWaiting { id: id.to_owned(), state, actor: actor.to_owned(), detail, at }).await
+    }
+}
+
+/// Keeps a change until its day.
+pub(super) async fn insert(transaction: &mut Transaction<'_>, new: &NewWaiting) -> Result<()> {
+    for id in &new.supersedes {
+        sqlx::query(
+            "UPDATE waiting_changes SET state = 'superseded', ended_at = $2, ended_by = $3 \
+             WHERE id = $1 AND state IN ('waiting', 'conflict')",
+        )
+        .bind(id)
+        .bind(new.created_at)
+        .bind(&new.origin.actor)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("superseding a waiting change"))?;
+    }
+    sqlx::query(
+        "INSERT INTO waiting_changes (id, record, unit, number, base_version, catalogue, patch, due_on, due_at, way, \
+         reference, actor, confirmed_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(&new.id)
+    .bind(new.record.as_str())
+    .bind(&new.key.unit)
+    .bind(&new.key.number)
+    .bind(new.base_version)
+    .bind(new.catalogue)
+    .bind(new.patch.to_json())
+    .bind(new.due_on.to_string())
+    .bind(new.due_at)
+    .bind(new.origin.way.word())
+    .bind(&new.origin.reference)
+    .bind(&new.origin.actor)
+    .bind(&new.confirmed_by)
+    .bind(new.created_at)
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed("keeping a waiting change"))?;
+    transaction.note(Line {
+        at: new.created_at,
+        actor: new.origin.actor.clone(),
+        action: "change.waiting",
+        subject: new.record.to_string(),
+        detail: format!("{} on {}", new.id, new.due_on),
+    });
+    Ok(())
+}
+
+struct ActOn {
+    id: String,
+    write: Option<VersionWrite>,
+    at: UnixSeconds,
+}
+
+impl Change for ActOn {
+    type Done = bool;
+    const MOVES_CARDS: bool = true;
+    const TAKES_BACK: bool = true;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+        let taken = sqlx::query(
+            "UPDATE waiting_changes SET state = 'done', ended_at = $2, ended_by = 'system' WHERE id = $1 AND state = 'waiting'",
+        )
+        .bind(&self.id)
+        .bind(self.at)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("acting on a waiting change"))?;
+        if taken.rows_affected() == 0 {
+            return Ok(false);
+        }
+        if let Some(write) = &self.write {
+            versions::write(transaction, write).await?;
+        }
+        Ok(true)
+    }
+}
+
+struct EndWaiting {
+    id: String,
+    state: &'static str,
+    actor: String,
+    detail: String,
+    at: UnixSeconds,
+}
+
+impl Change for EndWaiting {
+    type Done = bool;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+        let doing = failed("ending a waiting change");
+        let from = if self.state == "conflict" { "('waiting')" } else { "('waiting', 'conflict')" };
+        let statement = format!(
+            "UPDATE waiting_changes SET state = $2, ended_at = $3, ended_by = $4, detail = $5 \
+             WHERE id = $1 AND state IN {from} RETURNING record"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(&self.id)
+            .bind(self.state)
+            .bind(self.at)
+            .bind(&self.actor)
+            .bind(&self.detail)
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        let Some(row) = row else { return Ok(false) };
+        let (at, actor, subject) = (self.at, self.actor.clone(), row.try_get(0).map_err(&doing)?);
+        let action = if self.state == "conflict" { "change.conflict" } else { "change.cancelled" };
+        transaction.note(Line { at, actor, action, subject, detail: format!("{} {}", self.id, self.detail) });
+        Ok(true)
+    }
+}
+
+fn read(row: &AnyRow) -> Result<Waiting, Fault> {
+    let doing = "reading a waiting change";
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
+    let broken = |what: &'static str| Fault::new(doing, what);
+    Ok(Waiting {
+        id: text("id")?,
+        record: handle(row, "record")?,
+        key: RecordKey { unit: text("unit")?, number: text("number")? },
+        base_version: row.try_get("base_version").map_err(failed(doing))?,
+        catalogue: text("catalogue")?,
+        patch: Patch::parse(&text("patch")?).map_err(|error| Fault::new(doing, error))?,
+        due_on: Date::parse(&text("due_on")?, format_description!("[year]-[month]-[day]"))
+            .map_err(|error| Fault::new(doing, error))?,
+        origin: Origin {
+            way: Way::parse(&text("way")?).ok_or_else(|| broken("its way is unknown"))?,
+            reference: text("reference")?,
+            actor: text("actor")?,
+        },
+        confirmed_by: row.try_get("confirmed_by").map_err(failed(doing))?,
+        created_at: row.try_get("created_at").map_err(failed(doing))?,
+        state: text("state")?,
+        detail: text("detail")?,
+    })
+}
