@@ -8,6 +8,7 @@ mod deferred;
 mod delivery;
 pub mod enroll;
 mod feed;
+pub mod form;
 mod follow;
 mod gates;
 pub mod import;

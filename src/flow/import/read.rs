@@ -158,6 +158,8 @@ struct Collector<'a> {
     keys: Keys,
     header: Arc<[String]>,
     columns: Columns,
+    /// The column of the managing unit.
+    unit_at: Option<usize>,
     /// The file has been here before, as rejects.
     came_back: bool,
     good: Vec<IncomingRecord>,
@@ -185,6 +187,7 @@ impl Table for Collector<'_> {
             return Ok(());
         }
         self.columns = Columns::Cells(Layout::of(self.intake.catalogue, names.iter().map(String::as_str))?);
+        self.unit_at = names.iter().position(|name| name.trim() == "managing_unit_code");
         self.header = names.into();
         Ok(())
     }
@@ -192,6 +195,11 @@ impl Table for Collector<'_> {
     fn row(&mut self, row: TableRow, bytes: u64) -> bool {
         self.bytes = bytes;
         let line = row.line;
+        // In the form the unit stands in rows that nobody has filled in yet.
+        let mut filled = row.cells.iter().enumerate().filter(|(_, cell)| !cell.is_empty()).map(|(at, _)| at);
+        if row.kinds.is_empty() && filled.next() == self.unit_at && filled.next().is_none() {
+            return true;
+        }
         match &self.columns {
             Columns::Json(at) => self.take_json(line, row.cells.get(*at).unwrap_or_default().to_vec()),
             Columns::Cells(layout) => {
@@ -212,6 +220,7 @@ impl<'a> Collector<'a> {
             keys: Keys::default(),
             header: Arc::default(),
             columns: Columns::Json(0),
+            unit_at: None,
             came_back: false,
             good: Vec::new(),
             records: Vec::new(),
