@@ -4,6 +4,7 @@ mod delivery;
 mod edge;
 mod presentation;
 mod trust;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use presentation::{
 pub use trust::{
     MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
 };
+pub use uploads::Uploads;
 
 /// All settings of a server or command.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +36,9 @@ pub struct Config {
     pub database_url: Secret,
     /// `OFFICIALS_CARD_KEYS`: the folder of `officials-card keys init`.
     pub keys: PathBuf,
+    /// `OFFICIALS_CARD_DATA_DIR`: the folder of files that are kept outside the database, encrypted; shared by all
+    /// processes of a deployment.
+    pub data_dir: PathBuf,
     /// `OFFICIALS_CARD_KEYS_PASSPHRASE`: when the key files are encrypted.
     pub keys_passphrase: Option<Secret>,
     /// `OFFICIALS_CARD_POPULATION_URL`: the national population database.
@@ -96,6 +101,8 @@ pub struct Config {
     pub presentation_templates: Vec<PresentationTemplate>,
     /// Trust for a conformance suite on the same machine.
     pub conformance: Conformance,
+    /// Filled-in forms that units upload.
+    pub uploads: Uploads,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -358,6 +365,7 @@ impl Default for Config {
             public_url: "http://127.0.0.1:8080".into(),
             database_url: Secret::new("sqlite://officials-card.db"),
             keys: "keys".into(),
+            data_dir: "officials-card-data".into(),
             keys_passphrase: None,
             population_url: None,
             population_key: None,
@@ -387,6 +395,7 @@ impl Default for Config {
             status_fetches: StatusFetches::default(),
             presentation_templates: Vec::new(),
             conformance: Conformance::default(),
+            uploads: Uploads::default(),
         }
     }
 }
@@ -451,6 +460,7 @@ impl Config {
         set(&mut self.public_url, "PUBLIC_URL");
         set(&mut self.database_url.0, "DATABASE_URL");
         set(&mut self.log, "LOG");
+        self.data_dir = variable("DATA_DIR").map_or_else(|| self.data_dir.clone(), PathBuf::from);
         self.keys = variable("KEYS").map_or_else(|| self.keys.clone(), PathBuf::from);
         self.keys_passphrase = variable("KEYS_PASSPHRASE").map(Secret).or_else(|| self.keys_passphrase.clone());
         self.population_url = variable("POPULATION_URL").or_else(|| self.population_url.clone());
@@ -536,6 +546,7 @@ impl Config {
             sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
         }
         edge::check(self).or_else(wrong)?;
+        self.uploads.check().or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
         let limits = &self.limits;
         let positive = [

@@ -68,6 +68,9 @@ pub enum Refusal {
     /// Somebody else changed it meanwhile.
     #[error("the {0} has changed meanwhile: look at it again")]
     MovedOn(&'static str),
+    /// The upload's state does not allow this.
+    #[error("the upload {0}")]
+    UploadState(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,

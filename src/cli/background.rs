@@ -37,6 +37,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "clearing away what is over", with(|service| Box::pin(clear_away(service))));
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
     every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
+    every(&mut jobs, ROUND, "working on uploads", with(|service| Box::pin(work_on_uploads(service))));
     jobs
 }
 
@@ -117,6 +118,12 @@ async fn match_records(service: Service) -> Result<()> {
     };
     let Some(registry) = registry(&service.config)? else { return Ok(()) };
     match_pending(service.store(), &service.clock, &registry, &asker, |_| {}).await.map(|_| ())
+}
+
+/// Uploads that a process left when it ended, and those that are old.
+async fn work_on_uploads(service: Service) -> Result<()> {
+    service.work_on_uploads().await?;
+    service.clear_uploads().await.map(|_| ())
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod sealing;
 mod show;
 mod statuses;
 mod token;
+pub mod uploads;
 mod verify;
 mod wallet;
 
@@ -105,6 +106,7 @@ pub struct Parts {
     /// Where the next round of [`Service::refresh_cards`] goes on.
     refreshing: tokio::sync::Mutex<String>,
     counted: Mutex<Option<revoke::Counts>>,
+    uploading: uploads::Places,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -145,6 +147,7 @@ impl Service {
             labels: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             counted: Mutex::default(),
+            uploading: uploads::Places::new(&config.uploads),
             stopping: tokio::sync::watch::Sender::new(false),
             config,
             clock,

@@ -34,6 +34,7 @@ fn wire(refusal: &Refusal) -> Wire {
         R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+        R::UploadState(_) => (StatusCode::CONFLICT, "upload_state"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),
         R::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),

@@ -20,6 +20,7 @@ mod public;
 mod server;
 mod throttle;
 mod tls;
+mod uploads;
 mod vp;
 mod wallet;
 mod web;
@@ -120,6 +121,19 @@ pub fn router(service: Service) -> Router {
             "/api/v1/gates/{id}",
             get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
         )
+        .route("/api/v1/forms/personnel.xlsx", get(uploads::form))
+        .route("/api/v1/uploads/{id}", get(uploads::read).delete(uploads::delete))
+        .route("/api/v1/uploads/{id}/events", get(uploads::events))
+        .route("/api/v1/uploads/{id}/rows", get(uploads::rows))
+        .route("/api/v1/uploads/{id}/submit", post(uploads::submit))
+        .route("/api/v1/uploads/{id}/rejects.xlsx", get(uploads::rejects_xlsx))
+        .route("/api/v1/uploads/{id}/rejects.csv", get(uploads::rejects_csv))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
+
+    // Files come as slowly as the line that they come by: they have a time of their own.
+    let uploading = Router::new()
+        .route("/api/v1/uploads", get(uploads::list).post(uploads::begin))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
@@ -167,10 +181,11 @@ pub fn router(service: Service) -> Router {
     if service.config.demo {
         app = app.merge(demo(&service));
     }
-    let app = app.fallback(answer::not_found);
+    let timeout =
+        TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds));
+    let app = app.layer(timeout).merge(uploading).fallback(answer::not_found);
     let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(axum::middleware::from_fn(observe::observe))
         .with_state(service)

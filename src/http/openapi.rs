@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, presentations, public};
+use super::{api, bulk, checkpoint, delivery, presentations, public, uploads};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -22,7 +22,8 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt,
+        checkpoint::confirm_receipt, uploads::form, uploads::begin, uploads::list, uploads::read, uploads::events,
+        uploads::delete, uploads::rows, uploads::submit, uploads::rejects_xlsx, uploads::rejects_csv,
     ),
     modifiers(&Security, &Refusals)
 )]
@@ -73,6 +74,7 @@ fn meaning(status: &str) -> &'static str {
     match status {
         "200" => "Done",
         "201" => "Made",
+        "202" => "Taken up; the work goes on in the background",
         "204" => "Done; there is nothing to say",
         "400" => "Malformed: the detail names the place and the rule",
         "401" => "No valid access token",

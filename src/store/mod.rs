@@ -27,6 +27,7 @@ mod refreshes;
 mod status_lists;
 mod trust_lists;
 mod units;
+mod uploads;
 mod versions;
 mod waiting;
 mod writer;
@@ -57,6 +58,9 @@ pub use records::{Confirmed, StoredRecord};
 pub use refreshes::Ahead;
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
+pub use uploads::{
+    NewUpload, ReceivedFile, RecordHead, Upload, UploadClaim, UploadCounts, UploadFilter, UploadRow, UploadStep,
+};
 pub use versions::{CardStep, VersionWrite};
 pub use waiting::{NewWaiting, Waiting};
 use writer::Writer;

@@ -108,6 +108,8 @@ pub(in crate::flow) struct Wanted {
     pub(in crate::flow) records: bool,
     /// The most rows.
     pub(in crate::flow) most_rows: Option<u64>,
+    /// Rows of a batch; [`BATCH`] when absent.
+    pub(in crate::flow) batch: Option<usize>,
 }
 
 /// Sends batches until the file ends or the receiver goes away. `chance` names the records that turn out to be new.
@@ -169,7 +171,8 @@ struct Collector<'a> {
     rows: u64,
     has_too_many_rows: bool,
     bytes: u64,
-    sent_at: u64,
+    /// Bytes of the rows that wait to be sent.
+    weight: u64,
 }
 
 /// How the rows of a table are read.
@@ -229,7 +232,7 @@ impl<'a> Collector<'a> {
             rows: 0,
             has_too_many_rows: false,
             bytes: 0,
-            sent_at: 0,
+            weight: 0,
         }
     }
 
@@ -270,6 +273,11 @@ impl<'a> Collector<'a> {
     /// Takes a row; `false` when nobody wants more.
     fn take(&mut self, line: u64, raw: RawRow, read: Result<Record, Vec<RowFault>>) -> bool {
         self.rows += 1;
+        // What a row weighs in memory, and not in a file that may be packed.
+        self.weight += match &raw {
+            RawRow::Cells(cells) => cells.as_slice().len() as u64,
+            RawRow::Json(json) => json.len() as u64,
+        };
         if self.wanted.most_rows.is_some_and(|most| self.rows > most) {
             self.has_too_many_rows = true;
             return false;
@@ -294,12 +302,13 @@ impl<'a> Collector<'a> {
             }
             Err(faults) => self.bad.push(BadRow { line, raw, faults }),
         }
-        let full = self.good.len() + self.bad.len() >= BATCH || self.bytes - self.sent_at >= BATCH_BYTES;
+        let rows = self.good.len() + self.bad.len();
+        let full = rows >= self.wanted.batch.unwrap_or(BATCH) || self.weight >= BATCH_BYTES;
         !full || self.send()
     }
 
     fn send(&mut self) -> bool {
-        self.sent_at = self.bytes;
+        self.weight = 0;
         let batch = Batch {
             header: Arc::clone(&self.header),
             good: std::mem::take(&mut self.good),
@@ -543,7 +552,7 @@ mod tests {
         }
         assert_eq!(batches.try_recv().unwrap().bad.len(), BATCH);
         assert!(batches.try_recv().is_err());
-        collector.bytes = BATCH_BYTES;
+        collector.weight = BATCH_BYTES;
         assert!(collector.take(0, RawRow::Json(Vec::new()), Err(Vec::new())));
         assert_eq!(batches.try_recv().unwrap().bad.len(), 2);
     }

@@ -17,6 +17,8 @@ use crate::model::intake::{Layout, MAX_COLUMNS};
 /// Rows and columns of a sheet (ECMA-376 part 1, annex of Excel's limits).
 const MAX_ROW: u32 = 1_048_576;
 const MAX_COLUMN: u32 = 16_384;
+/// The most text of a sheet.
+const MAX_TEXT_BYTES: u64 = 2 << 30;
 /// What a password or the form of before 2007 begins with: the compound file of MS-CFB.
 const COMPOUND: [u8; 8] = [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 
@@ -39,7 +41,7 @@ pub(super) fn read(bytes: Vec<u8>, table: &mut impl Table) -> Result<(), ImportE
     let merged = merged_rows(&mut workbook, &sheet, header_row)?;
     let cells = workbook.worksheet_cells_reader(&sheet).map_err(|error| fault(&error))?;
     let rows = f64::from(cells.dimensions().end.0.min(MAX_ROW) + 1);
-    let mut rows_of = Rows { cells, next: None, row: Buffer::default(), seen: 0, at: None };
+    let mut rows_of = Rows { cells, next: None, row: Buffer::default(), seen: 0, seen_bytes: 0, at: None };
     let mut width = 0;
     let mut merged = Sweep { merged, at: 0, reach: 0 };
     while let Some(row) = rows_of.next(width)? {
@@ -82,7 +84,7 @@ fn entry_sheet(workbook: &mut Xlsx<Cursor<Vec<u8>>>) -> Result<(String, u32), Im
             Err(XlsxError::NotAWorksheet(_)) => continue,
             Err(error) => return Err(fault(&error)),
         };
-        let mut rows = Rows { cells, next: None, row: Buffer::default(), seen: 0, at: None };
+        let mut rows = Rows { cells, next: None, row: Buffer::default(), seen: 0, seen_bytes: 0, at: None };
         while let Some(row) = rows.next(0)? {
             if row.row >= u32::try_from(HEADER_ROWS).unwrap_or(u32::MAX) {
                 break;
@@ -150,8 +152,9 @@ struct Rows<'a> {
     /// A cell that was read and belongs to the next row.
     next: Option<(u32, u32, Content)>,
     row: Buffer,
-    /// Cells with content so far.
+    /// Cells with content so far, and their bytes: one text can stand in many cells.
     seen: u64,
+    seen_bytes: u64,
     /// The row before.
     at: Option<u32>,
 }
@@ -198,7 +201,8 @@ impl Rows<'_> {
                 continue;
             }
             self.seen += 1;
-            if self.seen > MAX_CELLS {
+            self.seen_bytes += self.row.text.len() as u64;
+            if self.seen > MAX_CELLS || self.seen_bytes > MAX_TEXT_BYTES {
                 return Err(FileFault::TooManyCells.into());
             }
             match &mut row {
