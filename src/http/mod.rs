@@ -181,8 +181,7 @@ pub fn router(service: Service) -> Router {
     if service.config.demo {
         app = app.merge(demo(&service));
     }
-    let timeout =
-        TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds));
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds));
     let app = app.layer(timeout).merge(uploading).fallback(answer::not_found);
     let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))

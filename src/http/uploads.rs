@@ -554,5 +554,9 @@ fn attachment(media_type: &'static str, name: &str, file: Vec<u8>) -> Response {
 
 fn page(limit: Option<i64>, most: i64) -> Result<i64, Refusal> {
     let limit = limit.unwrap_or(USUAL_PAGE);
-    if (1..=most).contains(&limit) { Ok(limit) } else { Err(Refusal::malformed("limit", format!("must be 1 to {most}"))) }
+    if (1..=most).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Refusal::malformed("limit", format!("must be 1 to {most}")))
+    }
 }

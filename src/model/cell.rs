@@ -130,9 +130,7 @@ pub fn read(form: &Form, cell: Cell<'_>, knowledge: Knowledge<'_>) -> Result<Opt
         Form::List(_) | Form::OneOf(_) | Form::Unit | Form::Agency | Form::Range { .. } => {
             normalised(text).split_once(LABEL_SEPARATOR).map(|(code, _)| read(code))
         }
-        Form::Date(_) => {
-            PartialDate::parse_vietnamese(&normalised(text)).map(|date| read(&date.to_string()))
-        }
+        Form::Date(_) => PartialDate::parse_vietnamese(&normalised(text)).map(|date| read(&date.to_string())),
         _ => None,
     };
     match again {

@@ -119,9 +119,8 @@ impl Layout {
 
     /// Whether a row names fields, so that it is the header and not a title above it.
     pub fn is_header<'a>(catalogue: &Catalogue, row: impl IntoIterator<Item = &'a str>) -> bool {
-        let names_field = |cell: &&str| {
-            matches!(column_of(catalogue, &normalised(cell)), Some(Column::Value(_) | Column::Member(_)))
-        };
+        let names_field =
+            |cell: &&str| matches!(column_of(catalogue, &normalised(cell)), Some(Column::Value(_) | Column::Member(_)));
         row.into_iter().filter(names_field).take(2).count() == 2
     }
 }

@@ -21,15 +21,8 @@ pub enum UploadState {
 
 impl UploadState {
     /// Every state.
-    pub const ALL: [Self; 7] = [
-        Self::Receiving,
-        Self::Checking,
-        Self::Checked,
-        Self::Submitting,
-        Self::Done,
-        Self::Failed,
-        Self::Cancelled,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Receiving, Self::Checking, Self::Checked, Self::Submitting, Self::Done, Self::Failed, Self::Cancelled];
 
     /// The word for it.
     pub fn word(self) -> &'static str {

@@ -471,15 +471,14 @@ impl Change for Renew {
     type Done = bool;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let done =
-            sqlx::query("UPDATE uploads SET claimed_until = $4 WHERE id = $1 AND claim = $2 AND state = $3")
-                .bind(&self.claim.id)
-                .bind(self.claim.number)
-                .bind(self.state.word())
-                .bind(self.claim.until)
-                .execute(&mut **transaction)
-                .await
-                .map_err(failed("renewing a claim on an upload"))?;
+        let done = sqlx::query("UPDATE uploads SET claimed_until = $4 WHERE id = $1 AND claim = $2 AND state = $3")
+            .bind(&self.claim.id)
+            .bind(self.claim.number)
+            .bind(self.state.word())
+            .bind(self.claim.until)
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("renewing a claim on an upload"))?;
         Ok(done.rows_affected() == 1)
     }
 }

@@ -47,6 +47,8 @@ mod store;
 mod throttle;
 mod tls;
 mod town;
+mod uploads;
+mod uploads_killed;
 mod vneid;
 mod web;
 mod wire;

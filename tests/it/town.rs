@@ -133,7 +133,8 @@ impl Town {
             Ground::Postgres => fresh_postgres(&name).await,
         };
         let clock = Clock::fixed(NOW);
-        let service = Self::process(Self::settings(&database_url, limits), clock.clone(), number).await;
+        let settings = Config { data_dir: folder.join("data"), ..Self::settings(&database_url, limits) };
+        let service = Self::process(settings, clock.clone(), number).await;
         Self { router: officials_card::http::router(service.clone()), service, clock, database_url, folder }
     }
 

@@ -84,10 +84,9 @@ impl FileFault {
                 format!("tệp có quá {most} dòng: chia thành nhiều tệp"),
                 format!("the file has more than {most} rows: divide it into several files"),
             ),
-            Self::TooManyCells => (
-                format!("trang tính có quá {MAX_CELLS} ô"),
-                format!("the sheet has more than {MAX_CELLS} cells"),
-            ),
+            Self::TooManyCells => {
+                (format!("trang tính có quá {MAX_CELLS} ô"), format!("the sheet has more than {MAX_CELLS} cells"))
+            }
         }
     }
 }

@@ -138,11 +138,7 @@ pub(in crate::flow) fn read_batches(
 }
 
 /// Hands the rows of a CSV file or a workbook to a table.
-pub(in crate::flow) fn read_table(
-    input: Input<'_>,
-    format: Format,
-    table: &mut impl Table,
-) -> Result<(), ImportError> {
+pub(in crate::flow) fn read_table(input: Input<'_>, format: Format, table: &mut impl Table) -> Result<(), ImportError> {
     match (input, format) {
         (Input::Path(path), Format::Xlsx) => workbook::read(workbook::bytes_of(path)?, table),
         (Input::Bytes(bytes), Format::Xlsx) => workbook::read(bytes, table),

@@ -265,7 +265,8 @@ mod tests {
         let tcvn3: &[u8] = b"Nguy\xd4n V\xa8n \xa7\xf8c, Tr\xc7n Th\xde H\xe5ng, L\xaa \xa7\xd7nh Ph\xad\xedc, l\xb7nh \xae\xb9o, V\xa8n ph\xb9m";
         let windows: &[u8] =
             b"Nguy\xea\xdfn V\xe3n \xd0\xfd\xecc, Tr\xe2\xccn Thi\xf2 H\xf4\xccng, L\xea \xd0i\xccnh Ph\xfd\xf5\xecc";
-        let vni: &[u8] = b"Nguy\x65\xe3n V\x61\xean \xd1\xf6\xf9c, Tra\xe0n Th\xf2 Ho\xe0ng, Le\xe2 \xd1\xecnh Ph\xf6\xf4\xf9c";
+        let vni: &[u8] =
+            b"Nguy\x65\xe3n V\x61\xean \xd1\xf6\xf9c, Tra\xe0n Th\xf2 Ho\xe0ng, Le\xe2 \xd1\xecnh Ph\xf6\xf4\xf9c";
         assert_eq!(Encoding::guess(tcvn3), Some(Encoding::Tcvn3));
         assert_eq!(Encoding::guess(windows), Some(Encoding::Windows1258));
         assert_eq!(Encoding::guess(vni), Some(Encoding::Vni));

@@ -17,12 +17,7 @@ use crate::store::{IncomingRecord, RecordHead, Upload, UploadClaim, UploadCounts
 
 impl Service {
     /// Checks the rows of an upload after its last durable line; `false` if the claim is over.
-    pub(super) async fn check(
-        &self,
-        upload: &Upload,
-        claim: UploadClaim,
-        vault: &Vault,
-    ) -> Result<bool, ImportError> {
+    pub(super) async fn check(&self, upload: &Upload, claim: UploadClaim, vault: &Vault) -> Result<bool, ImportError> {
         let mut batches = self.batches(upload, vault).await?;
         while let Some(batch) = batches.next().await {
             let step = self.checked(upload, batch, vault).await?;
@@ -89,13 +84,10 @@ impl Service {
         header: &[String],
     ) -> Result<Weighed, Fault> {
         let now = self.clock.now();
-        let told = Told {
-            number: incoming.key.number.clone(),
-            person: shown(record.full_name()),
-            ..Told::default()
-        };
+        let told = Told { number: incoming.key.number.clone(), person: shown(record.full_name()), ..Told::default() };
         let base_version = head.map_or(0, |head| head.version);
-        let plain = |outcome| Weighed { outcome, base_version, changed_fields: 0, waits_until: None, told: told.clone() };
+        let plain =
+            |outcome| Weighed { outcome, base_version, changed_fields: 0, waits_until: None, told: told.clone() };
         let waits_until = waits(incoming.status_on, now);
         if let Some(on) = waits_until
             && (on - day_in_vietnam(now)).whole_days() > MOST_DAYS_AHEAD

@@ -37,8 +37,8 @@ use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::config::Uploads;
 use crate::error::{Error, Fault, Refusal, Result};
 use crate::model::upload::UploadState;
-use crate::store::{NewUpload, ReceivedFile, UploadClaim, UploadFilter};
 pub use crate::store::Upload;
+use crate::store::{NewUpload, ReceivedFile, UploadClaim, UploadFilter};
 
 pub use self::rejects::RejectsForm;
 pub use self::told::{ChangedField, PAGE_ROWS, ToldFault, UploadRowPage, UploadRowView};
@@ -274,7 +274,9 @@ impl Service {
         if !self.store.submit_upload(id, effective_on, only_good_rows, &caller.name, now).await? {
             let upload = self.upload(caller, id).await?;
             return Err(Refusal::UploadState(match upload.state {
-                UploadState::Checked if upload.cleared_at.is_none() => "has rows with faults: leave them out, or mend them",
+                UploadState::Checked if upload.cleared_at.is_none() => {
+                    "has rows with faults: leave them out, or mend them"
+                }
                 UploadState::Submitting | UploadState::Done => "was submitted already, and otherwise",
                 UploadState::Receiving | UploadState::Checking => "is not checked yet",
                 _ => "is over",
@@ -402,9 +404,8 @@ impl Service {
         };
         let format = format_of(upload);
         let bytes = vault.read()?;
-        let reader = spawn_blocking(move || {
-            read_batches(Input::Bytes(bytes), format, &knowledge, &names, wanted, &sender)
-        });
+        let reader =
+            spawn_blocking(move || read_batches(Input::Bytes(bytes), format, &knowledge, &names, wanted, &sender));
         Ok(Batches { receiver, reader })
     }
 

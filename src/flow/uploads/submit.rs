@@ -20,12 +20,7 @@ const TOGETHER: usize = 100;
 
 impl Service {
     /// Writes the good rows of an upload after its last durable line; `false` if the claim is over.
-    pub(super) async fn write(
-        &self,
-        upload: &Upload,
-        claim: UploadClaim,
-        vault: &Vault,
-    ) -> Result<bool, ImportError> {
+    pub(super) async fn write(&self, upload: &Upload, claim: UploadClaim, vault: &Vault) -> Result<bool, ImportError> {
         let origin = Origin {
             way: Way::Upload,
             reference: upload.id.clone(),

@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::rejects::MOVED_ON;
 use super::vault::Vault;
+use crate::error::Refusal;
 use crate::error::{Fault, Result};
 use crate::flow::form::label_of;
 use crate::flow::import::ImportError;
 use crate::flow::{Caller, Service};
-use crate::error::Refusal;
 use crate::model::catalogue::Catalogue;
 use crate::model::patch::Patch;
 use crate::model::row_fault::RowFault;
@@ -92,9 +92,7 @@ impl KeptFault {
 impl KeptField {
     /// Of every field of a change.
     pub(super) fn all(patch: &Patch) -> Vec<Self> {
-        let short = |value: &Option<Value>| {
-            value.clone().filter(|value| value.to_string().len() <= LONGEST_DIFFERENCE)
-        };
+        let short = |value: &Option<Value>| value.clone().filter(|value| value.to_string().len() <= LONGEST_DIFFERENCE);
         let kept = |(field, difference): (&str, &crate::model::patch::Difference)| Self {
             field: field.to_owned(),
             old: short(&difference.old),
@@ -272,7 +270,9 @@ fn told_fault(line: i64, fault: KeptFault) -> ToldFault {
 fn labels(field: &str) -> (String, String) {
     let catalogue = Catalogue::current();
     let list = catalogue.lists().iter().find(|list| list.name == field);
-    if let Some(first) = list.and_then(|list| list.members.iter().map(|at| &catalogue.fields()[*at]).min_by_key(|field| field.number)) {
+    if let Some(first) =
+        list.and_then(|list| list.members.iter().map(|at| &catalogue.fields()[*at]).min_by_key(|field| field.number))
+    {
         let before = |label: &str| label.split(':').next().unwrap_or_default().to_owned();
         return (before(&first.label_vi), before(&first.label_en));
     }

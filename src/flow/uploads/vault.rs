@@ -37,7 +37,11 @@ impl Vault {
             let key = derive(secret, purpose, &[id.as_bytes()]);
             UnboundKey::new(&AES_256_GCM, &key).map(LessSafeKey::new).map_err(|error| fault(error.to_string()))
         };
-        Ok(Self { file: Arc::new(key("upload file")?), rows: key("upload rows")?, path: data_dir.join("uploads").join(id) })
+        Ok(Self {
+            file: Arc::new(key("upload file")?),
+            rows: key("upload rows")?,
+            path: data_dir.join("uploads").join(id),
+        })
     }
 
     /// Whether the file is there, on this machine.
