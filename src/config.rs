@@ -216,6 +216,8 @@ pub struct Limits {
     pub credentials_per_card: i64,
     /// How long a card is valid.
     pub card_validity_days: i64,
+    /// How long before a card's end that is told; 0 for never.
+    pub card_warning_days: i64,
     /// How long a credential in the wallet is valid.
     pub credential_validity_days: i64,
     /// How long a printed badge is valid (at most 12 months).
@@ -419,6 +421,7 @@ impl Default for Limits {
             batch_size: 10,
             credentials_per_card: 2_000,
             card_validity_days: 5 * 365,
+            card_warning_days: 30,
             credential_validity_days: 90,
             badge_validity_days: 365,
             body_bytes: 256 * 1024,
@@ -564,6 +567,7 @@ impl Config {
             ("tx_code_attempts", limits.tx_code_attempts, 1),
             ("credentials_per_card", limits.credentials_per_card, 1),
             ("card_validity_days", limits.card_validity_days, 1),
+            ("card_warning_days", limits.card_warning_days, 0),
             ("credential_validity_days", limits.credential_validity_days, 1),
             ("badge_validity_days", limits.badge_validity_days, 1),
             ("status_ttl_seconds", limits.status_ttl_seconds, 60),

@@ -31,6 +31,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "forgetting idle callers", with(|service| Box::pin(forget(service))));
     every(&mut jobs, ROUND, "expiring cards", with(|service| Box::pin(expire(service))));
     every(&mut jobs, FOLLOWING, "acting on changes whose day has come", with(|service| Box::pin(act(service))));
+    every(&mut jobs, FOLLOWING, "moving people to their new units", with(|service| Box::pin(reorganise(service))));
     every(&mut jobs, FOLLOWING, "having cards follow their records", with(|service| Box::pin(follow(service))));
     every(&mut jobs, FOLLOWING, "replacing cards whose facts changed", with(|service| Box::pin(refresh(service))));
     every(&mut jobs, ROUND, "ending presentations", with(|service| Box::pin(end_presentations(service))));
@@ -72,10 +73,15 @@ async fn forget(service: Service) -> Result<()> {
     Ok(())
 }
 
-/// Cards whose term is over.
+/// Cards whose term is over, or will be.
 async fn expire(service: Service) -> Result<()> {
     for _ in 0..EXPIRING_STEPS {
         if service.expire_cards().await?.cards.is_empty() {
+            break;
+        }
+    }
+    for _ in 0..EXPIRING_STEPS {
+        if service.warn_of_ends().await? == 0 {
             break;
         }
     }
@@ -84,6 +90,10 @@ async fn expire(service: Service) -> Result<()> {
 
 async fn act(service: Service) -> Result<()> {
     service.act_on_waiting().await.map(|_| ())
+}
+
+async fn reorganise(service: Service) -> Result<()> {
+    service.reorganise().await.map(|_| ())
 }
 
 async fn follow(service: Service) -> Result<()> {

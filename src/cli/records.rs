@@ -188,11 +188,16 @@ impl ImportArguments {
         if dry_run {
             println!("Chạy thử, không ghi gì / dry run, nothing written");
         }
-        let import::ImportSummary { new, changed, unchanged, rejected, .. } = summary;
+        let import::ImportSummary { new, changed, unchanged, rejected, waiting, .. } = summary;
         println!(
             "Mới {new}, thay đổi {changed}, giữ nguyên {unchanged}, bị loại {rejected} / new {new}, changed {changed}, unchanged {unchanged}, rejected {rejected}"
         );
-        if new + changed + rejected == 0 {
+        if waiting > 0 {
+            println!(
+                "{waiting} hồ sơ có thay đổi chờ đến ngày hiệu lực / {waiting} records have changes that wait for their day"
+            );
+        }
+        if new + changed + rejected + waiting == 0 {
             println!("Không có gì thay đổi / nothing changed");
         }
         if rejected > 0 {

@@ -23,6 +23,8 @@ pub mod present;
 mod publish;
 mod receipts;
 pub mod receive;
+pub mod records;
+pub mod reorganise;
 mod revoke;
 mod sealing;
 mod show;

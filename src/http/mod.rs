@@ -17,6 +17,8 @@ mod pages;
 mod present;
 mod presentations;
 mod public;
+mod records;
+mod reorganisations;
 mod server;
 mod throttle;
 mod tls;
@@ -31,7 +33,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -110,7 +112,29 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/replace", post(api::replace_card))
         .route("/api/v1/cards/{handle}/badge.svg", get(api::badge_svg))
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
+        .route("/api/v1/cards/ending", get(records::cards_ending))
+        .route("/api/v1/records", get(records::list_records))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/records/{handle}", get(records::read_record))
+        .route("/api/v1/records/{handle}/versions", get(records::record_versions))
+        .route(
+            "/api/v1/reorganisations",
+            get(reorganisations::list_reorganisations).post(reorganisations::plan_reorganisation),
+        )
+        .route("/api/v1/reorganisations/sample", get(reorganisations::sample_reorganisation))
+        .route(
+            "/api/v1/reorganisations/{id}",
+            get(reorganisations::read_reorganisation).delete(reorganisations::drop_reorganisation),
+        )
+        .route("/api/v1/reorganisations/{id}/totals", get(reorganisations::count_reorganisation))
+        .route("/api/v1/reorganisations/{id}/preview", get(reorganisations::preview_reorganisation))
+        .route("/api/v1/reorganisations/{id}/failures", get(reorganisations::reorganisation_failures))
+        .route("/api/v1/reorganisations/{id}/start", post(reorganisations::start_reorganisation))
+        .route("/api/v1/reorganisations/{id}/pause", post(reorganisations::pause_reorganisation))
+        .route("/api/v1/reorganisations/{id}/resume", post(reorganisations::resume_reorganisation))
+        .route("/api/v1/reorganisations/{id}/undo", post(reorganisations::undo_reorganisation))
+        .route("/api/v1/changes", get(records::waiting_changes))
+        .route("/api/v1/changes/{id}", delete(records::cancel_change))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, presentations, public, uploads};
+use super::{api, bulk, checkpoint, delivery, presentations, public, records, reorganisations, uploads};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -22,7 +22,15 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt, uploads::form, uploads::begin, uploads::list, uploads::read, uploads::events,
+        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes,
+        records::cancel_change, records::cards_ending, reorganisations::list_reorganisations,
+        reorganisations::plan_reorganisation, reorganisations::sample_reorganisation,
+        reorganisations::read_reorganisation, reorganisations::count_reorganisation,
+        reorganisations::preview_reorganisation, reorganisations::reorganisation_failures,
+        reorganisations::drop_reorganisation, reorganisations::start_reorganisation,
+        reorganisations::pause_reorganisation, reorganisations::resume_reorganisation,
+        reorganisations::undo_reorganisation,
+        uploads::form, uploads::begin, uploads::list, uploads::read, uploads::events,
         uploads::delete, uploads::rows, uploads::submit, uploads::rejects_xlsx, uploads::rejects_csv,
     ),
     modifiers(&Security, &Refusals)

@@ -27,6 +27,7 @@ pub mod person;
 pub mod presentation;
 pub mod quality;
 pub mod record;
+pub mod reorganisation;
 pub mod row_fault;
 pub mod rule;
 pub mod status;

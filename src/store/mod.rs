@@ -24,6 +24,7 @@ mod offers;
 mod presentations;
 mod records;
 mod refreshes;
+mod reorganisations;
 mod status_lists;
 mod trust_lists;
 mod units;
@@ -54,8 +55,9 @@ pub use imports::{BatchOutcome, IncomingRecord, Progress};
 pub use issuances::{Issuance, NewCredential, Recorded};
 pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
-pub use records::{Confirmed, StoredRecord};
+pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
+pub use reorganisations::{Reorganisation, Stage, Wave};
 pub use status_lists::{Entries, StatusList};
 pub use trust_lists::PublishedList;
 pub use uploads::{

@@ -13,6 +13,7 @@ use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::{Origin, Way};
 use crate::model::person::MatchOutcome;
 use crate::model::quality::Standing;
 use crate::model::record::{Record, RecordKey};
@@ -34,6 +35,49 @@ pub struct StoredRecord {
     pub confirmed_version: Option<i64>,
     /// When its unit took it back.
     pub removed_at: Option<UnixSeconds>,
+}
+
+/// A version of a record.
+#[derive(Clone, Debug)]
+pub struct StoredVersion {
+    /// Counted from 1.
+    pub version: i64,
+    /// When it came.
+    pub at: UnixSeconds,
+    /// From where.
+    pub origin: Origin,
+    /// What it says; the portrait without its bytes.
+    pub record: Record,
+}
+
+/// Which records of a unit are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordFilter {
+    /// All that were not taken back.
+    All,
+    /// Those that wait for the unit's word.
+    Unconfirmed,
+    /// Those that the population database was not asked about.
+    Unmatched,
+    /// Those that it does not know, or knows otherwise.
+    Discrepant,
+    /// Those of people who are not in service.
+    OutOfService,
+    /// Those that were taken back.
+    Removed,
+}
+
+impl RecordFilter {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::All => "records.removed_at IS NULL",
+            Self::Unconfirmed => "records.removed_at IS NULL AND records.confirmed_at IS NULL",
+            Self::Unmatched => "records.removed_at IS NULL AND records.population = 'pending'",
+            Self::Discrepant => "records.removed_at IS NULL AND records.population IN ('not_found', 'mismatched')",
+            Self::OutOfService => "records.removed_at IS NULL AND records.out_of_service IS NOT NULL",
+            Self::Removed => "records.removed_at IS NOT NULL",
+        }
+    }
 }
 
 /// Which records an officer confirms.
@@ -93,6 +137,37 @@ impl Store {
         };
         self.attach_portrait(&mut stored).await?;
         Ok(Some(stored))
+    }
+
+    /// Records of a unit and below, in the order of their handles after `after`.
+    pub async fn records_in(
+        &self,
+        unit: &str,
+        filter: RecordFilter,
+        after: Option<&Handle>,
+        limit: i64,
+    ) -> Result<Vec<StoredRecord>, Fault> {
+        let condition = format!(
+            "{} AND (records.unit = $1 OR substr(records.unit, 1, length($2)) = $2) AND records.id > $3 \
+             ORDER BY records.id LIMIT $4",
+            filter.condition()
+        );
+        let (unit, below, after) = (unit.to_owned(), format!("{unit}."), after.map_or("", Handle::as_str).to_owned());
+        self.select(&condition, |query| query.bind(unit).bind(below).bind(after).bind(limit)).await
+    }
+
+    /// The newest versions of a record, the oldest of them first.
+    pub async fn versions_of(&self, record: &Handle, limit: i64) -> Result<Vec<StoredVersion>, Fault> {
+        let rows = sqlx::query(
+            "SELECT version, at, catalogue, content, way, reference, actor FROM record_versions WHERE record = $1 \
+             ORDER BY version DESC LIMIT $2",
+        )
+        .bind(record.as_str())
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await
+        .map_err(failed("reading versions of a record"))?;
+        rows.iter().rev().map(stored_version).collect()
     }
 
     /// The contents of every version of a record, oldest first: (version, instant, content).
@@ -224,6 +299,20 @@ fn stored(row: &AnyRow) -> Result<StoredRecord, Fault> {
         confirmed_by: row.try_get("confirmed_by").map_err(failed(doing))?,
         confirmed_version: optional("confirmed_version")?,
         removed_at: optional("removed_at")?,
+    })
+}
+
+fn stored_version(row: &AnyRow) -> Result<StoredVersion, Fault> {
+    let doing = "reading a version of a record";
+    let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
+    let broken = |what: &'static str| Fault::new(doing, what);
+    let catalogue = Catalogue::version(&text("catalogue")?).ok_or_else(|| broken("its catalogue is not known"))?;
+    let way = Way::parse(&text("way")?).ok_or_else(|| broken("its way is not known"))?;
+    Ok(StoredVersion {
+        version: row.try_get("version").map_err(failed(doing))?,
+        at: row.try_get("at").map_err(failed(doing))?,
+        origin: Origin { way, reference: text("reference")?, actor: text("actor")? },
+        record: Record::restore(catalogue, &text("content")?).map_err(|error| Fault::new(doing, error))?,
     })
 }
 

@@ -61,7 +61,7 @@ async fn run(town: &Town, name: &str, text: impl AsRef<[u8]>, dry_run: bool) -> 
 }
 
 fn counts(new: u64, changed: u64, unchanged: u64, rejected: u64) -> ImportSummary {
-    ImportSummary { new, changed, unchanged, rejected, resumed_after: None }
+    ImportSummary { new, changed, unchanged, rejected, waiting: 0, resumed_after: None }
 }
 
 async fn versions(store: &Store, number: u32) -> usize {

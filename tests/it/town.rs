@@ -437,6 +437,19 @@ impl Town {
 
     /// The same under the personnel number of somebody whose number in the population database is `number`.
     pub async fn imports_as(&self, number: &str, person: &str, unit: &str, position: &str, status: &str) {
+        self.imports_called("Nguyễn Thị Thử Nghiệm", number, person, unit, position, status).await;
+    }
+
+    /// The same under another name.
+    pub async fn imports_called(
+        &self,
+        name: &str,
+        number: &str,
+        person: &str,
+        unit: &str,
+        position: &str,
+        status: &str,
+    ) {
         use officials_card::flow::import::{Format, ImportRequest, import};
         let portrait = base64::engine::general_purpose::STANDARD.encode(PORTRAIT);
         let year = 1900 + 100 * (person[3..4].parse::<i32>().unwrap() / 2) + person[4..6].parse::<i32>().unwrap();
@@ -445,9 +458,9 @@ impl Town {
         let rows = format!(
             "agency_personnel_number,record_type,full_name,gender,date_of_birth,personal_id_number,portrait_photo,\
              managing_unit_code,using_unit_code,position_title,employment_status,employment_status_date\n\
-             N{number},01,Nguyễn Thị Thử Nghiệm,{sex},{year}0315,{person},{portrait},{unit},{unit},{position},{status},20200101\n"
+             N{number},01,{name},{sex},{year}0315,{person},{portrait},{unit},{unit},{position},{status},20200101\n"
         );
-        let file = self.file(&format!("{number}-{person}-{position}-{status}.csv"), rows);
+        let file = self.file(&format!("{name}-{number}-{person}-{position}-{status}.csv"), rows);
         let request = ImportRequest {
             rejects: file.with_extension("rejects.csv"),
             file,

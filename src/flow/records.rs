@@ -1,0 +1,196 @@
+//! What the house knows about records, for whoever may see them. Every answer that shows personal data is written down
+//! with who asked and why, and the person can see it.
+
+use time::Date;
+
+use super::enroll::day_in_vietnam;
+use super::{Caller, Service};
+use crate::clock::UnixSeconds;
+use crate::error::{Refusal, Result};
+use crate::model::catalogue::{Catalogue, Privacy, Slot};
+use crate::model::id::Handle;
+use crate::model::origin::Way;
+use crate::model::patch::Patch;
+use crate::model::quality::{Flag, flags};
+use crate::model::record::Record;
+use crate::store::{RecordFilter, StoredRecord, StoredVersion, Waiting};
+
+/// Records of one page.
+pub const PAGE_RECORDS: i64 = 200;
+/// Versions that are told of a record, the newest.
+const MOST_VERSIONS: i64 = 100;
+
+/// A page of records.
+#[derive(Debug)]
+pub struct RecordPage {
+    /// In the order of their handles.
+    pub records: Vec<StoredRecord>,
+    /// The last handle, if there may be more.
+    pub next: Option<Handle>,
+}
+
+/// A record with all that is known about it.
+#[derive(Debug)]
+pub struct RecordView {
+    /// The record.
+    pub stored: StoredRecord,
+    /// What keeps it from the four words.
+    pub flags: Vec<Flag>,
+    /// For each field or list, the version that last changed it.
+    pub sources: Vec<(String, FieldSource)>,
+    /// What waits for its day.
+    pub waiting: Vec<Waiting>,
+}
+
+/// Where what a field says comes from.
+#[derive(Clone, Debug)]
+pub struct FieldSource {
+    /// The version that brought it.
+    pub version: i64,
+    /// The way.
+    pub way: Way,
+    /// When.
+    pub at: UnixSeconds,
+}
+
+/// A version with what it changed.
+#[derive(Debug)]
+pub struct VersionView {
+    /// The version.
+    pub version: StoredVersion,
+    /// Against the one before.
+    pub changes: Patch,
+}
+
+/// A field as people see it.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldName {
+    /// The group of the dossier.
+    pub group: &'static str,
+    /// Vietnamese label.
+    pub label_vi: &'static str,
+    /// English label.
+    pub label_en: &'static str,
+    /// How private it is.
+    pub privacy: Privacy,
+}
+
+/// What a field or list is called; `None` for a name that the catalogue does not have.
+pub fn field_name(catalogue: &'static Catalogue, name: &str) -> Option<FieldName> {
+    let list = || catalogue.lists().iter().find(|list| list.name == name).and_then(|list| list.members.first());
+    let at = catalogue.index(name).or_else(|| list().copied())?;
+    let field = &catalogue.fields()[at];
+    Some(FieldName {
+        group: &field.group,
+        label_vi: &field.label_vi,
+        label_en: &field.label_en,
+        privacy: field.privacy,
+    })
+}
+
+impl Service {
+    /// Records of a unit and below, a page. Their names are read: a line for each.
+    pub async fn list_records(
+        &self,
+        caller: &Caller,
+        unit: &str,
+        filter: RecordFilter,
+        after: Option<&Handle>,
+        limit: i64,
+    ) -> Result<RecordPage> {
+        caller.needs("records:read")?;
+        caller.may_touch(unit)?;
+        let limit = limit.clamp(1, PAGE_RECORDS);
+        let records = self.store.records_in(unit, filter, after, limit).await?;
+        let handles: Vec<_> = records.iter().map(|stored| stored.handle.clone()).collect();
+        self.store.note_read(&caller.name, &handles, "list", self.clock.now()).await?;
+        let is_full = i64::try_from(records.len()).is_ok_and(|length| length == limit);
+        let next = records.last().filter(|_| is_full).map(|stored| stored.handle.clone());
+        Ok(RecordPage { records, next })
+    }
+
+    /// A record with all that is known about it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] for a record that the caller may not see.
+    pub async fn read_record(&self, caller: &Caller, handle: &Handle) -> Result<RecordView> {
+        let stored = self.readable(caller, handle, "view").await?;
+        let versions = self.store.versions_of(handle, MOST_VERSIONS).await?;
+        let sources = sources(&stored.record, &versions);
+        let waiting = self.store.waiting_of(&stored.record.key()).await?;
+        let flags = flags(&stored.record, &stored.standing, self.clock.now());
+        Ok(RecordView { stored, flags, sources, waiting })
+    }
+
+    /// What a record said, the newest version first.
+    pub async fn read_versions(&self, caller: &Caller, handle: &Handle) -> Result<Vec<VersionView>> {
+        let stored = self.readable(caller, handle, "history").await?;
+        let versions = self.store.versions_of(handle, MOST_VERSIONS).await?;
+        let mut before = Record::empty(stored.record.catalogue());
+        let mut views = Vec::with_capacity(versions.len());
+        for version in versions {
+            let changes = Patch::between(&before, &version.record);
+            before = version.record.clone();
+            views.push(VersionView { version, changes });
+        }
+        views.reverse();
+        Ok(views)
+    }
+
+    /// Changes that wait for their day, or for a decision, in a unit and below.
+    pub async fn list_changes(
+        &self,
+        caller: &Caller,
+        unit: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<(Vec<Waiting>, Option<String>)> {
+        caller.needs("records:read")?;
+        caller.may_touch(unit)?;
+        let limit = limit.clamp(1, PAGE_RECORDS);
+        let changes = self.store.waiting_in(unit, after, limit).await?;
+        let records: Vec<_> = changes.iter().map(|waiting| waiting.record.clone()).collect();
+        self.store.note_read(&caller.name, &records, "changes", self.clock.now()).await?;
+        let is_full = i64::try_from(changes.len()).is_ok_and(|length| length == limit);
+        let next = changes.last().filter(|_| is_full).map(|waiting| waiting.id.clone());
+        Ok((changes, next))
+    }
+
+    /// Today in Vietnam.
+    pub fn today(&self) -> Date {
+        day_in_vietnam(self.clock.now())
+    }
+
+    /// A record that the caller may see, noted as read for this purpose.
+    pub(super) async fn readable(&self, caller: &Caller, handle: &Handle, purpose: &str) -> Result<StoredRecord> {
+        caller.needs("records:read")?;
+        let sees = |stored: &StoredRecord| {
+            let unit = |field| stored.record.text(field).unwrap_or_default();
+            caller.sees(unit("managing_unit_code")) || caller.sees(unit("using_unit_code"))
+        };
+        let stored = self.store.record_named(handle).await?.filter(sees).ok_or(Refusal::NotFound("record"))?;
+        self.store.note_read(&caller.name, std::slice::from_ref(handle), purpose, self.clock.now()).await?;
+        Ok(stored)
+    }
+}
+
+/// For each field that a record has, the version that last changed it; versions the oldest first.
+pub(super) fn sources(record: &Record, versions: &[StoredVersion]) -> Vec<(String, FieldSource)> {
+    let mut sources = std::collections::BTreeMap::new();
+    let mut before = Record::empty(record.catalogue());
+    for version in versions {
+        for field in Patch::between(&before, &version.record).fields() {
+            let source = FieldSource { version: version.version, way: version.origin.way, at: version.at };
+            sources.insert(field.to_owned(), source);
+        }
+        before = version.record.clone();
+    }
+    let has = |name: &str| record.value(name).is_some() || !record.entries(name).is_empty();
+    let catalogue = record.catalogue();
+    let names = catalogue.slots().iter().map(|slot| match *slot {
+        Slot::Field(at) => catalogue.fields()[at].code.clone(),
+        Slot::List(at) => catalogue.lists()[at].name.clone(),
+    });
+    names.filter(|name| has(name)).filter_map(|name| Some((name.clone(), sources.get(&name)?.clone()))).collect()
+}
