@@ -53,7 +53,7 @@ struct Member {
     /// From 0.
     entry: usize,
     /// Its place in the rule of the field.
-    member: usize,
+    place: usize,
 }
 
 /// Where a value goes: a field, and the entry when the field is a column of a list.
@@ -143,8 +143,8 @@ fn member_of(catalogue: &Catalogue, name: &str) -> Option<Member> {
     let entry: usize = entry.parse().ok().filter(|entry| (1..=MAX_ENTRIES).contains(entry))?;
     let field = catalogue.index(code)?;
     let Form::Items(members) = &catalogue.fields()[field].rule.form else { return None };
-    let member = members.iter().position(|(known, _)| known == member)?;
-    Some(Member { field, entry: entry - 1, member })
+    let place = members.iter().position(|(known, _)| known == member)?;
+    Some(Member { field, entry: entry - 1, place })
 }
 
 /// `full_name`, or `work_history_from[2]` for columns of lists.
@@ -270,10 +270,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn put_member(&mut self, place: Member, cell: Cell<'_>) {
-        let field = &self.intake.catalogue.fields()[place.field];
+    fn put_member(&mut self, member: Member, cell: Cell<'_>) {
+        let field = &self.intake.catalogue.fields()[member.field];
         let Form::Items(members) = &field.rule.form else { return };
-        let (name, form) = &members[place.member];
+        let (name, form) = &members[member.place];
         match cell::read(form, cell, self.intake.knowledge) {
             Ok(value) => {
                 let text = match value {
@@ -281,11 +281,11 @@ impl<'a> Draft<'a> {
                     Some(Value::Date(date)) => date.to_string(),
                     _ => return,
                 };
-                self.items.entry((place.field, place.entry)).or_default().push((name.clone(), text));
+                self.items.entry((member.field, member.entry)).or_default().push((name.clone(), text));
             }
             Err(broken) => {
-                self.refused.push(Place { field: place.field, entry: None });
-                let named = format!("{}[{}].{name}", field.code, place.entry + 1);
+                self.refused.push(Place { field: member.field, entry: None });
+                let named = format!("{}[{}].{name}", field.code, member.entry + 1);
                 self.cell_fault(named, form, &field.rule_text, cell, broken);
             }
         }

@@ -319,7 +319,7 @@ impl Store {
 
     /// Makes a step durable; `false` if the claim is over or somebody took the upload back: nothing was written.
     pub async fn step_upload(&self, claim: &UploadClaim, state: UploadState, step: UploadStep) -> Result<bool> {
-        self.write(Step { claim: claim.clone(), state, step }).await
+        self.write(Step { claim: claim.clone(), state, durable: step }).await
     }
 
     /// Ends the work in a state: every row is checked, or written. `false` if the claim is over.
@@ -486,7 +486,7 @@ impl Change for Renew {
 struct Step {
     claim: UploadClaim,
     state: UploadState,
-    step: UploadStep,
+    durable: UploadStep,
 }
 
 impl Change for Step {
@@ -494,7 +494,7 @@ impl Change for Step {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let doing = "writing a step of an upload";
-        let UploadStep { line, bytes_done, rows, counts, columns, checked, became } = &self.step;
+        let UploadStep { line, bytes_done, rows, counts, columns, checked, became } = &self.durable;
         let done = sqlx::query(
             "UPDATE uploads SET line = $4, bytes_done = $5, rows_done = rows_done + $6, new_count = new_count + $7, \
              changed_count = changed_count + $8, unchanged_count = unchanged_count + $9, fault_count = fault_count + $10, \

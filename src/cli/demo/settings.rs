@@ -80,6 +80,7 @@ listen = "{address}"
 public_url = "http://{address}"
 database_url = "sqlite://{database}"
 keys = "{keys}"
+data_dir = "{data}"
 population_url = "{population_url}"
 population_key = "{population_key}"
 log = "warn"
@@ -105,7 +106,7 @@ client_secret = "{sign_in_secret}"
 # The VNeID backend: its private key is vneid-backend.jwk.
 [[clients]]
 name = "vneid-backend"
-scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write"]
+scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:write", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write"]
 jwks = {{ keys = [{backend}] }}
 
 # A wallet product whose instances are attested by their provider, and one that has a key of its own.
@@ -144,6 +145,7 @@ dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta":
             file = file.display(),
             database = dir.join("demo.db").display(),
             keys = dir.join("keys").display(),
+            data = dir.join("data").display(),
             attester = dir.join("attester-root.pem").display(),
         )
     }

@@ -77,9 +77,7 @@ pub(super) fn group_name(group: &str) -> &str {
 
 /// The columns of a form: what is required first, then the rest as the catalogue has it, lists entry by entry.
 pub(super) fn columns(catalogue: &Catalogue, codes: &CodeBook, groups: &[String], entries: usize) -> Vec<Column> {
-    let wanted = |field: &&Field| {
-        field.required != Required::No || groups.is_empty() || groups.iter().any(|group| *group == field.group)
-    };
+    let wanted = |field: &&Field| field.required != Required::No || groups.is_empty() || groups.contains(&field.group);
     let rank = |field: &&Field| match field.required {
         Required::Interface => 0,
         Required::Card => 1,
@@ -148,10 +146,9 @@ fn member_name(member: &str) -> &str {
         "decision_number" => "số quyết định",
         "decision_date" => "ngày quyết định",
         "authority" => "cơ quan quyết định",
-        "until" => "đến ngày",
         "position" => "chức danh",
         "period_from" => "từ ngày",
-        "period_to" => "đến ngày",
+        "period_to" | "until" => "đến ngày",
         other => other,
     }
 }
