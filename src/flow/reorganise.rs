@@ -24,7 +24,8 @@ use crate::model::origin::{Origin, Way};
 use crate::model::record::{Record, RecordKey};
 use crate::model::reorganisation::{Moves, UnitMove};
 use crate::model::unit::UnitDirectory;
-use crate::store::{CardStep, IncomingRecord, Reorganisation, Stage, StoredRecord, VersionWrite, Wave};
+pub use crate::store::Reorganisation;
+use crate::store::{CardStep, IncomingRecord, Stage, StoredRecord, VersionWrite, Wave};
 
 /// Records of one page of a preview.
 pub const PAGE: i64 = 200;

@@ -37,6 +37,9 @@ use crate::protocol::oauth::SCOPES;
 )]
 struct Document;
 
+/// The media type of a problem document (RFC 9457 section 6.1).
+const PROBLEM: &str = "application/problem+json";
+
 /// Every operation's refusals, and a description of every answer (OpenAPI 3.1 section 4.8.17 requires one).
 struct Refusals;
 
@@ -55,10 +58,14 @@ impl Modify for Refusals {
                     operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| RefOr::T(response));
                 }
                 for (status, response) in &mut operation.responses.responses {
-                    if let RefOr::T(response) = response
-                        && response.description.is_empty()
-                    {
+                    let RefOr::T(response) = response else { continue };
+                    if response.description.is_empty() {
                         meaning(status).clone_into(&mut response.description);
+                    }
+                    if status.starts_with(['4', '5'])
+                        && let Some(problem) = response.content.shift_remove("application/json")
+                    {
+                        response.content.insert(PROBLEM.to_owned(), problem);
                     }
                 }
             }
@@ -68,9 +75,7 @@ impl Modify for Refusals {
 
 fn problem_response() -> Response {
     let schema = Ref::from_schema_name("ProblemDocument");
-    ResponseBuilder::new()
-        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).build())
-        .build()
+    ResponseBuilder::new().content(PROBLEM, ContentBuilder::new().schema(Some(schema)).build()).build()
 }
 
 fn retry_after() -> Header {

@@ -11,12 +11,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::{Problem, ProblemDocument};
 use super::extract::{ApiJson, InPath, InQuery};
 use crate::error::Refusal;
-use crate::flow::reorganise::{Affected, PlanRequest, ReorganisationStep, Totals};
+use crate::flow::reorganise::{Affected, PlanRequest, Reorganisation, ReorganisationStep, Totals};
 use crate::flow::{Caller, Service};
 use crate::model::card::State as CardState;
 use crate::model::id::Handle;
 use crate::model::reorganisation::{UnitMove, provinces_of_2025};
-use crate::store::Reorganisation;
 
 /// A plan.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]

@@ -10,9 +10,11 @@ use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 use time::macros::format_description;
 
+use super::cards::handle;
 use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
+use crate::model::id::Handle;
 use crate::model::record::RecordKey;
 use crate::model::upload::{RowOutcome, UploadState};
 
@@ -180,6 +182,8 @@ pub struct UploadFilter {
 /// What stands under a key, for a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordHead {
+    /// Its name.
+    pub handle: Handle,
     /// Its version.
     pub version: i64,
     /// What wrote that: the digest of a file, the name of an upload…
@@ -357,7 +361,7 @@ impl Store {
         for chunk in keys.chunks(ROWS) {
             let statement = format!(
                 "WITH wanted (unit, number) AS (VALUES {}) SELECT records.unit, records.number, records.version, \
-                 records.run, records.removed_at, record_versions.catalogue, record_versions.content FROM wanted \
+                 records.run, records.removed_at, record_versions.catalogue, record_versions.content, records.id FROM wanted \
                  JOIN records ON records.unit = wanted.unit AND records.number = wanted.number \
                  JOIN record_versions ON record_versions.record = records.id AND record_versions.version = records.version",
                 places(chunk.len(), 2)
@@ -367,7 +371,7 @@ impl Store {
                 query = query.bind(&key.unit).bind(&key.number);
             }
             for row in query.fetch_all(&mut *connection).await.map_err(failed(doing))? {
-                let (key, head) = head(&row).map_err(failed(doing))?;
+                let (key, head) = head(&row)?;
                 heads.insert(key, head);
             }
         }
@@ -375,11 +379,19 @@ impl Store {
     }
 }
 
-fn head(row: &AnyRow) -> Result<(RecordKey, RecordHead), sqlx::Error> {
-    let key = RecordKey { unit: row.try_get(0)?, number: row.try_get(1)? };
-    let is_removed = row.try_get::<Option<i64>, _>(4)?.is_some();
-    let (version, run, catalogue, content) = (row.try_get(2)?, row.try_get(3)?, row.try_get(5)?, row.try_get(6)?);
-    Ok((key, RecordHead { version, run, is_removed, catalogue, content }))
+fn head(row: &AnyRow) -> Result<(RecordKey, RecordHead), Fault> {
+    let doing = "reading records";
+    let text = |at: usize| row.try_get::<String, _>(at).map_err(failed(doing));
+    let key = RecordKey { unit: text(0)?, number: text(1)? };
+    let head = RecordHead {
+        handle: handle(row, "id")?,
+        version: row.try_get(2).map_err(failed(doing))?,
+        run: text(3)?,
+        is_removed: row.try_get::<Option<i64>, _>(4).map_err(failed(doing))?.is_some(),
+        catalogue: text(5)?,
+        content: text(6)?,
+    };
+    Ok((key, head))
 }
 
 struct Begin(NewUpload);

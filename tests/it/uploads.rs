@@ -246,6 +246,8 @@ story! {
         let title = row["fields"].as_array().unwrap().iter().find(|field| field["field"] == "position_title").unwrap();
         assert_eq!((&title["old"], &title["new"]), (&json!("001"), &json!("002")));
         assert_eq!(title["label_vi"], "Chức vụ (chức danh)");
+        let reads = text(&town, "SELECT actor || ' ' || detail FROM audit WHERE action = 'record.read'").await;
+        assert_eq!(reads, ["hanoi upload.compare"], "the person can see who looked");
         let done = officer.submitted(id(&second), json!({})).await;
         assert_eq!(done["counts"]["written"], 2);
         assert_eq!((version(&town, "H26", 1).await, version(&town, "H26", 2).await, version(&town, "H26", 4).await), (1, 2, 1));

@@ -12,6 +12,7 @@ use crate::flow::import::ImportError;
 use crate::flow::{Caller, Service};
 use crate::model::catalogue::Catalogue;
 use crate::model::patch::Patch;
+use crate::model::record::RecordKey;
 use crate::model::row_fault::RowFault;
 use crate::model::upload::{RowOutcome, UploadState};
 use crate::store::{Upload, UploadRow};
@@ -20,6 +21,8 @@ use crate::store::{Upload, UploadRow};
 const SHOWN: usize = 200;
 /// The longest difference that is shown, as JSON.
 const LONGEST_DIFFERENCE: usize = 4_096;
+/// Why a record was read: the purpose of the audit line.
+const READ: &str = "upload.compare";
 /// Most rows of a page.
 pub const PAGE_ROWS: i64 = 200;
 
@@ -195,7 +198,14 @@ impl Service {
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = rows.last().filter(|_| more).map(|last| last.line.to_string());
         let vault = self.vault(id)?;
-        let items = rows.into_iter().map(|row| view(&vault, row)).collect::<Result<_, _>>()?;
+        let items = rows.into_iter().map(|row| view(&vault, row)).collect::<Result<Vec<_>, _>>()?;
+        // What a record says is shown beside what the row says: the person can see who looked.
+        let compared = items.iter().filter(|row| !row.fields.is_empty());
+        let keys: Vec<_> =
+            compared.map(|row| RecordKey { unit: row.unit.clone(), number: row.number.clone() }).collect();
+        let heads = self.store.record_heads(&keys).await?;
+        let read: Vec<_> = keys.iter().filter_map(|key| Some(heads.get(key)?.handle.clone())).collect();
+        self.store.note_read(&caller.name, &read, READ, self.clock.now()).await?;
         Ok(UploadRowPage { items, next })
     }
 }
