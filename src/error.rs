@@ -115,6 +115,9 @@ pub enum Refusal {
     /// A request with an officer's cookie that was not made by our own pages.
     #[error("a request of an officer must come from the office's own pages: {0}")]
     CrossSite(&'static str),
+    /// The upload's state does not allow this.
+    #[error("the upload {0}")]
+    UploadState(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,

@@ -38,6 +38,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
     every(&mut jobs, ROUND, "computing quality", with(|service| Box::pin(compute_quality(service))));
+    every(&mut jobs, ROUND, "working on uploads", with(|service| Box::pin(work_on_uploads(service))));
     jobs
 }
 
@@ -143,6 +144,12 @@ async fn match_records(service: Service) -> Result<()> {
 /// Records whose person changed at the population database.
 async fn read_feed(service: Service) -> Result<()> {
     service.read_population_feed().await.map(|_| ())
+}
+
+/// Uploads that a process left when it ended, and those that are old.
+async fn work_on_uploads(service: Service) -> Result<()> {
+    service.work_on_uploads().await?;
+    service.clear_uploads().await.map(|_| ())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod delivery;
 pub mod enroll;
 mod feed;
 mod follow;
+pub mod form;
 mod gates;
 pub mod import;
 mod issue;
@@ -43,6 +44,7 @@ mod show;
 mod statuses;
 pub mod sync;
 mod token;
+pub mod uploads;
 mod verify;
 mod wallet;
 
@@ -146,6 +148,7 @@ pub struct Parts {
     refreshing: tokio::sync::Mutex<String>,
     counted: Mutex<Option<revoke::Counts>>,
     passwords: sync::Passwords,
+    uploading: uploads::Places,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -190,6 +193,7 @@ impl Service {
             refreshing: tokio::sync::Mutex::default(),
             counted: Mutex::default(),
             passwords: sync::Passwords::default(),
+            uploading: uploads::Places::new(&config.uploads),
             stopping: tokio::sync::watch::Sender::new(false),
             config,
             clock,

@@ -51,6 +51,7 @@ fn wire(refusal: &Refusal) -> Wire {
         R::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign_origin"),
         R::UnacceptableFile(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unacceptable_file"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+        R::UploadState(_) => (StatusCode::CONFLICT, "upload_state"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),
         R::RecordIncomplete(_) => (StatusCode::CONFLICT, "record_incomplete"),

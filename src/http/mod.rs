@@ -34,6 +34,7 @@ mod server;
 mod sync;
 mod throttle;
 mod tls;
+mod uploads;
 mod vp;
 mod wallet;
 mod web;
@@ -202,6 +203,13 @@ pub fn router(service: Service) -> Router {
             "/api/v1/gates/{id}",
             get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
         )
+        .route("/api/v1/forms/personnel.xlsx", get(uploads::form))
+        .route("/api/v1/uploads/{id}", get(uploads::read).delete(uploads::delete))
+        .route("/api/v1/uploads/{id}/events", get(uploads::events))
+        .route("/api/v1/uploads/{id}/rows", get(uploads::rows))
+        .route("/api/v1/uploads/{id}/submit", post(uploads::submit))
+        .route("/api/v1/uploads/{id}/rejects.xlsx", get(uploads::rejects_xlsx))
+        .route("/api/v1/uploads/{id}/rejects.csv", get(uploads::rejects_csv))
         .route("/api/v1/cards", get(office_cards::list_cards))
         .route("/api/v1/badges/sheet.pdf", post(office_cards::badge_sheet))
         .route("/api/v1/session", get(office::office_session))
@@ -224,6 +232,13 @@ pub fn router(service: Service) -> Router {
         .route("/office/callback", get(office::callback).head(answer::method_not_allowed))
         .route("/office/sign-out", post(office::sign_out))
         .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
+
+    // Files come as slowly as the line that they come by: they have a time of their own.
+    let uploading = Router::new()
+        .route("/api/v1/uploads", get(uploads::list).post(uploads::begin))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), guard::by_document))
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
     // Systems of units: the Ministry's synchronisation interface.
@@ -284,10 +299,10 @@ pub fn router(service: Service) -> Router {
     if service.config.demo {
         app = app.merge(demo(&service));
     }
-    let app = app.fallback(answer::not_found);
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds));
+    let app = app.layer(timeout).merge(uploading).fallback(answer::not_found);
     let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(axum::middleware::from_fn(observe::observe))
         .with_state(service)

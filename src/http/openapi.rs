@@ -15,7 +15,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     api, approvals, bulk, checkpoint, confirmations, delegations, delivery, me, office, office_cards, officers,
-    population, presentations, public, quality, records, reorganisations, review,
+    population, presentations, public, quality, records, reorganisations, review, uploads,
 };
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
@@ -50,7 +50,9 @@ use crate::protocol::oauth::SCOPES;
         quality::export_quality_csv, quality::monthly_report, approvals::approval_document,
         approvals::approve_month, approvals::list_approvals, approvals::read_approval,
         approvals::approval_changes, approvals::approval_file, approvals::list_approver_certificates,
-        approvals::add_approver_certificate, approvals::remove_approver_certificate,
+        approvals::add_approver_certificate, approvals::remove_approver_certificate, uploads::form,
+        uploads::begin, uploads::list, uploads::read, uploads::events, uploads::delete, uploads::rows,
+        uploads::submit, uploads::rejects_xlsx, uploads::rejects_csv,
     ),
     modifiers(&Security)
 )]
@@ -106,6 +108,7 @@ fn meaning(status: &str) -> &'static str {
     match status {
         "200" => "Done",
         "201" => "Made",
+        "202" => "Taken up; the work goes on in the background",
         "204" => "Done; there is nothing to say",
         "400" => "Malformed: the detail names the place and the rule",
         "401" => "No valid access token",

@@ -8,15 +8,18 @@
 //! Record | Vec<RowFault>
 //! ```
 //!
-//! In CSV, entry 2 of a repeating list has the columns `work_history_from[2]`, `work_history_to[2]` and so on; empty
-//! entries are left out. Fields of the type list hold a JSON array in the cell.
+//! In CSV and in spreadsheets, entry 2 of a repeating list has the columns `work_history_from[2]`, `work_history_to[2]` and
+//! so on; empty entries are left out. Fields of the type list hold a JSON array in the cell, or have the columns
+//! `rewards[1].form`, `rewards[1].authority` and so on.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::model::catalogue::{Catalogue, Field, Required};
+use crate::model::cell::{self, Cell};
 use crate::model::record::{Entry, Record};
 use crate::model::row_fault::{RowFault, Shape};
-use crate::model::rule::{Broken, Knowledge, Raw};
+use crate::model::rule::{Broken, Form, Knowledge, Raw};
 use crate::model::text::normalised;
 use crate::model::value::Value;
 
@@ -36,7 +39,21 @@ pub struct Layout(Vec<Column>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
     Ignored,
+    /// Without a name: nothing may stand in it.
+    Nameless,
     Value(Place),
+    /// A member of an object in a field of the type list.
+    Member(Member),
+}
+
+/// Where a member's value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Member {
+    field: usize,
+    /// From 0.
+    entry: usize,
+    /// Its place in the rule of the field.
+    place: usize,
 }
 
 /// Where a value goes: a field, and the entry when the field is a column of a list.
@@ -73,13 +90,11 @@ impl Layout {
         let (mut columns, mut unknown) = (Vec::new(), Vec::new());
         for cell in header {
             let name = normalised(cell);
-            let place = place_of(catalogue, &name);
-            if place.is_none() && name != FAULTS_COLUMN {
+            let Some(column) = column_of(catalogue, &name) else {
                 unknown.push(name.chars().take(60).collect());
                 continue;
-            }
-            let column = place.map_or(Column::Ignored, Column::Value);
-            if column != Column::Ignored && columns.contains(&column) {
+            };
+            if matches!(column, Column::Value(_) | Column::Member(_)) && columns.contains(&column) {
                 return Err(HeaderFault::Twice(name.into_owned()));
             }
             columns.push(column);
@@ -101,6 +116,35 @@ impl Layout {
     pub fn width(&self) -> usize {
         self.0.len()
     }
+
+    /// Whether a row names fields, so that it is the header and not a title above it.
+    pub fn is_header<'a>(catalogue: &Catalogue, row: impl IntoIterator<Item = &'a str>) -> bool {
+        let names_field =
+            |cell: &&str| matches!(column_of(catalogue, &normalised(cell)), Some(Column::Value(_) | Column::Member(_)));
+        row.into_iter().filter(names_field).take(2).count() == 2
+    }
+}
+
+fn column_of(catalogue: &Catalogue, name: &str) -> Option<Column> {
+    match name {
+        "" => Some(Column::Nameless),
+        FAULTS_COLUMN => Some(Column::Ignored),
+        name => match place_of(catalogue, name) {
+            Some(place) => Some(Column::Value(place)),
+            None => member_of(catalogue, name).map(Column::Member),
+        },
+    }
+}
+
+/// `rewards[1].authority`.
+fn member_of(catalogue: &Catalogue, name: &str) -> Option<Member> {
+    let (list, member) = name.split_once("].")?;
+    let (code, entry) = list.split_once('[')?;
+    let entry: usize = entry.parse().ok().filter(|entry| (1..=MAX_ENTRIES).contains(entry))?;
+    let field = catalogue.index(code)?;
+    let Form::Items(members) = &catalogue.fields()[field].rule.form else { return None };
+    let place = members.iter().position(|(known, _)| known == member)?;
+    Some(Member { field, entry: entry - 1, place })
 }
 
 /// `full_name`, or `work_history_from[2]` for columns of lists.
@@ -131,6 +175,16 @@ impl Intake<'_> {
         layout: &Layout,
         cells: impl ExactSizeIterator<Item = &'r str>,
     ) -> Result<Record, Vec<RowFault>> {
+        self.row(line, layout, cells.map(Cell::Text))
+    }
+
+    /// One row of a spreadsheet, whose cells stand in the order of `layout`.
+    pub fn row<'r>(
+        &self,
+        line: u64,
+        layout: &Layout,
+        cells: impl ExactSizeIterator<Item = Cell<'r>>,
+    ) -> Result<Record, Vec<RowFault>> {
         let mut draft = Draft::new(*self, line);
         if cells.len() != layout.width() {
             draft.row_fault(
@@ -141,8 +195,12 @@ impl Intake<'_> {
             return draft.finish();
         }
         for (column, cell) in layout.0.iter().zip(cells) {
-            if let (Column::Value(place), false) = (column, cell.is_empty()) {
-                draft.put(*place, Raw::Text(cell));
+            match column {
+                _ if cell.is_empty() => {}
+                Column::Value(place) => draft.put_cell(*place, cell),
+                Column::Member(member) => draft.put_member(*member, cell),
+                Column::Ignored => {}
+                Column::Nameless => draft.nameless(),
             }
         }
         draft.finish()
@@ -240,6 +298,8 @@ struct Draft<'a> {
     line: u64,
     values: Vec<Option<Value>>,
     lists: Vec<Vec<Entry>>,
+    /// Objects of fields of the type list that came member by member: by field and entry.
+    items: BTreeMap<(usize, usize), Vec<(String, String)>>,
     /// Places whose value was refused: nothing more is said of them.
     refused: Vec<Place>,
     /// The row as a whole could not be read.
@@ -251,7 +311,69 @@ impl<'a> Draft<'a> {
     fn new(intake: Intake<'a>, line: u64) -> Self {
         let values = vec![None; intake.catalogue.fields().len()];
         let lists = vec![Vec::new(); intake.catalogue.lists().len()];
-        Self { intake, line, values, lists, refused: Vec::new(), unreadable: false, faults: Vec::new() }
+        let items = BTreeMap::new();
+        Self { intake, line, values, lists, items, refused: Vec::new(), unreadable: false, faults: Vec::new() }
+    }
+
+    /// A cell: what people and spreadsheets do to values is undone where it is certain, and told where it is not.
+    fn put_cell(&mut self, place: Place, cell: Cell<'_>) {
+        let field = &self.intake.catalogue.fields()[place.field];
+        match cell::read(&field.rule.form, cell, self.intake.knowledge) {
+            Ok(None) => {}
+            Ok(Some(value)) => self.keep(place, value),
+            Err(broken) => {
+                self.refused.push(place);
+                self.cell_fault(named(field, place.entry), &field.rule.form, &field.rule_text, cell, broken);
+            }
+        }
+    }
+
+    fn put_member(&mut self, member: Member, cell: Cell<'_>) {
+        let field = &self.intake.catalogue.fields()[member.field];
+        let Form::Items(members) = &field.rule.form else { return };
+        let (name, form) = &members[member.place];
+        match cell::read(form, cell, self.intake.knowledge) {
+            Ok(value) => {
+                let text = match value {
+                    Some(Value::Text(text)) => text,
+                    Some(Value::Date(date)) => date.to_string(),
+                    _ => return,
+                };
+                self.items.entry((member.field, member.entry)).or_default().push((name.clone(), text));
+            }
+            Err(broken) => {
+                self.refused.push(Place { field: member.field, entry: None });
+                let named = format!("{}[{}].{name}", field.code, member.entry + 1);
+                self.cell_fault(named, form, &field.rule_text, cell, broken);
+            }
+        }
+    }
+
+    /// The objects that came member by member, after those of a JSON cell.
+    fn gather_items(&mut self) {
+        let mut gathered: BTreeMap<usize, Vec<Vec<(String, String)>>> = BTreeMap::new();
+        for ((field, _), mut item) in std::mem::take(&mut self.items) {
+            item.sort();
+            gathered.entry(field).or_default().push(item);
+        }
+        for (field, mut items) in gathered {
+            let mut all = match self.values[field].take() {
+                Some(Value::Items(before)) => before,
+                _ => Vec::new(),
+            };
+            all.append(&mut items);
+            if all.len() > Form::MAX_ITEMS {
+                let code = self.intake.catalogue.fields()[field].code.clone();
+                self.list_fault(&code);
+            } else {
+                self.values[field] = Some(Value::Items(all));
+            }
+        }
+    }
+
+    fn nameless(&mut self) {
+        let (vi, en) = ("không có giá trị ở cột không có mã trường", "have no value in a column without a field code");
+        self.fault(String::new(), None, "columns", vi.into(), en.into());
     }
 
     fn put_json(&mut self, place: Place, value: &serde_json::Value) {
@@ -290,14 +412,23 @@ impl<'a> Draft<'a> {
         let field = &self.intake.catalogue.fields()[place.field];
         match field.rule.form.read(raw, self.intake.knowledge) {
             Ok(None) => {}
-            Ok(Some(value)) => match self.cell(place) {
-                Some(cell) => *cell = Some(value),
-                None => self.row_fault("entries", "có ít mục hơn".into(), "have fewer entries".into()),
-            },
+            Ok(Some(value)) => self.keep(place, value),
             Err(broken) => {
                 self.refused.push(place);
-                self.value_fault(place, field, raw, broken);
+                let text = match raw {
+                    Raw::Text(text) => Cow::Borrowed(text),
+                    Raw::Json(json) => Cow::Owned(json.to_string()),
+                };
+                let cell = Cell::Text(&text);
+                self.cell_fault(named(field, place.entry), &field.rule.form, &field.rule_text, cell, broken.into());
             }
+        }
+    }
+
+    fn keep(&mut self, place: Place, value: Value) {
+        match self.cell(place) {
+            Some(cell) => *cell = Some(value),
+            None => self.row_fault("entries", "có ít mục hơn".into(), "have fewer entries".into()),
         }
     }
 
@@ -318,6 +449,7 @@ impl<'a> Draft<'a> {
     }
 
     fn finish(mut self) -> Result<Record, Vec<RowFault>> {
+        self.gather_items();
         if !self.unreadable {
             self.check_required();
             self.check_order();
@@ -405,14 +537,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn value_fault(&mut self, place: Place, field: &Field, raw: Raw<'_>, broken: Broken) {
-        let text = match raw {
-            Raw::Text(text) => Cow::Borrowed(text),
-            Raw::Json(json) => Cow::Owned(json.to_string()),
-        };
+    fn cell_fault(&mut self, field: String, form: &Form, rule: &str, cell: Cell<'_>, broken: cell::Broken) {
         let both = |vi: &str, en: &str| (vi.to_owned(), en.to_owned());
-        let (demand_vi, demand_en) = match broken {
-            Broken::Form | Broken::NoSuchCode => field.rule.form.demand(),
+        let (mut demand_vi, mut demand_en) = match broken.rule {
+            Broken::Form | Broken::NoSuchCode => form.demand(),
             Broken::Birthplace => both(
                 "bắt đầu bằng mã nơi đăng ký khai sinh có trong danh mục 63 tỉnh (Thông tư 07/2016/TT-BCA) hoặc mã quốc gia",
                 "open with a birthplace code of the 63-province list (Circular 07/2016/TT-BCA) or a country code",
@@ -422,8 +550,11 @@ impl<'a> Draft<'a> {
                 "be the code of a unit that exists in the register",
             ),
         };
-        let name = named(field, place.entry);
-        self.fault(name, Some(Shape::of(&text)), &field.rule_text, demand_vi, demand_en);
+        if let Some((vi, en)) = broken.hint.map(cell::Hint::told) {
+            demand_vi = format!("{demand_vi}; {vi}");
+            demand_en = format!("{demand_en}; {en}");
+        }
+        self.fault(field, Some(Shape::of(cell.text())), rule, demand_vi, demand_en);
     }
 
     fn list_fault(&mut self, list: &str) {

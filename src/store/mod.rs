@@ -44,6 +44,7 @@ mod status_lists;
 mod sync;
 mod trust_lists;
 mod units;
+mod uploads;
 mod versions;
 mod waiting;
 mod writer;
@@ -94,6 +95,9 @@ pub use self_service::{AuditLine, NewSelfSignIn, SelfCode, SelfSession};
 pub use status_lists::{Entries, StatusList};
 pub use sync::{LoginBegin, SyncAccount, SyncCall, SyncCallFilter, SyncKey, SyncOutcome};
 pub use trust_lists::PublishedList;
+pub use uploads::{
+    NewUpload, ReceivedFile, RecordHead, Upload, UploadClaim, UploadCounts, UploadFilter, UploadRow, UploadStep,
+};
 pub use versions::{CardStep, VersionWrite};
 pub use waiting::{NewWaiting, Waiting};
 use writer::Writer;

@@ -63,6 +63,8 @@ mod sync;
 mod throttle;
 mod tls;
 mod town;
+mod uploads;
+mod uploads_killed;
 mod vneid;
 mod web;
 mod wire;

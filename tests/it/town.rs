@@ -135,6 +135,7 @@ impl Town {
         let clock = Clock::fixed(NOW);
         let mut settings = Self::settings(&database_url, limits);
         settings.self_service.evidence = folder.join("evidence");
+        settings.data_dir = folder.join("data");
         let service = Self::process(settings, clock.clone(), number).await;
         Self { router: officials_card::http::router(service.clone()), service, clock, database_url, folder }
     }

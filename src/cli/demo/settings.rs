@@ -91,6 +91,7 @@ listen = "{address}"
 public_url = "http://{address}"
 database_url = "sqlite://{database}"
 keys = "{keys}"
+data_dir = "{data}"
 log = "warn"
 log_format = "text"
 # 3 tells a wallet apart: not withdrawn, there is a newer card.
@@ -135,7 +136,7 @@ client_secret = "{office_secret}"
 # The VNeID backend: its private key is vneid-backend.jwk.
 [[clients]]
 name = "vneid-backend"
-scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write", "quality:read"]
+scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:write", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write", "quality:read"]
 jwks = {{ keys = [{backend}] }}
 
 # A wallet product whose instances are attested by their provider, and one that has a key of its own.
@@ -175,6 +176,7 @@ dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta":
             database = dir.join("demo.db").display(),
             keys = dir.join("keys").display(),
             evidence = dir.join("evidence").display(),
+            data = dir.join("data").display(),
             attester = dir.join("attester-root.pem").display(),
         )
     }
