@@ -51,11 +51,12 @@ export function TextField(
       onKeyDown?: (event: KeyboardEvent) => void;
     },
 ) {
-  const { label, hint, error, value, set, ...rest } = props;
+  const { label, hint, error, value, set, type, ...rest } = props;
   const id = useId();
   return (
     <Around id={id} label={label} hint={hint} error={error}>
-      <input autocomplete="off" {...rest} id={id} value={value} onInput={(event) => set(event.currentTarget.value)} {...described(id, props)} />
+      {/* The types of inputs are apart in Preact's own; all of these take the same attributes. */}
+      <input autocomplete="off" {...rest} type={type as "text"} id={id} value={value} onInput={(event) => set(event.currentTarget.value)} {...described(id, props)} />
     </Around>
   );
 }
