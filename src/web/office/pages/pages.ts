@@ -20,6 +20,7 @@ export const PAGES: readonly PageEntry[] = [
   { name: "quality", scopes: ["quality:read"], load: () => import("./quality/page.tsx") },
   { name: "approvals", scopes: ["quality:read"], load: () => import("./approvals/page.tsx") },
   { name: "cards", scopes: ["cards:read"], load: () => import("./cards/page.tsx") },
+  { name: "reorganisations", scopes: ["reorganisations:read"], load: () => import("./reorganisations/page.tsx") },
   { name: "calls", scopes: ["sync:read"], load: () => import("./calls/page.tsx") },
   { name: "officers", scopes: ["officers:read"], load: () => import("./officers/page.tsx") },
 ];
