@@ -17,6 +17,9 @@ export interface FieldChange extends FieldName {
   readonly old: Json;
   readonly new: Json;
   readonly now: Json;
+  readonly old_label?: string | null;
+  readonly new_label?: string | null;
+  readonly now_label?: string | null;
   readonly is_sensitive: boolean;
   readonly is_on_card: boolean;
   readonly is_conflict?: boolean;

@@ -9,6 +9,9 @@ export type Mark = "removed" | "kept" | "added";
 export interface Difference {
   readonly old: Json | undefined;
   readonly new: Json | undefined;
+  /** What the values stand for, where they are codes that the server knows. */
+  readonly oldLabel?: string | undefined;
+  readonly newLabel?: string | undefined;
 }
 
 /** What changes, by field or list. */

@@ -1,11 +1,16 @@
 import { expect, test } from "vitest";
-import { GROUPS, groupTitle, labelOf, valueText } from "./fields.ts";
+import { GROUPS, groupTitle, labelOf, valueText, withLabels } from "./fields.ts";
 
 test("every group has a title in both languages", () => {
   for (const group of GROUPS) {
     expect(groupTitle(group, "vi"), group).not.toBe(group);
     expect(groupTitle(group, "en"), group).not.toBe(group);
   }
+});
+
+test("codes in sentences are replaced by labels", () => {
+  expect(withLabels("thiếu portrait_photo để cấp thẻ", "vi")).toBe("thiếu “Ảnh chân dung” để cấp thẻ");
+  expect(withLabels("no field_here and nothing else", "en")).toBe("no field_here and nothing else");
 });
 
 test("values say what they mean", () => {

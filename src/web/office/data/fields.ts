@@ -33,6 +33,12 @@ const TITLES: Record<string, Sentence> = {
   status: { vi: "Trạng thái công tác", en: "Employment status" },
 };
 
+/** Lists that share their group with others. */
+const LISTS: Record<string, Sentence> = {
+  DS_NGOAINGU: { vi: "Ngoại ngữ", en: "Foreign languages" },
+  DS_TINHOC: { vi: "Tin học", en: "Information technology" },
+};
+
 /** Every group, in the order of the dossier. */
 export const GROUPS: readonly string[] = [...new Set(FIELDS.map((field) => field.group))];
 
@@ -71,6 +77,8 @@ export function groupOf(name: string): string {
 export function labelOf(name: string, language: Language): string {
   const field = BY_CODE.get(name);
   if (field !== undefined) return field.label[language];
+  const list = LISTS[name];
+  if (list !== undefined) return list[language];
   const column = FIELDS.find((known) => known.list === name);
   return column === undefined ? (MEMBERS[name]?.[language] ?? name) : groupTitle(column.group, language);
 }
@@ -78,6 +86,11 @@ export function labelOf(name: string, language: Language): string {
 /** A column of a list, without the list's name in front. */
 function columnLabel(name: string, language: Language): string {
   return labelOf(name, language).replace(/^[^:]*: /, "");
+}
+
+/** A sentence of the server with the codes of fields in it replaced by what they are called. */
+export function withLabels(sentence: string, language: Language): string {
+  return sentence.replace(/\b[a-z]+(?:_[a-z]+)+\b/g, (word) => (BY_CODE.has(word) ? `“${labelOf(word, language)}”` : word));
 }
 
 /** A value as text: codes with their labels, dates as people write them, entries of lists on lines of their own. */

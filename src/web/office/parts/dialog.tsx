@@ -20,10 +20,13 @@ export function Dialog(props: {
 }) {
   const texts = useTexts(TEXTS);
   const dialog = useRef<HTMLDialogElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const title = useId();
   useEffect(() => {
     const from = document.activeElement;
     dialog.current?.showModal();
+    // The question is read first; neither deed nor cancel is one careless key away.
+    heading.current?.focus();
     // Taken out of the page an open dialog would leave the focus nowhere.
     return () => {
       if (from instanceof HTMLElement && from.isConnected) from.focus();
@@ -40,7 +43,7 @@ export function Dialog(props: {
   return (
     <dialog ref={dialog} aria-labelledby={title} onCancel={cancel}>
       <form onSubmit={submit}>
-        <h2 id={title}>{props.title}</h2>
+        <h2 id={title} ref={heading} tabIndex={-1}>{props.title}</h2>
         {props.children}
         {props.trouble ?? <ProblemNote error={props.work.error} />}
         <div class="buttons">

@@ -10,11 +10,12 @@ import { ScrollBox } from "./table.tsx";
 
 export function FieldDiff(props: {
   caption: string;
+  isCaptionHidden?: boolean;
   patch: Patch;
   oldHead?: string;
   newHead?: string;
   /** What the record says now, of fields on which it has moved on since: shown beside both. */
-  now?: Readonly<Record<string, Json | undefined>> | undefined;
+  now?: Readonly<Record<string, { readonly value: Json; readonly label: string | undefined }>> | undefined;
   nowHead?: string;
 }) {
   const texts = useTexts(TEXTS);
@@ -23,7 +24,7 @@ export function FieldDiff(props: {
   return (
     <ScrollBox label={texts.scroll(props.caption)}>
       <table class="diff">
-        <caption>{props.caption}</caption>
+        <caption class={props.isCaptionHidden === true ? "visually-hidden" : ""}>{props.caption}</caption>
         <thead>
           <tr>
             <th scope="col">{texts.field}</th>
@@ -37,9 +38,7 @@ export function FieldDiff(props: {
             <tr key={name}>
               <th scope="row">{labelOf(name, tongue)}</th>
               <Both name={name} difference={difference} />
-              {hasNow && (
-                <td>{props.now !== undefined && name in props.now ? <State tone="attention">{valueText(name, props.now[name], tongue) || texts.nothing}</State> : ""}</td>
-              )}
+              {hasNow && <Now name={name} now={props.now?.[name]} />}
             </tr>
           ))}
         </tbody>
@@ -60,17 +59,31 @@ function Both({ name, difference }: { name: string; difference: Difference }) {
   }
   return (
     <>
-      <Side name={name} value={difference.old} element="del" />
-      <Side name={name} value={difference.new} element="ins" />
+      <Side name={name} value={difference.old} label={difference.oldLabel} element="del" />
+      <Side name={name} value={difference.new} label={difference.newLabel} element="ins" />
     </>
   );
 }
 
 const asList = (value: Json | undefined): Json[] => (Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]);
 
-function Side({ name, value, element: Element }: { name: string; value: Json | undefined; element: "del" | "ins" }) {
+function Now({ name, now }: { name: string; now: { readonly value: Json; readonly label: string | undefined } | undefined }) {
   const texts = useTexts(TEXTS);
-  const text = valueText(name, value, useCell(language));
+  const tongue = useCell(language);
+  if (now === undefined) return <td />;
+  return (
+    <td>
+      <State tone="attention">{labelled(now.value, now.label) ?? (valueText(name, now.value, tongue) || texts.nothing)}</State>
+    </td>
+  );
+}
+
+const labelled = (value: Json | undefined, label: string | undefined) => (label === undefined ? undefined : `${label} (${String(value)})`);
+
+function Side({ name, value, label, element: Element }: { name: string; value: Json | undefined; label: string | undefined; element: "del" | "ins" }) {
+  const texts = useTexts(TEXTS);
+  const tongue = useCell(language);
+  const text = labelled(value, label) ?? valueText(name, value, tongue);
   return <td>{text === "" ? <span class="hint">{texts.nothing}</span> : <Element>{text}</Element>}</td>;
 }
 

@@ -43,7 +43,7 @@ export default function Approvals() {
       key: "file",
       head: texts.file,
       cell: (row) => (
-        <button type="button" disabled={saving.isBusy} aria-label={`${texts.file} ${monthText(row.month)} ${row.unit}`} onClick={() => saving.run(() => saveApproval(row.id, row.month))}>
+        <button type="button" disabled={saving.isBusy} aria-label={`${common.download}: ${texts.file} ${monthText(row.month)} ${row.unit}`} onClick={() => saving.run(() => saveApproval(row.id, row.month))}>
           {common.download}
         </button>
       ),

@@ -30,7 +30,7 @@ export function TakeStep({ card, step, close, done }: { card: Card; step: CardSt
       </p>
       <StepUp scope={`cards:${step}`} />
       <p>{texts.consequences}</p>
-      <ul class="plain">
+      <ul class="bullets">
         {texts.consequencesOf[step].map((sentence) => (
           <li key={sentence}>{sentence}</li>
         ))}

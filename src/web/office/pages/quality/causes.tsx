@@ -2,6 +2,7 @@
 import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { type Cause, readCauses } from "../../api/quality.ts";
+import { withLabels } from "../../data/fields.ts";
 import { hashOf } from "../../data/router.ts";
 import { percent } from "../../data/scores.ts";
 import { ProblemNote } from "../../parts/problem.tsx";
@@ -14,7 +15,7 @@ export function Causes({ unit }: { unit: string | undefined }) {
   const tongue = useCell(language);
   const loaded = useLoad((signal) => readCauses(unit, signal), [unit ?? ""]);
   const columns: Column<Cause>[] = [
-    { key: "cause", head: texts.cause, isHead: true, cell: (row) => (tongue === "vi" ? row.sentence_vi : row.sentence_en) },
+    { key: "cause", head: texts.cause, isHead: true, cell: (row) => (withLabels(tongue === "vi" ? row.sentence_vi : row.sentence_en, tongue)) },
     { key: "word", head: texts.word, cell: (row) => texts.words[row.word] },
     { key: "count", head: texts.count, isNumber: true, cell: (row) => row.count },
     { key: "share", head: texts.share, isNumber: true, cell: (row) => percent({ holds: row.count, of: row.of, percent: row.percent }, tongue) },
@@ -22,7 +23,7 @@ export function Causes({ unit }: { unit: string | undefined }) {
       key: "rows",
       head: texts.showRows,
       cell: (row) => (
-        <a href={hashOf(["quality", "rows"], { unit, flag: row.flag })} aria-label={`${texts.showRows}: ${tongue === "vi" ? row.sentence_vi : row.sentence_en}`}>
+        <a href={hashOf(["quality", "rows"], { unit, flag: row.flag })} aria-label={`${texts.showRows}: ${withLabels(tongue === "vi" ? row.sentence_vi : row.sentence_en, tongue)}`}>
           {texts.showRows}
         </a>
       ),

@@ -3,6 +3,7 @@ import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { listRows, type QualityRow, readCauses, saveRows } from "../../api/quality.ts";
 import { day } from "../../data/dates.ts";
+import { withLabels } from "../../data/fields.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Choice, Filters } from "../../parts/form.tsx";
@@ -31,7 +32,7 @@ export function RowsPage() {
   const saving = useWork();
   const sentence = (code: string) => {
     const cause = causes.value?.find((known) => known.flag === code);
-    return cause === undefined ? code : tongue === "vi" ? cause.sentence_vi : cause.sentence_en;
+    return cause === undefined ? code : withLabels(tongue === "vi" ? cause.sentence_vi : cause.sentence_en, tongue);
   };
   const set = (change: { unit?: string; flag?: string }) => filter({ unit, flag, ...change });
   const columns: Column<QualityRow>[] = [
@@ -69,7 +70,7 @@ export function RowsPage() {
           value={flag}
           set={(value) => set({ flag: value })}
           otherwise={common.all}
-          options={(causes.value ?? []).map((cause) => [cause.flag, tongue === "vi" ? cause.sentence_vi : cause.sentence_en] as const)}
+          options={(causes.value ?? []).map((cause) => [cause.flag, withLabels(tongue === "vi" ? cause.sentence_vi : cause.sentence_en, tongue)] as const)}
         />
       </Filters>
       <section class="panel" aria-label={texts.rows}>

@@ -50,7 +50,7 @@ function Answer({ matched }: { matched: Matched }) {
       <div>
         <MatchState match={matched.outcome} />
         {matched.differs.length > 0 && (
-          <ul class="plain">
+          <ul class="bullets">
             {matched.differs.map(({ field, registry }) => (
               <li key={field}>
                 {labelOf(field, tongue)}. {texts.registry}: {valueText(field, registry, tongue)}

@@ -4,14 +4,14 @@ import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { type RecordDetail, type RecordField, readRecord } from "../../api/records.ts";
 import { day, dayAndTime } from "../../data/dates.ts";
-import { GROUPS, groupTitle, labelOf, valueText } from "../../data/fields.ts";
+import { GROUPS, groupTitle, labelOf, valueText, withLabels } from "../../data/fields.ts";
 import { groupBy } from "../../data/groups.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Facts } from "../../parts/facts.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
 import { State } from "../../parts/signs.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import { ScrollBox } from "../../parts/table.tsx";
 import { useLoad } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { WaitingList } from "../changes/list.tsx";
@@ -79,7 +79,7 @@ function Shown({ record, reload }: { record: RecordDetail; reload: () => void })
             {record.flags.map((flag, at) => (
               <li key={at}>
                 <State tone="attention">
-                  <strong>{flag.word}</strong>: {tongue === "vi" ? flag.message_vi : flag.message_en}
+                  <strong>{flag.word}</strong>: {withLabels(tongue === "vi" ? flag.message_vi : flag.message_en, tongue)}
                 </State>
               </li>
             ))}
@@ -104,20 +104,38 @@ function Groups({ fields }: { fields: readonly RecordField[] }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const tongue = useCell(language);
-  const columns: Column<RecordField>[] = [
-    { key: "field", head: common.field, isHead: true, cell: (field) => (tongue === "vi" ? field.label_vi : field.label_en) },
-    { key: "value", head: texts.value, cell: (field) => <span class="lines">{valueText(field.code, field.value, tongue)}</span> },
-    { key: "source", head: texts.source, cell: (field) => <span class="hint">{texts.sourceText(texts.ways[field.way] ?? field.way, field.since_version, day(field.since))}</span> },
-  ];
   const order = (group: string) => (GROUPS.includes(group) ? GROUPS.indexOf(group) : GROUPS.length);
   const groups = [...groupBy(fields, (field) => field.group)].sort(([a], [b]) => order(a) - order(b));
   return (
-    <>
-      {groups.map(([group, of]) => (
-        <section key={group} class="panel by-groups" aria-label={groupTitle(group, tongue)}>
-          <Table caption={groupTitle(group, tongue)} columns={columns} rows={of} rowKey={(field) => field.code} />
-        </section>
-      ))}
-    </>
+    <section class="panel" aria-label={texts.content}>
+      <ScrollBox label={common.scroll(texts.content)}>
+        <table class="by-groups">
+          <caption>{texts.content}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{common.field}</th>
+              <th scope="col">{texts.value}</th>
+              <th scope="col">{texts.source}</th>
+            </tr>
+          </thead>
+          {groups.map(([group, of]) => (
+            <tbody key={group}>
+              <tr class="group">
+                <th scope="rowgroup" colSpan={3}>
+                  {groupTitle(group, tongue)}
+                </th>
+              </tr>
+              {of.map((field) => (
+                <tr key={field.code}>
+                  <th scope="row">{tongue === "vi" ? field.label_vi : field.label_en}</th>
+                  <td class="lines">{valueText(field.code, field.value, tongue)}</td>
+                  <td class="hint">{texts.sourceText(texts.ways[field.way] ?? field.way, field.since_version, day(field.since))}</td>
+                </tr>
+              ))}
+            </tbody>
+          ))}
+        </table>
+      </ScrollBox>
+    </section>
   );
 }

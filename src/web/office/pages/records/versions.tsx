@@ -33,7 +33,7 @@ export function Versions({ handle, version }: { handle: string; version: number 
           {one.changes.length === 0 ? (
             <p>{one.version === 1 ? texts.firstVersion : texts.noChanges}</p>
           ) : (
-            <FieldDiff caption={texts.versionTitle(one.version)} patch={patchOf(one.changes)} oldHead={common.before} newHead={common.after} />
+            <FieldDiff caption={texts.versionTitle(one.version)} isCaptionHidden patch={patchOf(one.changes)} oldHead={common.before} newHead={common.after} />
           )}
         </section>
       ))}

@@ -49,7 +49,7 @@ export function Steps({ plan, put }: { plan: Reorganisation; put: (plan: Reorgan
             <strong>{plan.name}</strong>, {partialDate(plan.effective_on)}
           </p>
           <StepUp scope="reorganisations:write" />
-          <ul class="plain">
+          <ul class="bullets">
             {texts.consequences[deed].map((sentence) => (
               <li key={sentence}>{sentence}</li>
             ))}

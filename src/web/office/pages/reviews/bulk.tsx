@@ -18,7 +18,7 @@ export function BulkProblems({ answer, names }: { answer: BulkAnswer; names: rea
       <div>
         <p>{texts.bulkDone(answer.done, answer.problems)}</p>
         {failed.length > 0 && (
-          <ul class="plain" aria-label={texts.bulkProblems}>
+          <ul class="bullets" aria-label={texts.bulkProblems}>
             {failed.map(({ proposal, problem }) => (
               <li key={proposal}>
                 <a href={hashOf(["reviews", "proposal", proposal])}>{names.find((row) => row.proposal === proposal)?.full_name ?? proposal}</a>:{" "}

@@ -74,7 +74,7 @@ export function Confirmations() {
     },
     { key: "number", head: texts.number, cell: (row) => row.number },
     { key: "unit", head: common.unit, cell: (row) => row.unit },
-    { key: "what", head: texts.fields, cell: (row) => (row.is_new ? texts.isNew : texts.changedFields(row.changes.length)) },
+    { key: "what", head: texts.changes, cell: (row) => (row.is_new ? texts.isNew : texts.changedFields(row.changes.length)) },
     { key: "from", head: texts.from, cell: (row) => `${texts.ways[row.sent_by.way] ?? row.sent_by.way}, ${row.sent_by.actor}` },
     { key: "at", head: common.time, cell: (row) => <span class="nowrap">{dayAndTime(row.changed_at)}</span> },
     { key: "due", head: texts.due, cell: (row) => <Due at={row.due_at} /> },
@@ -143,7 +143,7 @@ export function Confirmations() {
       {isAsked && (
         <Dialog title={texts.confirmTitle(picked.length)} deed={common.confirm} work={work} act={confirmAll} close={() => setAsked(false)}>
           <p>{texts.confirmText}</p>
-          <ul class="plain">
+          <ul class="bullets">
             {picked.map((row) => (
               <li key={row.record}>
                 {row.full_name} ({row.number})

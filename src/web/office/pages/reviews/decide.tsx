@@ -138,7 +138,7 @@ function Approve({ proposal, reasons, work, close, act }: Step<Parameters<typeof
   return (
     <Dialog title={texts.approveTitle} deed={isSecond ? texts.approveSecond : texts.approve} work={work} act={submit} close={close}>
       <p>{texts.consequences}</p>
-      <ul class="plain">
+      <ul class="bullets">
         {proposal.needs === "two" ? <li>{texts.becomesFirst}</li> : <li>{texts.becomesVersion}</li>}
         {proposal.needs !== "two" && proposal.is_on_card && <li>{texts.becomesCard}</li>}
         {later !== null && later > isoDay(now()) && <li>{texts.becomesLater(partialDate(later))}</li>}

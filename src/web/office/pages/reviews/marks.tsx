@@ -28,9 +28,9 @@ export function Due({ at, isOpen = true }: { at: number; isOpen?: boolean }) {
   if (!isOpen) return <>{day(at)}</>;
   return (
     <span class="nowrap">
-      <State tone={at <= now() ? "bad" : at - now() < 86_400 ? "attention" : "plain"}>
-        {day(at)}, {deadline(at, now(), tongue)}
-      </State>
+      {day(at)}
+      <br />
+      <State tone={at <= now() ? "bad" : at - now() < 86_400 ? "attention" : "plain"}>{deadline(at, now(), tongue)}</State>
     </span>
   );
 }

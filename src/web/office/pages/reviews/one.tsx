@@ -5,10 +5,10 @@ import { language, useTexts } from "../../../lib/language.ts";
 import { kilobytes } from "../../../lib/times.ts";
 import { claim, type Evidence, type FieldChange, type ProposalDetail, readProposal, readReasons, release, type ReviewLine, saveEvidence } from "../../api/reviews.ts";
 import { dayAndTime, now, partialDate } from "../../data/dates.ts";
-import type { Patch } from "../../data/diff.ts";
+import type { Difference, Patch } from "../../data/diff.ts";
 import { labelOf } from "../../data/fields.ts";
 import { hashOf } from "../../data/router.ts";
-import { may, useSession } from "../../data/session.ts";
+import { useSession } from "../../data/session.ts";
 import { FieldDiff } from "../../parts/diff.tsx";
 import { Facts } from "../../parts/facts.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
@@ -23,10 +23,18 @@ import { Due, StateOfProposal } from "./marks.tsx";
 import { TEXTS } from "./texts.ts";
 
 /** The changes as the side-by-side table takes them, and what the record says now where it has moved on. */
-export function asPatch(changes: readonly FieldChange[]): { patch: Patch; now: Record<string, Json> } {
+export function asPatch(changes: readonly FieldChange[]): { patch: Patch; now: Record<string, { value: Json; label: string | undefined }> } {
+  const side = (change: FieldChange): Difference => ({
+    old: change.old,
+    new: change.new,
+    oldLabel: change.old_label ?? undefined,
+    newLabel: change.new_label ?? undefined,
+  });
   return {
-    patch: Object.fromEntries(changes.map((change) => [change.field, { old: change.old, new: change.new }])),
-    now: Object.fromEntries(changes.filter((change) => change.is_conflict === true).map((change) => [change.field, change.now])),
+    patch: Object.fromEntries(changes.map((change) => [change.field, side(change)])),
+    now: Object.fromEntries(
+      changes.filter((change) => change.is_conflict === true).map((change) => [change.field, { value: change.now, label: change.now_label ?? undefined }]),
+    ),
   };
 }
 
@@ -98,7 +106,7 @@ function Shown({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
         <section class="panel" aria-labelledby="others">
           <h2 id="others">{texts.others}</h2>
           <p class="hint">{texts.othersHint}</p>
-          <ul class="plain">
+          <ul class="bullets">
             {proposal.others.map((other) => (
               <li key={other.proposal}>
                 <a href={hashOf(["reviews", "proposal", other.proposal])}>{dayAndTime(other.created_at)}</a>: {other.fields.map((field) => labelOf(field, tongue)).join("; ")}
@@ -146,15 +154,14 @@ function Claim({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
 function EvidenceList({ proposal }: { proposal: ProposalDetail }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
-  const session = useSession();
   const work = useWork();
   const columns: Column<Evidence>[] = [
-    { key: "name", head: common.download, isHead: true, cell: (file) => file.name },
+    { key: "name", head: texts.file, isHead: true, cell: (file) => file.name },
     { key: "kind", head: texts.kind, cell: (file) => file.media_type },
     { key: "size", head: texts.size, isNumber: true, cell: (file) => kilobytes(file.size) },
     {
       key: "save",
-      head: common.details,
+      head: common.download,
       cell: (file) => (
         <button type="button" disabled={work.isBusy} aria-label={`${common.download} ${file.name}`} onClick={() => work.run(() => saveEvidence(proposal.proposal, file))}>
           {common.download}
@@ -162,7 +169,6 @@ function EvidenceList({ proposal }: { proposal: ProposalDetail }) {
       ),
     },
   ];
-  const shown = may(session, "updates:read") ? columns : columns.slice(0, 3);
   return (
     <section class="panel" aria-labelledby="evidence">
       <h2 id="evidence">{texts.evidence}</h2>
@@ -171,7 +177,7 @@ function EvidenceList({ proposal }: { proposal: ProposalDetail }) {
       ) : (
         <>
           <p class="hint">{texts.evidenceHint}</p>
-          <Table caption={texts.evidence} isCaptionHidden columns={shown.map((column) => (column.key === "name" ? { ...column, head: texts.evidence } : column))} rows={proposal.evidence} rowKey={(file) => file.evidence} />
+          <Table caption={texts.evidence} isCaptionHidden columns={columns} rows={proposal.evidence} rowKey={(file) => file.evidence} />
         </>
       )}
       <ProblemNote error={work.error} />

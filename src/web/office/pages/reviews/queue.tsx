@@ -122,7 +122,7 @@ export function Queue() {
       {isAsked && (
         <Dialog title={texts.bulkTitle(picked.length)} deed={texts.approve} work={work} act={approveAll} close={() => setAsked(false)}>
           <p>{texts.bulkText}</p>
-          <ul class="plain">
+          <ul class="bullets">
             {picked.map((row) => (
               <li key={row.proposal}>
                 {row.full_name}: {row.fields.map((field) => (tongue === "vi" ? field.label_vi : field.label_en)).join("; ")}

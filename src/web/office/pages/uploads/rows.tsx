@@ -83,7 +83,7 @@ function Fault({ fault }: { fault: RowFault }) {
         {fault.cell === null ? texts.wholeRow : texts.cell(fault.cell)}
         {label !== "" && `, ${label}`}
       </strong>
-      : {tongue === "vi" ? fault.message_vi : fault.message_en} <span class="hint">({fault.value === null ? texts.missing : texts.wrote(fault.value)})</span>
+      : {tongue === "vi" ? fault.message_vi : fault.message_en} {fault.cell !== null && <span class="hint">({fault.value === null ? texts.missing : texts.wrote(fault.value)})</span>}
     </li>
   );
 }
