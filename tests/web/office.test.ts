@@ -267,7 +267,7 @@ describe("proposals of officials", () => {
     const { items } = await officers.asks<{ items: { id: string; subject: string }[] }>("officers");
     await officers.close();
     const to = items.find((officer) => officer.subject === office.demo.office.officers.clerk.subject)?.id ?? "";
-    await page.getByLabel("Mã người được ủy quyền").fill(to);
+    await page.getByLabel("Người nhận").selectOption(to);
     await page.getByRole("button", { name: "Ủy quyền", exact: true }).click();
     await page.getByText("Đang hiệu lực").waitFor();
     await looks(desk, "delegations");

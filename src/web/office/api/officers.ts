@@ -35,7 +35,8 @@ export interface OfficerFilter {
 
 const of = (id: string) => `officers/${encodeURIComponent(id)}`;
 
-export const listOfficers = (filter: OfficerFilter, after: string | undefined, signal: AbortSignal) => read<Page<Officer>>("officers", { ...filter, after, limit: 50 }, signal);
+export const listOfficers = (filter: OfficerFilter, after: string | undefined, signal: AbortSignal, limit = 50) =>
+  read<Page<Officer>>("officers", { ...filter, after, limit }, signal);
 export const addOfficer = (officer: NewOfficer) => change<Officer>("POST", "officers", officer);
 export const changeOfficer = (id: string, revision: number, to: Partial<Omit<NewOfficer, "subject" | "personal_id_number">>) => change<Officer>("PATCH", of(id), { revision, ...to });
 export const setBlocked = (id: string, isBlocked: boolean) => change<Officer>("POST", `${of(id)}/${isBlocked ? "block" : "unblock"}`);

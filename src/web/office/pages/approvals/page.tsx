@@ -5,6 +5,7 @@ import { useTexts } from "../../../lib/language.ts";
 import { type Approval, listApprovals, saveApproval, saveReport } from "../../api/quality.ts";
 import { dayAndTime, month as monthText, now, partialDate } from "../../data/dates.ts";
 import { isOpen, monthOf, windowOf } from "../../data/months.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Filters, TextField } from "../../parts/form.tsx";
@@ -29,12 +30,13 @@ export default function Approvals() {
   const { from, to } = windowOf(month);
   const done = pieces.value?.items.find((approval) => approval.unit === unit && approval.month === month);
   const isTime = isOpen(month, now());
+  const nameOf = useOfficerName();
   const saving = useWork();
   const columns: Column<Approval>[] = [
     { key: "month", head: texts.month, isHead: true, cell: (row) => monthText(row.month) },
     { key: "unit", head: common.unit, cell: (row) => row.unit },
     { key: "at", head: texts.approvedAt, cell: (row) => dayAndTime(row.approved_at) },
-    { key: "approver", head: texts.approver, cell: (row) => row.approver },
+    { key: "approver", head: texts.approver, cell: (row) => nameOf(row.approver) },
     { key: "subject", head: texts.subject, cell: (row) => row.subject },
     { key: "records", head: texts.records, isNumber: true, cell: (row) => row.records },
     { key: "changed", head: texts.changedSince, isNumber: true, cell: (row) => row.changed_since ?? "" },

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { useTexts } from "../../../lib/language.ts";
 import { type CardDetail, type CardStep, readCard, saveBadges } from "../../api/cards.ts";
 import { day, dayAndTime } from "../../data/dates.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { hashOf } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Facts } from "../../parts/facts.tsx";
@@ -40,13 +41,14 @@ function Shown({ card, reload }: { card: CardDetail; reload: () => void }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const session = useSession();
+  const nameOf = useOfficerName();
   const [step, setStep] = useState<CardStep>();
   const saving = useWork();
   const steps = STEPS[card.state].filter((known) => may(session, `cards:${known}`));
   const columns: Column<CardDetail["history"][number]>[] = [
     { key: "at", head: common.time, isHead: true, cell: (line) => dayAndTime(line.at) },
     { key: "action", head: texts.action, cell: (line) => texts.actions[line.action] ?? line.action },
-    { key: "actor", head: texts.actor, cell: (line) => line.actor },
+    { key: "actor", head: texts.actor, cell: (line) => nameOf(line.actor) },
     { key: "detail", head: texts.detail, cell: (line) => texts.reasons[line.detail] ?? line.detail },
   ];
   return (

@@ -3,6 +3,7 @@ import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { type Quality, readQuality, type UnitQuality, WORDS } from "../../api/quality.ts";
 import { dayAndTime, month } from "../../data/dates.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
 import { percent } from "../../data/scores.ts";
 import { useSession } from "../../data/session.ts";
@@ -68,6 +69,7 @@ function Scores() {
 
 function Shown({ quality }: { quality: Quality }) {
   const texts = useTexts(TEXTS);
+  const nameOf = useOfficerName();
   const { approval } = quality;
   const name = quality.unit === null ? texts.wholeNation : (quality.name ?? quality.unit);
   return (
@@ -79,7 +81,7 @@ function Shown({ quality }: { quality: Quality }) {
       </p>
       <ScoreList scores={quality.scores} before={quality.previous_month} />
       {quality.unit !== null && (
-        <Facts facts={[[texts.lastApproval, approval === null ? texts.neverApproved : texts.approvedBy(month(approval.month), approval.approver, approval.changed_since)]]} />
+        <Facts facts={[[texts.lastApproval, approval === null ? texts.neverApproved : texts.approvedBy(month(approval.month), nameOf(approval.approver), approval.changed_since)]]} />
       )}
     </section>
   );

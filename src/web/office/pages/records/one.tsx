@@ -6,6 +6,7 @@ import { type RecordDetail, type RecordField, readRecord } from "../../api/recor
 import { day, dayAndTime } from "../../data/dates.ts";
 import { GROUPS, groupTitle, labelOf, valueText, withLabels } from "../../data/fields.ts";
 import { groupBy } from "../../data/groups.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Facts } from "../../parts/facts.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
@@ -43,6 +44,7 @@ function Shown({ record, reload }: { record: RecordDetail; reload: () => void })
   const common = useTexts(COMMON);
   const tongue = useCell(language);
   const session = useSession();
+  const nameOf = useOfficerName();
   const [hasVersions, setVersions] = useState(false);
   return (
     <>
@@ -60,7 +62,7 @@ function Shown({ record, reload }: { record: RecordDetail; reload: () => void })
               record.confirmed_at === null ? (
                 <State tone="attention">{texts.notConfirmed}</State>
               ) : (
-                <State tone="good">{texts.confirmedBy(record.confirmed_by ?? "", dayAndTime(record.confirmed_at))}</State>
+                <State tone="good">{texts.confirmedBy(nameOf(record.confirmed_by ?? ""), dayAndTime(record.confirmed_at))}</State>
               ),
             ],
             [texts.status, valueText("employment_status", record.employment_status, tongue) || common.unknown],

@@ -3,6 +3,7 @@ import { useTexts } from "../../../lib/language.ts";
 import { listQueries, type PopulationQuery, readVersions, type VersionChange } from "../../api/records.ts";
 import { dayAndTime } from "../../data/dates.ts";
 import type { Patch } from "../../data/diff.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { FieldDiff } from "../../parts/diff.tsx";
 import { Pager } from "../../parts/pager.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
@@ -19,6 +20,7 @@ export function patchOf(changes: readonly VersionChange[]): Patch {
 export function Versions({ handle, version }: { handle: string; version: number }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
+  const nameOf = useOfficerName();
   const loaded = useLoad((signal) => readVersions(handle, signal), [handle, version]);
   return (
     <>
@@ -28,7 +30,7 @@ export function Versions({ handle, version }: { handle: string; version: number 
         <section key={one.version} aria-label={texts.versionTitle(one.version)}>
           <h3>{texts.versionTitle(one.version)}</h3>
           <p class="hint">
-            {dayAndTime(one.at)}. {texts.by(texts.ways[one.way] ?? one.way, one.actor)} (<code>{one.reference}</code>)
+            {dayAndTime(one.at)}. {texts.by(texts.ways[one.way] ?? one.way, nameOf(one.actor))} (<code>{one.reference}</code>)
           </p>
           {one.changes.length === 0 ? (
             <p>{one.version === 1 ? texts.firstVersion : texts.noChanges}</p>
@@ -45,10 +47,11 @@ export function Versions({ handle, version }: { handle: string; version: number 
 function Queries({ handle }: { handle: string }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
+  const nameOf = useOfficerName();
   const pieces = usePieces((after, signal) => listQueries(handle, after, signal), [handle]);
   const columns: Column<PopulationQuery>[] = [
     { key: "at", head: common.time, isHead: true, cell: (row) => dayAndTime(row.asked_at) },
-    { key: "officer", head: texts.officer, cell: (row) => row.officer },
+    { key: "officer", head: texts.officer, cell: (row) => nameOf(row.officer) },
     { key: "purpose", head: texts.purpose, cell: (row) => row.purpose },
     { key: "outcome", head: texts.answer, cell: (row) => texts.queryOutcomes[row.outcome ?? ""] ?? common.unknown },
   ];

@@ -2,6 +2,7 @@
 import { useTexts } from "../../../lib/language.ts";
 import { type Move, readFailures, readReorganisation, readTotals, type Reorganisation } from "../../api/reorganisations.ts";
 import { dayAndTime, partialDate } from "../../data/dates.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { hashOf } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Facts } from "../../parts/facts.tsx";
@@ -41,6 +42,7 @@ function Shown({ plan, put }: { plan: Reorganisation; put: (plan: Reorganisation
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const session = useSession();
+  const nameOf = useOfficerName();
   const totals = useLoad((signal) => readTotals(plan.id, signal), [plan.id, plan.state]);
   const failures = useLoad(plan.failed > 0 ? (signal) => readFailures(plan.id, signal) : undefined, [plan.id, plan.failed]);
   const all = (totals.value?.records ?? 0) + (plan.state === "draft" || plan.state === "scheduled" ? 0 : plan.moved);
@@ -64,7 +66,7 @@ function Shown({ plan, put }: { plan: Reorganisation; put: (plan: Reorganisation
             [texts.effective, partialDate(plan.effective_on)],
             [common.state, <StateOfPlan state={plan.state} />],
             [texts.waveSize, plan.wave_size],
-            [texts.created, `${dayAndTime(plan.created_at)}, ${plan.created_by}`],
+            [texts.created, `${dayAndTime(plan.created_at)}, ${nameOf(plan.created_by)}`],
             ...(plan.started_at === null ? [] : ([[texts.started, dayAndTime(plan.started_at)]] as const)),
             ...(plan.finished_at === null ? [] : ([[texts.finished, dayAndTime(plan.finished_at)]] as const)),
           ]}

@@ -6,6 +6,7 @@ import { language, useTexts } from "../../../lib/language.ts";
 import { type Confirmation, type ConfirmOutcome, confirmRecords, listConfirmations, readReasons, returnRecord } from "../../api/reviews.ts";
 import { dayAndTime } from "../../data/dates.ts";
 import { groupBy } from "../../data/groups.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
 import { FieldDiff } from "../../parts/diff.tsx";
@@ -40,6 +41,7 @@ export function Confirmations() {
   const [outcomes, setOutcomes] = useState<ReadonlyMap<string, ConfirmOutcome>>(new Map());
   const work = useWork();
   const rows = pieces.value?.items ?? [];
+  const nameOf = useOfficerName();
   const mayConfirm = may(session, "records:confirm");
   const picked = rows.filter((row) => chosen.has(row.record) && row.may_confirm);
   const open = rows.find((row) => row.record === shown);
@@ -75,7 +77,7 @@ export function Confirmations() {
     { key: "number", head: texts.number, cell: (row) => row.number },
     { key: "unit", head: common.unit, cell: (row) => row.unit },
     { key: "what", head: texts.changes, cell: (row) => (row.is_new ? texts.isNew : texts.changedFields(row.changes.length)) },
-    { key: "from", head: texts.from, cell: (row) => `${texts.ways[row.sent_by.way] ?? row.sent_by.way}, ${row.sent_by.actor}` },
+    { key: "from", head: texts.from, cell: (row) => `${texts.ways[row.sent_by.way] ?? row.sent_by.way}, ${nameOf(row.sent_by.actor)}` },
     { key: "at", head: common.time, cell: (row) => <span class="nowrap">{dayAndTime(row.changed_at)}</span> },
     { key: "due", head: texts.due, cell: (row) => <Due at={row.due_at} /> },
     {

@@ -5,6 +5,7 @@ import { language, useTexts } from "../../../lib/language.ts";
 import { Problem } from "../../api/client.ts";
 import { approve, type Decided, type ProposalDetail, refuse, type RefusalReason } from "../../api/reviews.ts";
 import { isoDay, now, partialDate } from "../../data/dates.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { Dialog } from "../../parts/dialog.tsx";
 import { Choice, TextArea, TextField, Tick } from "../../parts/form.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
@@ -77,7 +78,8 @@ export function Decide({ proposal, reasons, reload }: Props) {
 
 function FourEyes({ proposal }: { proposal: ProposalDetail }) {
   const texts = useTexts(TEXTS);
-  if (proposal.first_approved_by !== null && proposal.needs === "second") return <p>{texts.fourEyesFirst(proposal.first_approved_by)}</p>;
+  const nameOf = useOfficerName();
+  if (proposal.first_approved_by !== null && proposal.needs === "second") return <p>{texts.fourEyesFirst(nameOf(proposal.first_approved_by))}</p>;
   return proposal.needs === "two" ? <p>{texts.fourEyes}</p> : null;
 }
 

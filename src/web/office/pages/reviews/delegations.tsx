@@ -3,9 +3,10 @@ import { useState } from "preact/hooks";
 import { useTexts } from "../../../lib/language.ts";
 import { delegate, type Delegation, listDelegations, revokeDelegation } from "../../api/reviews.ts";
 import { dayAndTime } from "../../data/dates.ts";
+import { useOfficerName, useOfficers } from "../../data/officer_names.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Dialog } from "../../parts/dialog.tsx";
-import { TextField, Tick } from "../../parts/form.tsx";
+import { Choice, TextField, Tick } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
 import { Pager } from "../../parts/pager.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
@@ -23,10 +24,11 @@ export function Delegations() {
   const common = useTexts(COMMON);
   const session = useSession();
   const pieces = usePieces((after, signal) => listDelegations(after, signal), []);
+  const nameOf = useOfficerName();
   const [revoking, setRevoking] = useState<Delegation>();
   const columns: Column<Delegation>[] = [
-    { key: "from", head: texts.giver, isHead: true, cell: (row) => row.from },
-    { key: "to", head: texts.receiver, cell: (row) => row.to },
+    { key: "from", head: texts.giver, isHead: true, cell: (row) => nameOf(row.from) },
+    { key: "to", head: texts.receiver, cell: (row) => nameOf(row.to) },
     { key: "unit", head: common.unit, cell: (row) => row.unit },
     { key: "sensitive", head: texts.sensitive, cell: (row) => (row.includes_sensitive ? common.yes : common.no) },
     { key: "until", head: texts.until, cell: (row) => dayAndTime(row.expires_at) },
@@ -36,7 +38,7 @@ export function Delegations() {
       head: texts.revoke,
       cell: (row) =>
         row.state === "in_force" && row.from === session.officer.id ? (
-          <button type="button" aria-label={`${texts.revoke}: ${row.to}`} onClick={() => setRevoking(row)}>
+          <button type="button" aria-label={`${texts.revoke}: ${nameOf(row.to)}`} onClick={() => setRevoking(row)}>
             {texts.revoke}
           </button>
         ) : (
@@ -63,6 +65,7 @@ function New({ done }: { done: () => void }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const session = useSession();
+  const others = useOfficers().filter((officer) => officer.id !== session.officer.id && officer.unit !== null && officer.state === "active");
   const [to, setTo] = useState("");
   const [unit, setUnit] = useState(session.unit?.code ?? "");
   const [days, setDays] = useState("14");
@@ -79,7 +82,11 @@ function New({ done }: { done: () => void }) {
   };
   return (
     <form class="panel form" onSubmit={submit}>
-      <TextField label={texts.to} value={to} set={setTo} required maxLength={64} />
+      {others.length > 0 ? (
+        <Choice label={texts.receiver} value={to} set={setTo} required options={others.map((officer) => [officer.id, officer.name] as const)} />
+      ) : (
+        <TextField label={texts.to} value={to} set={setTo} required maxLength={64} />
+      )}
       <TextField label={common.unitCode} value={unit} set={setUnit} required maxLength={64} />
       <TextField label={texts.days} value={days} set={setDays} required type="number" min={1} max={90} />
       <Tick label={texts.includesSensitive} value={includesSensitive} set={setIncludesSensitive} />
@@ -93,6 +100,7 @@ function New({ done }: { done: () => void }) {
 
 function Revoke({ delegation, close, done }: { delegation: Delegation; close: () => void; done: () => void }) {
   const texts = useTexts(TEXTS);
+  const nameOf = useOfficerName();
   const work = useWork();
   const act = () =>
     work.run(async () => {
@@ -103,7 +111,7 @@ function Revoke({ delegation, close, done }: { delegation: Delegation; close: ()
     });
   return (
     <Dialog title={texts.revokeTitle} deed={texts.revoke} isGrave work={work} act={act} close={close}>
-      <p>{texts.revokeText(delegation.to)}</p>
+      <p>{texts.revokeText(nameOf(delegation.to))}</p>
     </Dialog>
   );
 }

@@ -3,6 +3,7 @@ import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import type { Proposal, ProposalState } from "../../api/reviews.ts";
 import { day, deadline, now } from "../../data/dates.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { State, type Tone } from "../../parts/signs.tsx";
 import { TEXTS } from "./texts.ts";
 
@@ -37,6 +38,7 @@ export function Due({ at, isOpen = true }: { at: number; isOpen?: boolean }) {
 
 export function Marks({ proposal }: { proposal: Proposal }) {
   const texts = useTexts(TEXTS);
+  const nameOf = useOfficerName();
   const { claimed_by: claimedBy, escalated_to: escalated } = proposal;
   return (
     <ul class="entries">
@@ -48,7 +50,7 @@ export function Marks({ proposal }: { proposal: Proposal }) {
       {proposal.is_sensitive && <li>{texts.sensitive}</li>}
       {proposal.is_on_card && <li>{texts.onCard}</li>}
       {proposal.evidence_count > 0 && <li>{texts.evidenceCount(proposal.evidence_count)}</li>}
-      {claimedBy !== null && <li>{texts.claimedBy(claimedBy)}</li>}
+      {claimedBy !== null && <li>{texts.claimedBy(nameOf(claimedBy))}</li>}
       {escalated !== null && <li>{texts.escalated(escalated)}</li>}
     </ul>
   );

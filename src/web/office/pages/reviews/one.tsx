@@ -7,6 +7,7 @@ import { claim, type Evidence, type FieldChange, type ProposalDetail, readPropos
 import { dayAndTime, now, partialDate } from "../../data/dates.ts";
 import type { Difference, Patch } from "../../data/diff.ts";
 import { labelOf } from "../../data/fields.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { hashOf } from "../../data/router.ts";
 import { useSession } from "../../data/session.ts";
 import { FieldDiff } from "../../parts/diff.tsx";
@@ -123,6 +124,7 @@ function Shown({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
 function Claim({ proposal, reload }: { proposal: ProposalDetail; reload: () => void }) {
   const texts = useTexts(TEXTS);
   const session = useSession();
+  const nameOf = useOfficerName();
   const work = useWork();
   const isClaimed = proposal.claimed_by !== null && (proposal.claimed_until ?? 0) > now();
   const isMine = isClaimed && proposal.claimed_by === session.officer.id;
@@ -135,7 +137,7 @@ function Claim({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
   if (!proposal.may_decide) return null;
   return (
     <div class="buttons">
-      {isClaimed && !isMine && <span>{texts.claimedBy(proposal.claimed_by ?? "")}</span>}
+      {isClaimed && !isMine && <span>{texts.claimedBy(nameOf(proposal.claimed_by ?? ""))}</span>}
       {!isClaimed && (
         <button type="button" disabled={work.isBusy} onClick={() => act(() => claim(proposal.proposal), texts.claimed)}>
           {texts.claim}
@@ -188,10 +190,11 @@ function EvidenceList({ proposal }: { proposal: ProposalDetail }) {
 function History({ proposal, reason }: { proposal: ProposalDetail; reason: (code: string) => string }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
+  const nameOf = useOfficerName();
   const columns: Column<ReviewLine>[] = [
     { key: "at", head: common.time, isHead: true, cell: (line) => dayAndTime(line.at) },
     { key: "what", head: texts.history, cell: (line) => texts.what[line.what] ?? line.what },
-    { key: "by", head: texts.by, cell: (line) => (line.on_behalf_of === null ? line.by : `${line.by} (${texts.onBehalf(line.on_behalf_of)})`) },
+    { key: "by", head: texts.by, cell: (line) => (line.on_behalf_of === null ? nameOf(line.by) : `${nameOf(line.by)} (${texts.onBehalf(nameOf(line.on_behalf_of))})`) },
     { key: "reason", head: common.reason, cell: (line) => (line.reason === null ? "" : reason(line.reason)) },
     { key: "note", head: common.note, cell: (line) => line.note ?? "" },
   ];

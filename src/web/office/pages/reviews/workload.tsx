@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { useTexts } from "../../../lib/language.ts";
 import { readWorkload, type Workload } from "../../api/reviews.ts";
 import { partialDate } from "../../data/dates.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
 import { hashOf } from "../../data/router.ts";
 import { Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
@@ -40,6 +41,7 @@ export function WorkloadPage() {
 function Shown({ load }: { load: Workload }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
+  const nameOf = useOfficerName();
   const counts: [keyof typeof texts.counts, number, string | undefined][] = [
     ["open", load.open, hashOf(["reviews"], { state: "open" })],
     ["first_approved", load.first_approved, hashOf(["reviews"], { state: "first_approved" })],
@@ -53,7 +55,7 @@ function Shown({ load }: { load: Workload }) {
     { key: "count", head: texts.count, isNumber: true, cell: (row) => row.count },
   ];
   const reviewers: Column<Workload["reviewers"][number]>[] = [
-    { key: "reviewer", head: texts.reviewers, isHead: true, cell: (row) => row.reviewer, sort: (row) => row.reviewer },
+    { key: "reviewer", head: texts.reviewers, isHead: true, cell: (row) => nameOf(row.reviewer), sort: (row) => nameOf(row.reviewer) },
     { key: "claimed", head: texts.claimedNow, isNumber: true, cell: (row) => row.claimed, sort: (row) => row.claimed },
     { key: "decided", head: texts.decided30, isNumber: true, cell: (row) => row.decided_last_30_days, sort: (row) => row.decided_last_30_days },
     { key: "refused", head: texts.refused30, isNumber: true, cell: (row) => row.refused_last_30_days, sort: (row) => row.refused_last_30_days },
