@@ -137,10 +137,8 @@ describe("a filled-in file", () => {
     ]);
     await desk.goto("uploads");
     await looks(desk, "uploads");
-    const form = await saved(page, async () => {
-      await desk.tabTo("Tải biểu mẫu Excel");
-      await page.keyboard.press("Enter");
-    });
+    await desk.tabTo("Tải biểu mẫu Excel");
+    const form = await saved(page, () => page.keyboard.press("Enter"));
     assert.equal(form.subarray(0, 2).toString(), "PK", "a workbook");
 
     await desk.tabTo(/chọn tệp trên máy/);
@@ -159,10 +157,8 @@ describe("a filled-in file", () => {
     await page.keyboard.press("Enter");
     await page.getByText("Đã ghi", { exact: true }).first().waitFor();
     await looks(desk, "upload-done");
-    const rejects = await saved(page, async () => {
-      await desk.tabTo(/Tải tệp lỗi \(csv\)/);
-      await page.keyboard.press("Enter");
-    });
+    await desk.tabTo(/Tải tệp lỗi \(csv\)/);
+    const rejects = await saved(page, () => page.keyboard.press("Enter"));
     assert.match(rejects.toString(), /1099012345/);
     await desk.goto("uploads");
     await page.getByRole("row").filter({ hasText: "Đã ghi" }).first().waitFor();
@@ -217,10 +213,8 @@ describe("proposals of officials", () => {
     await desk.rests();
     await page.getByRole("row").filter({ hasText: "Tình trạng hôn nhân" }).first().waitFor();
     await looks(desk, "proposal");
-    const evidence = await saved(page, async () => {
-      await desk.tabTo(/Tải về giay-chung-nhan\.pdf/);
-      await page.keyboard.press("Enter");
-    });
+    await desk.tabTo(/Tải về giay-chung-nhan\.pdf/);
+    const evidence = await saved(page, () => page.keyboard.press("Enter"));
     assert.equal(evidence.subarray(0, 5).toString(), "%PDF-");
     await desk.tabTo(/^Duyệt$/);
     await page.keyboard.press("Enter");

@@ -36,7 +36,7 @@ export interface Quality {
   readonly scores: Scores;
   readonly previous_day: OfDay | null;
   readonly previous_month: OfDay | null;
-  readonly approval: { readonly month: string; readonly id: string; readonly approved_at: number; readonly approver: string; readonly changed_since: number } | null;
+  readonly approval: { readonly month: string; readonly id: string; readonly approved_at: number; readonly approver: string; readonly changed_since: number | null } | null;
   readonly children: Page<UnitQuality>;
 }
 
@@ -72,7 +72,7 @@ export interface Approval {
   readonly document_sha256: string;
   readonly previous: string | null;
   readonly reason: string | null;
-  readonly changed_since?: number;
+  readonly changed_since?: number | null;
 }
 
 export const readQuality = (unit: string | undefined, after: string | undefined, signal: AbortSignal) => read<Quality>("quality", { unit, after, limit: 50 }, signal);

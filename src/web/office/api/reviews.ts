@@ -104,6 +104,8 @@ export interface Decided {
   readonly replaced_card: string | null;
   readonly waits_until: string | null;
   readonly awaits_second: boolean;
+  /** The record waits for the unit's word on what others sent before; its card follows then. */
+  readonly awaits_confirmation?: boolean;
 }
 
 export interface BulkAnswer {

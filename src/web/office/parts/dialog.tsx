@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { useTexts } from "../../lib/language.ts";
 import { TEXTS } from "../texts.ts";
+import { focusHeading } from "./heading.tsx";
 import { ProblemNote } from "./problem.tsx";
 import type { Work } from "./work.ts";
 
@@ -29,7 +30,11 @@ export function Dialog(props: {
     heading.current?.focus();
     // Taken out of the page an open dialog would leave the focus nowhere.
     return () => {
-      if (from instanceof HTMLElement && from.isConnected) from.focus();
+      // What opened it may go with what was done: told only after the page is drawn anew.
+      setTimeout(() => {
+        if (from instanceof HTMLElement && from.isConnected) from.focus();
+        else focusHeading();
+      });
     };
   }, []);
   const submit = (event: Event) => {
@@ -47,10 +52,10 @@ export function Dialog(props: {
         {props.children}
         {props.trouble ?? <ProblemNote error={props.work.error} />}
         <div class="buttons">
-          <button type="submit" class={props.isGrave === true ? "grave" : "primary"} disabled={props.work.isBusy}>
+          <button type="submit" class={props.isGrave === true ? "grave" : "primary"} aria-disabled={props.work.isBusy}>
             {props.work.isBusy ? texts.working : props.deed}
           </button>
-          <button type="button" onClick={props.close} disabled={props.work.isBusy}>
+          <button type="button" onClick={props.close} aria-disabled={props.work.isBusy}>
             {texts.cancel}
           </button>
         </div>

@@ -5,6 +5,11 @@ import { useEffect, useRef } from "preact/hooks";
 import { useTexts } from "../../lib/language.ts";
 import { TEXTS } from "../texts.ts";
 
+/** Takes the focus back to the page's heading, where what had it is gone. */
+export function focusHeading(): void {
+  document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+}
+
 export function PageHeading({ title, children }: { title: string; children?: ComponentChildren }) {
   const texts = useTexts(TEXTS);
   const heading = useRef<HTMLHeadingElement>(null);

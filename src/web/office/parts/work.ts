@@ -68,7 +68,8 @@ export interface Work {
   readonly forget: () => void;
 }
 
-/** One thing at a time: a second press while the first is under way does nothing. */
+/** One thing at a time: a second press while the first is under way does nothing. So a button need not be disabled
+ * meanwhile, which would take the focus away from it; it says `aria-disabled`. */
 export function useWork(): Work {
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();

@@ -31,7 +31,7 @@ export function Ending({ session }: { session: Session }) {
       <Sign name="attention" />
       <div>
         <p>{texts.ending(Math.ceil(end.seconds / STEP_SECONDS) * STEP_SECONDS)}</p>
-        <button type="button" disabled={work.isBusy} onClick={() => (end.canProlong ? work.run(() => prolong(session)) : signIn())}>
+        <button type="button" aria-disabled={work.isBusy} onClick={() => (end.canProlong ? work.run(() => prolong(session)) : signIn())}>
           {end.canProlong ? texts.stay : texts.again}
         </button>
         <ProblemNote error={work.error} />

@@ -25,7 +25,7 @@ export function Head({ session }: { session: Session }) {
           <span>{texts.roles[officer.role]}</span>
         </p>
         <Switches />
-        <button type="button" class="quiet" disabled={leaving.isBusy} onClick={() => leaving.run(signOut)}>
+        <button type="button" class="quiet" aria-disabled={leaving.isBusy} onClick={() => leaving.run(signOut)}>
           {texts.signOut}
         </button>
       </div>

@@ -45,7 +45,7 @@ export default function Approvals() {
       key: "file",
       head: texts.file,
       cell: (row) => (
-        <button type="button" disabled={saving.isBusy} aria-label={`${common.download}: ${texts.file} ${monthText(row.month)} ${row.unit}`} onClick={() => saving.run(() => saveApproval(row.id, row.month))}>
+        <button type="button" aria-disabled={saving.isBusy} aria-label={`${common.download}: ${texts.file} ${monthText(row.month)} ${row.unit}`} onClick={() => saving.run(() => saveApproval(row.id, row.month))}>
           {common.download}
         </button>
       ),
@@ -96,7 +96,7 @@ function Report({ unit, month: first }: { unit: string | undefined; month: strin
       <form class="form" onSubmit={(event) => event.preventDefault()}>
         <TextField label={texts.month} type="month" value={month} set={setMonth} max={first} required />
         {(["xlsx", "json"] as const).map((format) => (
-          <button key={format} type="button" disabled={work.isBusy || !/^\d{4}-\d{2}$/.test(month)} onClick={() => work.run(() => saveReport(unit, month, format))}>
+          <button key={format} type="button" disabled={!/^\d{4}-\d{2}$/.test(month)} aria-disabled={work.isBusy} onClick={() => work.run(() => saveReport(unit, month, format))}>
             {work.isBusy ? common.working : texts.reportAs(format)}
           </button>
         ))}

@@ -49,7 +49,7 @@ export function Sign({ unit, month, done }: { unit: string; month: string; done:
       <h3>{texts.step1}</h3>
       <p class="hint">{texts.step1Hint}</p>
       <div class="buttons">
-        <button type="button" disabled={fetching.isBusy} onClick={fetchDocument}>
+        <button type="button" aria-disabled={fetching.isBusy} onClick={fetchDocument}>
           {fetching.isBusy ? common.working : texts.document}
         </button>
       </div>

@@ -97,7 +97,7 @@ function CardTable({ caption, cards, isBusy, unit }: { caption: string; cards: r
       />
       {mayPrint && (
         <div class="buttons">
-          <button type="button" disabled={picked.length === 0 || saving.isBusy} onClick={() => saving.run(() => saveBadges({ cards: picked.map((card) => card.card) }))}>
+          <button type="button" disabled={picked.length === 0} aria-disabled={saving.isBusy} onClick={() => saving.run(() => saveBadges({ cards: picked.map((card) => card.card) }))}>
             {saving.isBusy ? common.working : texts.badges(picked.length)}
           </button>
           {ofUnit !== undefined && (

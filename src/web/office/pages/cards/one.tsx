@@ -71,7 +71,7 @@ function Shown({ card, reload }: { card: CardDetail; reload: () => void }) {
         />
         <div class="buttons">
           {card.state === "active" && may(session, "badges:read") && (
-            <button type="button" disabled={saving.isBusy} onClick={() => saving.run(() => saveBadges({ cards: [card.card] }))}>
+            <button type="button" aria-disabled={saving.isBusy} onClick={() => saving.run(() => saveBadges({ cards: [card.card] }))}>
               {saving.isBusy ? common.working : texts.badge}
             </button>
           )}

@@ -43,7 +43,7 @@ export function Search({ found }: { found: (cards: readonly Card[]) => void }) {
           options={[["person", texts.byPerson], ["number", texts.byNumber]]}
         />
         <TextField {...about} value={text} set={setText} required maxLength={120} />
-        <button type="submit" class="primary" disabled={work.isBusy}>
+        <button type="submit" class="primary" aria-disabled={work.isBusy}>
           {work.isBusy ? common.working : texts.search}
         </button>
       </form>

@@ -81,7 +81,7 @@ function Shown({ quality }: { quality: Quality }) {
       </p>
       <ScoreList scores={quality.scores} before={quality.previous_month} />
       {quality.unit !== null && (
-        <Facts facts={[[texts.lastApproval, approval === null ? texts.neverApproved : texts.approvedBy(month(approval.month), nameOf(approval.approver), approval.changed_since)]]} />
+        <Facts facts={[[texts.lastApproval, approval === null ? texts.neverApproved : texts.approvedBy(month(approval.month), nameOf(approval.approver), approval.changed_since ?? 0)]]} />
       )}
     </section>
   );

@@ -54,7 +54,7 @@ export function RowsPage() {
           {common.back}
         </a>
         {(["xlsx", "csv"] as const).map((format) => (
-          <button key={format} type="button" disabled={saving.isBusy} onClick={() => saving.run(() => saveRows(askedUnit, askedFlag, format))}>
+          <button key={format} type="button" aria-disabled={saving.isBusy} onClick={() => saving.run(() => saveRows(askedUnit, askedFlag, format))}>
             {texts.exportAs(format)}
           </button>
         ))}

@@ -96,6 +96,7 @@ function Outcome({ decided }: { decided: Decided }) {
       <div>
         <p>{sentenceOf(decided, texts)}</p>
         {decided.awaits_second && <p>{texts.becomesFirst}</p>}
+        {decided.awaits_confirmation === true && <p>{texts.becomesLaterConfirmed}</p>}
         {decided.card !== null && <p>{texts.newCard(decided.card)}</p>}
         {decided.waits_until !== null && <p>{texts.becomesLater(partialDate(decided.waits_until))}</p>}
       </div>

@@ -90,7 +90,7 @@ function New({ done }: { done: () => void }) {
       <TextField label={common.unitCode} value={unit} set={setUnit} required maxLength={64} />
       <TextField label={texts.days} value={days} set={setDays} required type="number" min={1} max={90} />
       <Tick label={texts.includesSensitive} value={includesSensitive} set={setIncludesSensitive} />
-      <button type="submit" class="primary" disabled={work.isBusy}>
+      <button type="submit" class="primary" aria-disabled={work.isBusy}>
         {work.isBusy ? common.working : texts.delegate}
       </button>
       <ProblemNote error={work.error} />

@@ -139,12 +139,12 @@ function Claim({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
     <div class="buttons">
       {isClaimed && !isMine && <span>{texts.claimedBy(nameOf(proposal.claimed_by ?? ""))}</span>}
       {!isClaimed && (
-        <button type="button" disabled={work.isBusy} onClick={() => act(() => claim(proposal.proposal), texts.claimed)}>
+        <button type="button" aria-disabled={work.isBusy} onClick={() => act(() => claim(proposal.proposal), texts.claimed)}>
           {texts.claim}
         </button>
       )}
       {isMine && (
-        <button type="button" disabled={work.isBusy} onClick={() => act(() => release(proposal.proposal), texts.released)}>
+        <button type="button" aria-disabled={work.isBusy} onClick={() => act(() => release(proposal.proposal), texts.released)}>
           {texts.release}
         </button>
       )}
@@ -165,7 +165,7 @@ function EvidenceList({ proposal }: { proposal: ProposalDetail }) {
       key: "save",
       head: common.download,
       cell: (file) => (
-        <button type="button" disabled={work.isBusy} aria-label={`${common.download} ${file.name}`} onClick={() => work.run(() => saveEvidence(proposal.proposal, file))}>
+        <button type="button" aria-disabled={work.isBusy} aria-label={`${common.download} ${file.name}`} onClick={() => work.run(() => saveEvidence(proposal.proposal, file))}>
           {common.download}
         </button>
       ),

@@ -149,7 +149,7 @@ function Steps({ upload, put }: { upload: Upload; put: (upload: Upload) => void 
       <div class="buttons">
         {hasRejects &&
           (["xlsx", "csv"] as const).map((format) => (
-            <button key={format} type="button" disabled={saving.isBusy} onClick={() => saving.run(() => saveRejects(upload.id, format))}>
+            <button key={format} type="button" aria-disabled={saving.isBusy} onClick={() => saving.run(() => saveRejects(upload.id, format))}>
               {texts.rejects} ({format})
             </button>
           ))}

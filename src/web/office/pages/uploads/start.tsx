@@ -66,7 +66,7 @@ function FormOf({ unit }: { unit: string }) {
         </div>
       </details>
       <div class="buttons">
-        <button type="button" disabled={work.isBusy} onClick={() => work.run(() => saveForm(unit, GROUPS.filter((group) => groups.has(group))))}>
+        <button type="button" aria-disabled={work.isBusy} onClick={() => work.run(() => saveForm(unit, GROUPS.filter((group) => groups.has(group))))}>
           {work.isBusy ? common.working : texts.form}
         </button>
       </div>

@@ -4,6 +4,7 @@ import { useTexts } from "../../../lib/language.ts";
 import { submitUpload, type Upload } from "../../api/uploads.ts";
 import { isoDay, now } from "../../data/dates.ts";
 import { TextField, Tick } from "../../parts/form.tsx";
+import { focusHeading } from "../../parts/heading.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
 import { say } from "../../parts/voice.tsx";
 import { useWork } from "../../parts/work.ts";
@@ -26,6 +27,7 @@ export function Submit({ upload, put }: { upload: Upload; put: (upload: Upload) 
     work.run(async () => {
       put(await submitUpload(upload.id, { ...(effectiveOn === "" ? {} : { effective_on: effectiveOn }), ...(isOnlyGood ? { only_good_rows: true } : {}) }));
       say(texts.submitted);
+      focusHeading();
     });
   };
   return (
@@ -46,7 +48,7 @@ export function Submit({ upload, put }: { upload: Upload; put: (upload: Upload) 
           {counts.faults > 0 && <Tick label={texts.onlyGood(counts.faults)} hint={texts.onlyGoodHint} value={isOnlyGood} set={setOnlyGood} />}
           {counts.faults > 0 && !isOnlyGood && <p id="has-faults">{texts.hasFaults}</p>}
           <div class="buttons">
-            <button type="submit" class="primary" disabled={isStopped || work.isBusy} {...(counts.faults > 0 && !isOnlyGood ? { "aria-describedby": "has-faults" } : {})}>
+            <button type="submit" class="primary" disabled={isStopped} aria-disabled={work.isBusy} {...(counts.faults > 0 && !isOnlyGood ? { "aria-describedby": "has-faults" } : {})}>
               {work.isBusy ? common.working : texts.submit}
             </button>
           </div>
