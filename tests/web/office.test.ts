@@ -377,7 +377,7 @@ describe("the rest of the office", () => {
   });
 
   test("a reorganisation is drawn up, looked at, started and taken back", async () => {
-    const desk = await office.officer("operator");
+    const desk = await office.officer("unit_head");
     const { page } = desk;
     await desk.goto("reorganisations");
     await page.getByRole("button", { name: "Lập phương án" }).click();

@@ -63,6 +63,12 @@ export function fieldOf(code: string): CatalogueField | undefined {
   return BY_CODE.get(code);
 }
 
+/** Where a field or a repeating list stands in the dossier. */
+export function orderOf(name: string): number {
+  const at = FIELDS.findIndex((field) => field.code === name || field.list === name);
+  return at < 0 ? FIELDS.length : at;
+}
+
 /** The title of a group. */
 export function groupTitle(group: string, language: Language): string {
   return TITLES[group]?.[language] ?? group;

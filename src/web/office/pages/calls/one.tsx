@@ -36,7 +36,7 @@ function Shown({ call }: { call: CallDetail }) {
   const session = useSession();
   const columns: Column<CallFault>[] = [
     { key: "dossier", head: texts.dossier, isNumber: true, cell: (fault) => fault.dossier ?? "" },
-    { key: "field", head: common.field, isHead: true, cell: (fault) => (fault.field === null ? "" : <code>{fault.field}</code>) },
+    { key: "field", head: common.field, isHead: true, cell: (fault) => (fault.field === null || fault.field === "" ? texts.wholePacket : <code>{fault.field}</code>) },
     { key: "why", head: texts.why, cell: (fault) => texts.codes[fault.code] ?? fault.code },
     { key: "message", head: texts.message, cell: (fault) => fault.message },
     { key: "rule", head: texts.rule, cell: (fault) => (fault.rule === null ? "" : <code>{fault.rule}</code>) },

@@ -53,6 +53,7 @@ const vi = {
   ignoredHint: "Các mục trong gói tin mà dịch vụ này không nhận hoặc không biết.",
   faults: "Lỗi trong gói tin",
   dossier: "Hồ sơ thứ",
+  wholePacket: "Cả gói tin",
   rule: "Quy tắc",
   noFaults: "Không có lỗi.",
 };
@@ -109,6 +110,7 @@ const en: typeof vi = {
   ignoredHint: "Members of the packet that this service does not carry or know.",
   faults: "Faults in the packet",
   dossier: "Dossier",
+  wholePacket: "The whole packet",
   rule: "Rule",
   noFaults: "There are no faults.",
 };

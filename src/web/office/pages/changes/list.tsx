@@ -31,7 +31,7 @@ export function WaitingList(props: { caption: string; changes: readonly WaitingC
     { key: "day", head: texts.effective, isHead: true, cell: (row) => partialDate(row.effective_on) },
     { key: "number", head: texts.number, cell: (row) => <a href={hashOf(["records", row.record])}>{row.number}</a> },
     { key: "unit", head: common.unit, cell: (row) => row.unit },
-    { key: "fields", head: texts.fields, cell: (row) => row.changes.map((change) => (tongue === "vi" ? change.label_vi : change.label_en)).join("; ") },
+    { key: "fields", head: texts.fields, cell: (row) => row.changes.map((change) => (labelOf(change.code, tongue))).join("; ") },
     { key: "from", head: texts.from, cell: (row) => ways[row.way] ?? row.way },
     { key: "at", head: common.time, cell: (row) => dayAndTime(row.created_at) },
     { key: "state", head: common.state, cell: (row) => <State tone={row.state === "conflict" ? "attention" : "waiting"}>{texts.states[row.state]}</State> },

@@ -4,7 +4,7 @@ import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { type RecordDetail, type RecordField, readRecord } from "../../api/records.ts";
 import { day, dayAndTime } from "../../data/dates.ts";
-import { GROUPS, groupTitle, labelOf, valueText, withLabels } from "../../data/fields.ts";
+import { groupTitle, labelOf, orderOf, valueText, withLabels } from "../../data/fields.ts";
 import { groupBy } from "../../data/groups.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
 import { may, useSession } from "../../data/session.ts";
@@ -106,8 +106,8 @@ function Groups({ fields }: { fields: readonly RecordField[] }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const tongue = useCell(language);
-  const order = (group: string) => (GROUPS.includes(group) ? GROUPS.indexOf(group) : GROUPS.length);
-  const groups = [...groupBy(fields, (field) => field.group)].sort(([a], [b]) => order(a) - order(b));
+  const ordered = [...fields].sort((a, b) => orderOf(a.code) - orderOf(b.code));
+  const groups = [...groupBy(ordered, (field) => field.group)];
   return (
     <section class="panel" aria-label={texts.content}>
       <ScrollBox label={common.scroll(texts.content)}>
@@ -129,7 +129,7 @@ function Groups({ fields }: { fields: readonly RecordField[] }) {
               </tr>
               {of.map((field) => (
                 <tr key={field.code}>
-                  <th scope="row">{tongue === "vi" ? field.label_vi : field.label_en}</th>
+                  <th scope="row">{labelOf(field.code, tongue)}</th>
                   <td class="lines">{valueText(field.code, field.value, tongue)}</td>
                   <td class="hint">{texts.sourceText(texts.ways[field.way] ?? field.way, field.since_version, day(field.since))}</td>
                 </tr>

@@ -4,6 +4,7 @@ import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { Problem } from "../../api/client.ts";
 import { approve, type Decided, type ProposalDetail, refuse, type RefusalReason } from "../../api/reviews.ts";
+import { labelOf } from "../../data/fields.ts";
 import { isoDay, now, partialDate } from "../../data/dates.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
 import { Dialog } from "../../parts/dialog.tsx";
@@ -150,7 +151,7 @@ function Approve({ proposal, reasons, work, close, act }: Step<Parameters<typeof
         <fieldset class="form tall">
           <legend>{texts.whichFields}</legend>
           {proposal.changes.map((change) => (
-            <Tick key={change.field} label={tongue === "vi" ? change.label_vi : change.label_en} value={fields.has(change.field)} set={() => toggle(change.field)} />
+            <Tick key={change.field} label={labelOf(change.field, tongue)} value={fields.has(change.field)} set={() => toggle(change.field)} />
           ))}
         </fieldset>
       )}

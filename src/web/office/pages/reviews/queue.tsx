@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { type BulkAnswer, decideAll, listProposals, type Proposal, PROPOSAL_STATES } from "../../api/reviews.ts";
+import { labelOf } from "../../data/fields.ts";
 import { day } from "../../data/dates.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
 import { Dialog } from "../../parts/dialog.tsx";
@@ -59,7 +60,7 @@ export function Queue() {
       ),
     },
     { key: "unit", head: common.unit, cell: (row) => row.unit },
-    { key: "fields", head: texts.fields, cell: (row) => row.fields.map((field) => (tongue === "vi" ? field.label_vi : field.label_en)).join("; ") },
+    { key: "fields", head: texts.fields, cell: (row) => row.fields.map((field) => (labelOf(field.field, tongue))).join("; ") },
     { key: "due", head: texts.due, cell: (row) => <Due at={row.due_at} isOpen={isWaiting(row)} /> },
     { key: "sent", head: texts.sent, cell: (row) => day(row.created_at) },
     { key: "state", head: common.state, cell: (row) => <StateOfProposal state={row.state} /> },
@@ -125,7 +126,7 @@ export function Queue() {
           <ul class="bullets">
             {picked.map((row) => (
               <li key={row.proposal}>
-                {row.full_name}: {row.fields.map((field) => (tongue === "vi" ? field.label_vi : field.label_en)).join("; ")}
+                {row.full_name}: {row.fields.map((field) => (labelOf(field.field, tongue))).join("; ")}
               </li>
             ))}
           </ul>

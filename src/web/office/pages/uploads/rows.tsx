@@ -4,7 +4,7 @@ import { useCell } from "../../../lib/cell.ts";
 import type { Json } from "../../../lib/json.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { readRows, ROW_FILTERS, type RowFault, type RowFilter, type RowOutcome, type Upload, type UploadRow } from "../../api/uploads.ts";
-import { valueText } from "../../data/fields.ts";
+import { labelOf, valueText } from "../../data/fields.ts";
 import { Choice, Filters } from "../../parts/form.tsx";
 import { Pager } from "../../parts/pager.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
@@ -66,7 +66,7 @@ function What({ row }: { row: UploadRow }) {
       ))}
       {row.fields.map((change) => (
         <li key={change.field}>
-          <strong>{tongue === "vi" ? change.label_vi : change.label_en}</strong>: {texts.becomes(of(change.field, change.old), of(change.field, change.new))}
+          <strong>{labelOf(change.field, tongue)}</strong>: {texts.becomes(of(change.field, change.old), of(change.field, change.new))}
         </li>
       ))}
     </ul>
@@ -76,7 +76,7 @@ function What({ row }: { row: UploadRow }) {
 function Fault({ fault }: { fault: RowFault }) {
   const texts = useTexts(TEXTS);
   const tongue = useCell(language);
-  const label = tongue === "vi" ? fault.label_vi : fault.label_en;
+  const label = fault.field === "" ? "" : labelOf(fault.field, tongue);
   return (
     <li>
       <strong>
