@@ -14,6 +14,7 @@ let unit: string;
 before(async () => {
   office = await Office.start();
   unit = office.demo.office.officers.clerk.unit ?? "";
+  await office.offersCard(office.demo.people.verified);
 });
 
 after(() => office?.end());
@@ -46,7 +47,7 @@ async function looks(desk: Desk, name: string): Promise<void> {
 
 /** A question that stands over the page: as it is seen, and axe-core. */
 async function dialogLooks(desk: Desk, name: string): Promise<void> {
-  assert.equal(await desk.page.evaluate(() => document.activeElement?.closest("dialog") !== null), true, "the focus is in the dialog");
+  await desk.page.waitForFunction(() => document.activeElement?.closest("dialog") !== null);
   await desk.page.screenshot({ path: join(ARTEFACTS, `office-${name}.png`) });
   assert.deepEqual(await violations(desk.page), []);
 }
@@ -229,8 +230,8 @@ describe("proposals of officials", () => {
 
   test("two for the same field are a conflict, which is shown and refused with a reason", async () => {
     const person = office.demo.people.verified;
-    const one = await office.proposes(person, { current_residence: "Số 1 phố Mẫu" }, "Chuyển nhà.");
-    const other = await office.proposes(person, { current_residence: "Số 2 phố Mẫu" }, "Nhầm số nhà.");
+    const one = await office.proposes(person, { occupation_before_recruitment: "Giáo viên" }, "Còn thiếu.");
+    const other = await office.proposes(person, { occupation_before_recruitment: "Kỹ sư" }, "Ghi nhầm.");
     const desk = await office.officer("unit_head");
     const { page } = desk;
     await desk.goto(`reviews/proposal/${one}`);

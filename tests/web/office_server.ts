@@ -11,6 +11,7 @@ export type Role = (typeof ROLES)[number];
 
 interface Demo {
   url: string;
+  backend_token: string;
   config: string;
   personnel_file: string;
   sign_in: { password: string };
@@ -73,6 +74,14 @@ export class Office {
     return desk;
   }
 
+  /** VNeID offers somebody the card, which is thereby made. */
+  async offersCard(person: string): Promise<void> {
+    const headers = { authorization: `Bearer ${this.demo.backend_token}`, "content-type": "application/json" };
+    const body = JSON.stringify({ personal_id_number: person, assurance_level: 2 });
+    const answer = await fetch(`${this.demo.url}/api/v1/offers`, { method: "POST", headers, body });
+    if (!answer.ok) throw new Error(`offer: ${answer.status} ${await answer.text()}`);
+  }
+
   /** An official who proposes changes to the own record, signed in at VNeID. Gives the proposal. */
   async proposes(person: string, changes: object, note: string): Promise<string> {
     const context = await this.#browser.newContext({ locale: "vi-VN" });
@@ -95,8 +104,9 @@ export class Office {
       data: { record: own.records[0]?.record, changes, note, evidence: [evidence] },
     });
     if (!made.ok()) throw new Error(`proposal: ${made.status()} ${await made.text()}`);
+    const { proposal } = (await made.json()) as { proposal: { proposal: string } };
     await context.close();
-    return ((await made.json()) as { proposal: { proposal: string } }).proposal.proposal;
+    return proposal.proposal;
   }
 
   /** A system of the unit calls the Ministry's service with a packet that is none. */
@@ -118,10 +128,7 @@ export class Office {
 }
 
 /** The smallest file that says what it is. */
-const PDF = Buffer.from(
-  "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n" +
-    "3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n",
-);
+const PDF = Buffer.from("%PDF-1.7\n1 0 obj\n<</Type/Catalog>>\nendobj\nxref\n0 1\ntrailer\n<</Root 1 0 R>>\nstartxref\n9\n%%EOF\n");
 
 /** The cells of a line of CSV. */
 function cells(line: string): string[] {
