@@ -69,7 +69,7 @@ pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
 pub use office::{AtWork, OfficeStep, OfficeStop};
-pub use officers::{NewOfficer, OfficerEdit, OfficerQuery};
+pub use officers::{Edit, NewOfficer, OfficerEdit, OfficerQuery};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use receive::{Became, Expects, Incoming, Received};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};

@@ -107,7 +107,7 @@ story! {
         let until = bureau.town.clock.now() + 60;
         let operator = Caller::operator("terminal");
         let id = Handle::parse(&bureau.enters("clerk", Role::Clerk, Some("H26")).await).unwrap();
-        let edit = officials_card::flow::OfficerEdit { revision: 1, valid_until: Some(Some(until)), ..Default::default() };
+        let edit = officials_card::flow::OfficerEdit { revision: 1, valid_until: officials_card::flow::Edit::Set(Some(until)), ..Default::default() };
         bureau.town.service.edit_officer(&operator, &id, edit).await.unwrap();
         let desk = bureau.at_work("clerk").await;
         bureau.town.clock.advance(60);
