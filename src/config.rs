@@ -3,6 +3,7 @@
 mod delivery;
 mod edge;
 mod office;
+mod population;
 mod presentation;
 mod trust;
 
@@ -16,6 +17,7 @@ use crate::error::Fault;
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
 pub use office::OfficeSignIn;
+pub use population::{Feed as PopulationFeed, Population, Timestamp as PopulationTimestamp};
 pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
@@ -38,10 +40,8 @@ pub struct Config {
     pub keys: PathBuf,
     /// `OFFICIALS_CARD_KEYS_PASSPHRASE`: when the key files are encrypted.
     pub keys_passphrase: Option<Secret>,
-    /// `OFFICIALS_CARD_POPULATION_URL`: the national population database.
-    pub population_url: Option<String>,
-    /// `OFFICIALS_CARD_POPULATION_KEY`: the key that it knows us by.
-    pub population_key: Option<Secret>,
+    /// `OFFICIALS_CARD_POPULATION_…`: the national population database; without it nobody is matched.
+    pub population: Option<Population>,
     /// `OFFICIALS_CARD_SIGN_IN_…`: where people sign in when a wallet asks for their card; without it, cards are only
     /// given on offers.
     pub sign_in: Option<SignIn>,
@@ -213,6 +213,8 @@ pub struct Limits {
     pub credentials_per_card: i64,
     /// How long a card is valid.
     pub card_validity_days: i64,
+    /// How long before a card's end that is told; 0 for never.
+    pub card_warning_days: i64,
     /// How long a credential in the wallet is valid.
     pub credential_validity_days: i64,
     /// How long a printed badge is valid (at most 12 months).
@@ -231,6 +233,9 @@ pub struct Limits {
     pub status_open_lists: u16,
     /// How long a trust list is valid.
     pub trust_list_lifetime_seconds: i64,
+    /// How long the log of calls of the synchronisation interface is kept: at least 90 days (three months, for level 3 of
+    /// Circular 12/2022; low certainty).
+    pub sync_log_days: i64,
 }
 
 /// A program that may call `/api/v1`, authenticated by `private_key_jwt`.
@@ -363,8 +368,7 @@ impl Default for Config {
             database_url: Secret::new("sqlite://officials-card.db"),
             keys: "keys".into(),
             keys_passphrase: None,
-            population_url: None,
-            population_key: None,
+            population: None,
             sign_in: None,
             office_sign_in: None,
             log: "info".into(),
@@ -415,6 +419,7 @@ impl Default for Limits {
             batch_size: 10,
             credentials_per_card: 2_000,
             card_validity_days: 5 * 365,
+            card_warning_days: 30,
             credential_validity_days: 90,
             badge_validity_days: 365,
             body_bytes: 256 * 1024,
@@ -424,6 +429,7 @@ impl Default for Limits {
             status_list_size: 1 << 17,
             status_open_lists: 4,
             trust_list_lifetime_seconds: 7 * 86400,
+            sync_log_days: 365,
         }
     }
 }
@@ -458,8 +464,7 @@ impl Config {
         set(&mut self.log, "LOG");
         self.keys = variable("KEYS").map_or_else(|| self.keys.clone(), PathBuf::from);
         self.keys_passphrase = variable("KEYS_PASSPHRASE").map(Secret).or_else(|| self.keys_passphrase.clone());
-        self.population_url = variable("POPULATION_URL").or_else(|| self.population_url.clone());
-        self.population_key = variable("POPULATION_KEY").map(Secret).or_else(|| self.population_key.clone());
+        population::override_by(&mut self.population, &variable);
         let wrong =
             |name: &str| Fault::new("reading the environment", format!("OFFICIALS_CARD_{name} has a wrong value"));
         if let Some(format) = variable("LOG_FORMAT") {
@@ -544,6 +549,9 @@ impl Config {
         if let Some(sign_in) = &self.office_sign_in {
             sign_in.check().or_else(|what| wrong(&format!("office_sign_in: {what}")))?;
         }
+        if let Some(population) = &self.population {
+            population.check().or_else(|what| wrong(&format!("population: {what}")))?;
+        }
         edge::check(self).or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
         let limits = &self.limits;
@@ -562,6 +570,7 @@ impl Config {
             ("tx_code_attempts", limits.tx_code_attempts, 1),
             ("credentials_per_card", limits.credentials_per_card, 1),
             ("card_validity_days", limits.card_validity_days, 1),
+            ("card_warning_days", limits.card_warning_days, 0),
             ("credential_validity_days", limits.credential_validity_days, 1),
             ("badge_validity_days", limits.badge_validity_days, 1),
             ("status_ttl_seconds", limits.status_ttl_seconds, 60),
@@ -597,6 +606,9 @@ impl Config {
         }
         if limits.badge_validity_days > 366 {
             return wrong("badge_validity_days must be at most 366");
+        }
+        if !(90..=36_500).contains(&limits.sync_log_days) {
+            return wrong("sync_log_days must be at least 90");
         }
         if !(2..=100).contains(&limits.batch_size) {
             return wrong("batch_size must be 2 to 100");

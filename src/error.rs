@@ -86,6 +86,15 @@ pub enum Refusal {
     /// A request with an officer's cookie that was not made by our own pages.
     #[error("a request of an officer must come from the office's own pages: {0}")]
     CrossSite(&'static str),
+    /// The population database cannot be asked about a record that does not say this.
+    #[error("the population database cannot be asked about it: the record has no {0}")]
+    RecordIncomplete(&'static str),
+    /// The population database gave no answer; nothing was learned.
+    #[error("the population database cannot be asked at the moment; try again in {retry_after_seconds} seconds")]
+    RegistryUnavailable {
+        /// After how many seconds it is worth a try.
+        retry_after_seconds: u64,
+    },
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,

@@ -20,6 +20,10 @@ CREATE INDEX records_unconfirmed ON records (unit, id) WHERE confirmed_at IS NUL
 -- database says otherwise than the record). Only the cause that set it gives the card back; a person's step clears it.
 ALTER TABLE cards ADD COLUMN hold TEXT;
 
+-- That a card's term ends soon is told once.
+ALTER TABLE cards ADD COLUMN warned_at BIGINT;
+CREATE INDEX cards_to_warn ON cards (valid_until) WHERE warned_at IS NULL AND state IN ('active', 'locked');
+
 -- Changes that are known today and act on a later day, as the set of fields that they change.
 CREATE TABLE waiting_changes (
     id TEXT PRIMARY KEY,

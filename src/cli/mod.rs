@@ -10,6 +10,7 @@ mod receipt;
 mod records;
 mod scan;
 mod serve;
+mod sync;
 mod verify;
 
 use std::path::PathBuf;
@@ -56,6 +57,9 @@ enum Command {
     /// Danh mục mã / labels of codes
     #[command(subcommand)]
     Codes(records::ListCommand),
+    /// Đồng bộ theo giao diện của Bộ / accounts of the Ministry's synchronisation interface
+    #[command(subcommand)]
+    Sync(sync::SyncCommand),
     /// Mời nhận thẻ / make an offer for a person's wallet
     Offer(cards::Offer),
     /// Thẻ / look at, lock, unlock, withdraw or replace cards
@@ -106,6 +110,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Records(records) => records.run(records_context(load()?).await?).await?,
         Command::Units(units) => units.run_units(records_context(load()?).await?).await?,
         Command::Codes(codes) => codes.run_codes(records_context(load()?).await?).await?,
+        Command::Sync(sync) => sync.run(records_context(load()?).await?).await?,
         Command::Offer(offer) => offer.run(&service(load()?).await?).await?,
         Command::Card(card) => card.run(&service(load()?).await?).await?,
         Command::Badge(badge) => badge.run(&service(load()?).await?).await?,
@@ -134,8 +139,7 @@ async fn records_context(config: Config) -> Result<records::RecordsContext> {
         store: Store::open(config.database_url.expose()).await?,
         clock: Clock::system(),
         chance: Chance::system(),
-        population_key: config.population_key.map(|key| key.expose().to_owned()),
-        population_url: config.population_url,
+        population: config.population,
     })
 }
 

@@ -14,6 +14,7 @@
 //! and looked at every few seconds. The audit line of the card names the version of the record and when it came.
 
 use super::{Caller, Service};
+use crate::clock::DAY_SECONDS;
 use crate::error::{Error, Refusal, Result};
 use crate::model::card::{Card, Reason, Selector, State, Step};
 use crate::model::person::MatchOutcome;
@@ -52,6 +53,12 @@ impl Service {
         Ok(followed)
     }
 
+    /// Tells of cards that end soon, each once. Returns how many.
+    pub async fn warn_of_ends(&self) -> Result<u64> {
+        let now = self.clock.now();
+        self.store.warn_of_ends(now, now + self.config.limits.card_warning_days * DAY_SECONDS).await
+    }
+
     /// What becomes of the card in force of `base` when its record says `new` from now on, with or without the unit's
     /// word: for a change that is made together with its consequence.
     pub(super) async fn card_step(&self, base: &StoredRecord, new: &Record, is_confirmed: bool) -> Result<CardStep> {
@@ -88,7 +95,7 @@ impl Service {
     pub async fn cards_ending(&self, caller: &Caller, unit: &str, within_days: i64) -> Result<Vec<Card>> {
         caller.needs("cards:read")?;
         caller.may_touch(unit)?;
-        let until = self.clock.now() + within_days.clamp(0, 366) * crate::clock::DAY_SECONDS;
+        let until = self.clock.now() + within_days.clamp(0, 366) * DAY_SECONDS;
         Ok(self.store.cards_ending(unit, until, MOST_ENDING).await?)
     }
 }

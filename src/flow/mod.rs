@@ -21,16 +21,19 @@ mod metadata;
 mod offer;
 mod office;
 mod officers;
+pub mod population;
 mod positions;
 pub mod present;
 mod publish;
 mod receipts;
 pub mod receive;
 pub mod records;
+pub mod reorganise;
 mod revoke;
 mod sealing;
 mod show;
 mod statuses;
+pub mod sync;
 mod token;
 mod verify;
 mod wallet;
@@ -55,6 +58,7 @@ use crate::remote::sign_in::{OfficeSignIn, VneidSignIn};
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
+pub use crate::store::SyncCall;
 pub use crate::store::{CardFilter, ListedCard};
 pub use access::Caller;
 pub use badges::{BadgeChoice, MOST_BADGES};
@@ -70,6 +74,7 @@ pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
 pub use office::{AtWork, OfficeStep, OfficeStop};
 pub use officers::{Edit, NewOfficer, OfficerEdit, OfficerQuery};
+pub use population::{Connection, PopulationQueryPage, Rematched};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use receive::{Became, Expects, Incoming, Received};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
@@ -110,11 +115,13 @@ pub struct Parts {
     carried: checkpoint::Carried,
     documents: metadata::Documents,
     limiters: limits::Limiters,
+    population: population::Population,
     places: feed::Places,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
     /// Where the next round of [`Service::refresh_cards`] goes on.
     refreshing: tokio::sync::Mutex<String>,
     counted: Mutex<Option<revoke::Counts>>,
+    passwords: sync::Passwords,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -152,10 +159,12 @@ impl Service {
             carried: checkpoint::Carried::default(),
             documents: metadata::Documents::default(),
             limiters: limits::Limiters::new(&config.rate_limits, &clock),
+            population: population::Population::new(&config, &clock, &chance),
             places: feed::Places::default(),
             labels: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             counted: Mutex::default(),
+            passwords: sync::Passwords::default(),
             stopping: tokio::sync::watch::Sender::new(false),
             config,
             clock,
@@ -172,6 +181,7 @@ impl Service {
         self.check_issuers()?;
         self.check_delivery()?;
         self.check_presentations()?;
+        self.check_population()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));

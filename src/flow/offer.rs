@@ -298,7 +298,7 @@ impl Service {
     }
 
     /// The labels of codes, at most [`LABELS_SECONDS`] old.
-    async fn code_book(&self) -> Result<Arc<CodeBook>> {
+    pub(super) async fn code_book(&self) -> Result<Arc<CodeBook>> {
         let now = self.clock.now();
         let fresh = |cached: &(UnixSeconds, Arc<CodeBook>)| (cached.0..cached.0 + LABELS_SECONDS).contains(&now);
         if let Some((_, labels)) =

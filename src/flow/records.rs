@@ -13,7 +13,8 @@ use crate::model::origin::Way;
 use crate::model::patch::Patch;
 use crate::model::quality::{Flag, flags};
 use crate::model::record::Record;
-use crate::store::{RecordFilter, StoredRecord, StoredVersion, Waiting};
+use crate::store::StoredVersion;
+pub use crate::store::{RecordFilter, StoredRecord, Waiting};
 
 /// Records of one page.
 pub const PAGE_RECORDS: i64 = 200;

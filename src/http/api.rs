@@ -339,7 +339,7 @@ pub struct BadgeQuery {
 
 /// `GET /api/v1/cards/{handle}/badge.svg`: the QR code of the printed badge (profile S).
 #[utoipa::path(get, path = "/api/v1/cards/{handle}/badge.svg", tag = "Badges", params(("handle" = String, Path, description = "The card's random name"), BadgeQuery),
-    responses((status = 200, content_type = "image/svg+xml"), (status = 409, body = ProblemDocument)), security(("client" = ["badges:read"])))]
+    responses((status = 200, content_type = "image/svg+xml"), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)), security(("client" = ["badges:read"])))]
 pub async fn badge_svg(
     state: State<Service>,
     caller: Caller,
@@ -351,7 +351,7 @@ pub async fn badge_svg(
 
 /// `GET /api/v1/cards/{handle}/badge.png`: the same as a picture.
 #[utoipa::path(get, path = "/api/v1/cards/{handle}/badge.png", tag = "Badges", params(("handle" = String, Path, description = "The card's random name"), BadgeQuery),
-    responses((status = 200, content_type = "image/png"), (status = 409, body = ProblemDocument)), security(("client" = ["badges:read"])))]
+    responses((status = 200, content_type = "image/png"), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)), security(("client" = ["badges:read"])))]
 pub async fn badge_png(
     state: State<Service>,
     caller: Caller,

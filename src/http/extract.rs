@@ -23,6 +23,11 @@ fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
     Some((scheme, token.trim())).filter(|(_, token)| !token.is_empty())
 }
 
+/// The token of a bearer.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    authorization(headers).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer")).map(|(_, token)| token)
+}
+
 /// The value of a header that comes once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
@@ -85,11 +90,6 @@ impl<S: Sync> FromRequestParts<S> for WalletToken {
         }
         Ok(Self(WalletCall { is_bound, token: token.to_owned(), dpop: Dpop::of(&parts.headers) }))
     }
-}
-
-/// The Bearer token of a program.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    authorization(headers).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer")).map(|(_, token)| token)
 }
 
 /// A JSON body. A mistake is named by its place.

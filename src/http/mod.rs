@@ -18,11 +18,14 @@ mod office_cards;
 mod officers;
 mod openapi;
 mod pages;
+mod population;
 mod present;
 mod presentations;
 mod public;
 mod records;
+mod reorganisations;
 mod server;
+mod sync;
 mod throttle;
 mod tls;
 mod vp;
@@ -41,6 +44,7 @@ use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::flow::Service;
+use crate::protocol::ministry;
 use crate::protocol::oid4vci::LOGO_PATH;
 pub use address::Peer;
 pub use bulk::{Bounds as BulkBounds, answers as bulk_answers};
@@ -119,8 +123,29 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/records/confirm", post(api::confirm_records))
         .route("/api/v1/records/{handle}", get(records::read_record))
         .route("/api/v1/records/{handle}/versions", get(records::record_versions))
+        .route(
+            "/api/v1/reorganisations",
+            get(reorganisations::list_reorganisations).post(reorganisations::plan_reorganisation),
+        )
+        .route("/api/v1/reorganisations/sample", get(reorganisations::sample_reorganisation))
+        .route(
+            "/api/v1/reorganisations/{id}",
+            get(reorganisations::read_reorganisation).delete(reorganisations::drop_reorganisation),
+        )
+        .route("/api/v1/reorganisations/{id}/totals", get(reorganisations::count_reorganisation))
+        .route("/api/v1/reorganisations/{id}/preview", get(reorganisations::preview_reorganisation))
+        .route("/api/v1/reorganisations/{id}/failures", get(reorganisations::reorganisation_failures))
+        .route("/api/v1/reorganisations/{id}/start", post(reorganisations::start_reorganisation))
+        .route("/api/v1/reorganisations/{id}/pause", post(reorganisations::pause_reorganisation))
+        .route("/api/v1/reorganisations/{id}/resume", post(reorganisations::resume_reorganisation))
+        .route("/api/v1/reorganisations/{id}/undo", post(reorganisations::undo_reorganisation))
         .route("/api/v1/changes", get(records::waiting_changes))
         .route("/api/v1/changes/{id}", delete(records::cancel_change))
+        .route("/api/v1/sync-calls", get(sync::calls))
+        .route("/api/v1/sync-calls/{transaction_id}", get(sync::call_detail))
+        .route("/api/v1/records/{handle}/match", post(population::match_record))
+        .route("/api/v1/records/{handle}/population-queries", get(population::queries))
+        .route("/api/v1/population", get(population::connection))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))
@@ -154,6 +179,19 @@ pub fn router(service: Service) -> Router {
         .route("/office/sign-out", post(office::sign_out))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
+
+    // Systems of units: the Ministry's synchronisation interface.
+    let syncing = ministry::LOGIN_PATHS
+        .into_iter()
+        .fold(Router::new(), |routes, path| {
+            routes.route(path, post(sync::login).layer(DefaultBodyLimit::max(ministry::MAX_LOGIN_BYTES)))
+        })
+        .route(
+            &format!("{}{{operation}}", ministry::OPERATIONS_PATH),
+            post(sync::call).layer(DefaultBodyLimit::max(ministry::MAX_BODY_BYTES)),
+        )
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), sync::in_own_form));
 
     // Everybody: what is needed to find, understand and verify a card. Readable from any web page.
     let everybody = Router::new()
@@ -195,7 +233,8 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(office).merge(everybody).merge(pages);
+    let mut app =
+        wallet.merge(browsers).merge(presenting).merge(api).merge(office).merge(syncing).merge(everybody).merge(pages);
     if service.config.demo {
         app = app.merge(demo(&service));
     }

@@ -12,7 +12,10 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, office, office_cards, officers, presentations, public, records};
+use super::{
+    api, bulk, checkpoint, delivery, office, office_cards, officers, population, presentations, public, records,
+    reorganisations,
+};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -26,7 +29,15 @@ use crate::protocol::oauth::SCOPES;
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
         checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes,
-        records::cancel_change, records::cards_ending,
+        records::cancel_change, records::cards_ending, reorganisations::list_reorganisations,
+        reorganisations::plan_reorganisation, reorganisations::sample_reorganisation,
+        reorganisations::read_reorganisation, reorganisations::count_reorganisation,
+        reorganisations::preview_reorganisation, reorganisations::reorganisation_failures,
+        reorganisations::drop_reorganisation, reorganisations::start_reorganisation,
+        reorganisations::pause_reorganisation, reorganisations::resume_reorganisation,
+        reorganisations::undo_reorganisation,
+        super::sync::calls, super::sync::call_detail,
+        population::match_record, population::queries, population::connection,
         office::office_session, officers::list_officers, officers::add_officer, officers::read_officer,
         officers::change_officer, officers::block_officer, officers::unblock_officer,
         office_cards::list_cards, office_cards::search_cards, office_cards::badge_sheet,
@@ -34,6 +45,9 @@ use crate::protocol::oauth::SCOPES;
     modifiers(&Security, &Refusals)
 )]
 struct Document;
+
+/// The media type of a problem document (RFC 9457 section 6.1).
+const PROBLEM: &str = "application/problem+json";
 
 /// Every operation's refusals, and a description of every answer (OpenAPI 3.1 section 4.8.17 requires one).
 struct Refusals;
@@ -53,10 +67,14 @@ impl Modify for Refusals {
                     operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| RefOr::T(response));
                 }
                 for (status, response) in &mut operation.responses.responses {
-                    if let RefOr::T(response) = response
-                        && response.description.is_empty()
-                    {
+                    let RefOr::T(response) = response else { continue };
+                    if response.description.is_empty() {
                         meaning(status).clone_into(&mut response.description);
+                    }
+                    if status.starts_with(['4', '5'])
+                        && let Some(problem) = response.content.shift_remove("application/json")
+                    {
+                        response.content.insert(PROBLEM.to_owned(), problem);
                     }
                 }
             }
@@ -66,9 +84,7 @@ impl Modify for Refusals {
 
 fn problem_response() -> Response {
     let schema = Ref::from_schema_name("ProblemDocument");
-    ResponseBuilder::new()
-        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).build())
-        .build()
+    ResponseBuilder::new().content(PROBLEM, ContentBuilder::new().schema(Some(schema)).build()).build()
 }
 
 fn retry_after() -> Header {

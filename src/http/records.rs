@@ -10,14 +10,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::{Problem, ProblemDocument};
 use super::extract::{InPath, InQuery};
 use crate::error::Refusal;
-use crate::flow::records::{FieldName, RecordView, VersionView, field_name};
+use crate::flow::records::{FieldName, RecordFilter, RecordView, StoredRecord, VersionView, Waiting, field_name};
 use crate::flow::{Caller, Service};
 use crate::model::card::Card;
 use crate::model::catalogue::{Catalogue, Privacy};
 use crate::model::id::Handle;
 use crate::model::patch::Patch;
 use crate::model::person::MatchOutcome;
-use crate::store::{RecordFilter, StoredRecord, Waiting};
 
 /// Which records.
 #[derive(Debug, Deserialize, IntoParams)]

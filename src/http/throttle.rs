@@ -38,6 +38,11 @@ pub async fn documents(State(service): State<Service>, request: Request, next: N
     }
 }
 
+/// Counts a request for the group of documents and of programs with a bound of their own.
+pub(super) fn documents_of(service: &Service, request: &Request) -> Result<(), Refusal> {
+    limit(service, request, Traffic::Documents)
+}
+
 fn limit(service: &Service, request: &Request, traffic: Traffic) -> Result<(), Refusal> {
     // Without a connection there is no address: a request from within this process.
     let Some(peer) = request.extensions().get::<Peer>() else { return Ok(()) };

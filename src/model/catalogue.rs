@@ -55,6 +55,17 @@ pub struct Field {
     pub rule: Rule,
     /// The rule as written.
     pub rule_text: String,
+    /// Where a packet of the Ministry's synchronisation interface carries it; `None` where the interface has no name for it.
+    pub packet: Option<PacketPlace>,
+}
+
+/// Where a packet carries a field: names of the interface of 2020, as public code has them (medium certainty).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketPlace {
+    /// The section, for example `THONGTINCHUNG`; for a list that stands beside the sections, the list's own name.
+    pub section: String,
+    /// The member's name, for example `HoVaTen`.
+    pub name: String,
 }
 
 /// The declared type of a field.
@@ -263,6 +274,10 @@ impl Catalogue {
                 &[("interface", Required::Interface), ("card", Required::Card), ("no", Required::No)],
             )?,
             attested: row.word("status", &[("attested", true), ("derived", false)])?,
+            packet: row
+                .optional("packet_section")?
+                .zip(row.optional("packet_name")?)
+                .map(|(section, name)| PacketPlace { section, name }),
             code,
             rule,
             rule_text,
@@ -341,6 +356,7 @@ mod tests {
         Catalogue::parse("2023", include_str!("data/2023/fields.csv")).unwrap();
         assert_eq!(count(|_| true), 109);
         assert_eq!(count(|field| field.attested), 80);
+        assert_eq!(count(|field| field.packet.is_some()), 80, "what was seen in the interface has a name there");
         for (role, rows) in [
             (PopulationRole::MatchKey, 4),
             (PopulationRole::Source, 7),

@@ -22,12 +22,22 @@ pub enum EventKind {
     Refreshed,
     /// Its term is over.
     Expired,
+    /// Its term, or its holder's contract, ends soon.
+    Ending,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Created, Self::Locked, Self::Unlocked, Self::Withdrawn, Self::Replaced, Self::Refreshed, Self::Expired];
+    pub const ALL: [Self; 8] = [
+        Self::Created,
+        Self::Locked,
+        Self::Unlocked,
+        Self::Withdrawn,
+        Self::Replaced,
+        Self::Refreshed,
+        Self::Expired,
+        Self::Ending,
+    ];
 
     /// The word stored and sent.
     pub fn word(self) -> &'static str {
@@ -39,6 +49,7 @@ impl EventKind {
             Self::Replaced => "card.replaced",
             Self::Refreshed => "card.refreshed",
             Self::Expired => "card.expired",
+            Self::Ending => "card.ending",
         }
     }
 
@@ -73,7 +84,7 @@ pub struct NewEvent {
     pub card: Handle,
     /// The card's employing unit.
     pub unit: String,
-    /// Why, for all but a card that was made or whose term is over.
+    /// Why, for all but a card that was made or whose term is over, or will be.
     pub reason: Option<Reason>,
     /// The card that took its place; of a card that was made, the one whose place it took.
     pub other: Option<Handle>,

@@ -148,6 +148,34 @@ impl Intake<'_> {
         draft.finish()
     }
 
+    /// A record with some of its fields and lists said anew, or a new one without `base`. `changes` is what a line of NDJSON
+    /// holds; a field that is named has that value and no other, an empty text takes it away, a list that is named is replaced
+    /// whole, `null` says nothing. What is not named is left as it stands and not checked again, except how dates follow each
+    /// other.
+    pub fn amended(
+        &self,
+        line: u64,
+        base: Option<&Record>,
+        changes: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Record, Vec<RowFault>> {
+        let mut draft = Draft::new(*self, line);
+        if let Some((values, lists)) = base.map(Record::parts) {
+            (draft.values, draft.lists) = (values.to_vec(), lists.to_vec());
+        }
+        for (name, value) in changes.iter().filter(|(_, value)| !value.is_null()) {
+            if let Some(place) = place_of(self.catalogue, name).filter(|place| place.entry.is_none()) {
+                draft.values[place.field] = None;
+                draft.put_json(place, value);
+            } else if let Some(list) = self.catalogue.lists().iter().position(|list| list.name == *name) {
+                draft.lists[list].clear();
+                draft.put_list(list, value);
+            } else {
+                draft.unknown(name);
+            }
+        }
+        draft.finish()
+    }
+
     /// One line of NDJSON.
     pub fn json_row(&self, line: u64, text: &str) -> Result<Record, Vec<RowFault>> {
         let mut draft = Draft::new(*self, line);
@@ -433,6 +461,31 @@ mod tests {
         assert_eq!(record.key().unit, "H26");
         let missing: Vec<_> = record.missing_for_card().collect();
         assert_eq!(missing, ["portrait_photo", "employment_status", "employment_status_date"]);
+    }
+
+    #[test]
+    fn what_is_named_is_said_anew_and_the_rest_stands() {
+        let base = csv(GOOD).unwrap();
+        let amended = |base: Option<&Record>, text: &str| {
+            let changes = serde_json::from_str(text).unwrap();
+            with(|intake| intake.amended(1, base, &changes))
+        };
+        let same = amended(Some(&base), r#"{"full_name":null,"DS_QUATRINH_CONGTAC":null}"#).unwrap();
+        assert_eq!(same, base);
+        let text =
+            r#"{"date_of_birth":"","full_name":"Lê Thị Đào","DS_QUATRINH_CONGTAC":[{"work_history_from":"2020"}]}"#;
+        let changed = amended(Some(&base), text).unwrap();
+        assert_eq!((changed.full_name(), changed.date("date_of_birth")), ("Lê Thị Đào", None));
+        assert_eq!(changed.entries("DS_QUATRINH_CONGTAC").len(), 1, "replaced whole");
+        assert_eq!(changed.personal_number(), base.personal_number());
+        let none = amended(Some(&base), r#"{"DS_QUATRINH_CONGTAC":[]}"#).unwrap();
+        assert!(none.entries("DS_QUATRINH_CONGTAC").is_empty());
+        let whole: serde_json::Value = serde_json::from_str(&base.content()).unwrap();
+        assert_eq!(amended(None, &whole.to_string()).unwrap(), base, "a new one");
+        assert_eq!(faults(amended(Some(&base), r#"{"full_name":""}"#)), [("full_name".into(), "required".to_owned())]);
+        for wrong in [r#"{"work_history_from[1]":"2020"}"#, r#"{"salry":"1"}"#, r#"{"DS_TINHOC":"1"}"#] {
+            assert!(amended(Some(&base), wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Record {
         Self { catalogue, values, lists }
     }
 
+    /// Values by the field's index and lists by the list's; for [`crate::model::intake`], which changes some of them.
+    pub(crate) fn parts(&self) -> (&[Option<Value>], &[Vec<Entry>]) {
+        (&self.values, &self.lists)
+    }
+
     /// From the canonical content that [`Record::content`] wrote.
     pub fn restore(catalogue: &'static Catalogue, content: &str) -> Result<Self, RestoreError> {
         let object: serde_json::Map<String, serde_json::Value> =

@@ -43,8 +43,8 @@ pub struct EventMessage {
     pub seq: i64,
     /// When it happened (Unix seconds).
     pub at: UnixSeconds,
-    /// `card.created`, `card.locked`, `card.unlocked`, `card.withdrawn`, `card.replaced`, `card.refreshed` or
-    /// `card.expired`.
+    /// `card.created`, `card.locked`, `card.unlocked`, `card.withdrawn`, `card.replaced`, `card.refreshed`,
+    /// `card.expired`, or `card.ending`: its term, or its holder's contract, ends soon.
     #[cfg_attr(feature = "server", schema(example = "card.withdrawn"))]
     pub kind: &'static str,
     /// The card's random name.

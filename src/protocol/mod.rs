@@ -6,8 +6,10 @@ pub mod dcql;
 pub mod delivery;
 pub mod display;
 pub mod mdoc;
+pub mod ministry;
 pub mod oauth;
 pub mod oid4vci;
 pub mod oid4vp;
+#[cfg(feature = "server")]
 pub mod population;
 pub mod sign_in;

@@ -25,12 +25,16 @@ impl Store {
         self.repeat(&forget, now).await?;
         let mut cleared = 0;
         for (table, key, kept_seconds, is_over) in OVER {
-            let statement = format!(
-                "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {is_over} LIMIT {CLEARED})"
-            );
-            cleared += self.repeat(&statement, now - kept_seconds).await?;
+            cleared += self.clear_rows(table, key, is_over, now - kept_seconds).await?;
         }
         Ok(cleared)
+    }
+
+    /// Clears the rows away that were over before `before`. Returns how many.
+    pub(super) async fn clear_rows(&self, table: &str, key: &str, is_over: &str, before: UnixSeconds) -> Result<u64> {
+        let statement =
+            format!("DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {is_over} LIMIT {CLEARED})");
+        self.repeat(&statement, before).await
     }
 
     /// Runs a statement as often as it changes as many rows as it may. Returns how many rows.
@@ -102,9 +106,10 @@ const GRANT_KEPT_SECONDS: i64 = 30 * DAY_SECONDS;
 const OFFER_KEPT_SECONDS: i64 = 90 * DAY_SECONDS;
 
 /// Tables with their key, for how long a row is kept, and which go: those that were over before `$1`.
-const OVER: [(&str, &str, i64, &str); 8] = [
+const OVER: [(&str, &str, i64, &str); 9] = [
     ("client_assertions", "jti", 0, "expires_at < $1"),
     ("api_tokens", "hash", 0, "expires_at < $1"),
+    ("sync_tokens", "hash", 0, "expires_at < $1"),
     // A redeemed code is kept for a day, so that its second use is recognised and ends the grant.
     ("authorizations", "id", DAY_SECONDS, "expires_at < $1"),
     ("deferrals", "id", 0, "expires_at < $1"),

@@ -1,5 +1,7 @@
 //! Records whose cards have to be locked, withdrawn or given back, and cards whose term ends soon.
 
+use std::fmt::Write as _;
+
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, By, Move};
@@ -7,12 +9,15 @@ use super::{Change, Store, StoredRecord, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::card::{Card, Reason, Selector, Step};
+use crate::model::event::{EventKind, NewEvent};
 use crate::model::id::Handle;
 
 /// Who acts.
 const ACTOR: &str = "system";
 /// The cause of a lock that the employment status of a record sets, in `cards.hold`.
 const STATUS: &str = "status";
+/// Cards that one change warns of.
+const WARNED: i64 = 500;
 
 /// What a record's employment status does to its cards, as decided on one version with or without the unit's word.
 #[derive(Clone, Debug)]
@@ -49,6 +54,11 @@ impl Store {
         self.write(Follow(step)).await
     }
 
+    /// Tells of cards in force that end before `until`, each once, some hundred at a time. Returns how many.
+    pub async fn warn_of_ends(&self, at: UnixSeconds, until: UnixSeconds) -> Result<u64> {
+        self.write(Warn { at, until }).await
+    }
+
     /// Cards in force of a unit and of those below it whose term ends before `until`, the soonest first.
     pub async fn cards_ending(&self, unit: &str, until: UnixSeconds, limit: i64) -> Result<Vec<Card>, Fault> {
         let statement = format!(
@@ -64,6 +74,36 @@ impl Store {
             .fetch_all(self.readers())
             .await;
         rows.map_err(failed("reading cards that end"))?.iter().map(cards::card).collect()
+    }
+}
+
+struct Warn {
+    at: UnixSeconds,
+    until: UnixSeconds,
+}
+
+impl Change for Warn {
+    type Done = u64;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
+        let doing = failed("warning of cards that end");
+        let rows = sqlx::query(
+            "UPDATE cards SET warned_at = $1 WHERE handle IN (SELECT handle FROM cards WHERE warned_at IS NULL \
+             AND state IN ('active', 'locked') AND valid_until <= $2 AND valid_until > $1 ORDER BY valid_until LIMIT $3) \
+             AND warned_at IS NULL RETURNING handle, unit",
+        )
+        .bind(self.at)
+        .bind(self.until)
+        .bind(WARNED)
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(&doing)?;
+        for row in &rows {
+            let (card, unit) = (cards::handle(row, "handle")?, row.try_get("unit").map_err(&doing)?);
+            let (at, kind) = (self.at, EventKind::Ending);
+            transaction.event(NewEvent { at, kind, card, unit, reason: None, other: None });
+        }
+        Ok(rows.len() as u64)
     }
 }
 
@@ -91,7 +131,7 @@ impl Change for Follow {
         let _: String = row.try_get(0).map_err(&doing)?;
         let mut because = format!("record {record} version {version} received {changed_at}");
         if let Some(confirmed_at) = confirmed_at {
-            because.push_str(&format!(" confirmed {confirmed_at}"));
+            let _ = write!(because, " confirmed {confirmed_at}");
         }
         let by = By::Facts { hold: STATUS, because: &because };
         let wanted = Move { step: *step, reason: *reason, actor: ACTOR, at: *at, by };

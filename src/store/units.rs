@@ -16,7 +16,10 @@ const ROWS: usize = 32;
 impl Store {
     /// All units, as valid on `day`. For imports: some ten megabytes for the whole country.
     pub async fn unit_register(&self, day: Date) -> Result<UnitRegister, Fault> {
-        let rows = sqlx::query("SELECT code, name FROM units").fetch_all(self.readers()).await;
+        let rows = sqlx::query("SELECT code, name FROM units WHERE closed_on IS NULL OR closed_on > $1")
+            .bind(day.to_string())
+            .fetch_all(self.readers())
+            .await;
         let rows = rows.map_err(failed("reading units"))?;
         Ok(UnitRegister::restored(day, rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
     }
@@ -29,8 +32,13 @@ impl Store {
 
     /// Only these units, of which there is at least one, as valid on `day`.
     pub async fn units_named(&self, day: Date, codes: &[&str]) -> Result<UnitRegister, Fault> {
-        let statement = format!("SELECT code, name FROM units WHERE code IN {}", places(1, codes.len()));
+        let open = codes.len() + 1;
+        let statement = format!(
+            "SELECT code, name FROM units WHERE code IN {} AND (closed_on IS NULL OR closed_on > ${open})",
+            places(1, codes.len())
+        );
         let query = codes.iter().fold(sqlx::query(AssertSqlSafe(statement)), |query, code| query.bind(*code));
+        let query = query.bind(day.to_string());
         let rows = query.fetch_all(self.readers()).await.map_err(failed("reading units"))?;
         Ok(UnitRegister::restored(day, rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
     }

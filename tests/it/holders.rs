@@ -384,13 +384,14 @@ story! {
     }
 }
 
-/// What becomes of a card that a wallet asks for again after the unit sent a newer version and `then` happened.
+/// What becomes of a card that a wallet asks for again after the unit sent a newer version, which the population database
+/// has to be asked about, and `then` happened.
 async fn asked_again(town: Town, status: &str, then: impl AsyncFn(&Town)) -> crate::town::Answer {
     let office = Office::open(town).await;
     let wallet = office.wallet();
     let tokens = wallet.tokens(PERSON).await;
     wallet.issued(&tokens.access).await;
-    office.town.imports(PERSON, "H26", "002", status).await;
+    office.town.imports_called("Nguyễn Thị Mới", PERSON, PERSON, "H26", "002", status).await;
     then(&office.town).await;
     wallet.credential(&tokens.access, SD_JWT).await.send().await
 }

@@ -6,9 +6,11 @@ use officials_card::flow::import::{Format, ImportRequest, import};
 use officials_card::flow::receive::begins;
 use officials_card::flow::{Became, Expects, Incoming};
 use officials_card::model::catalogue::Catalogue;
+use officials_card::model::event::EventKind;
 use officials_card::model::id::Handle;
 use officials_card::model::origin::{Origin, Way};
 use officials_card::model::record::{Record, RecordKey};
+use officials_card::store::EventFilter;
 use serde_json::{Value, json};
 use time::macros::date;
 
@@ -352,5 +354,12 @@ story! {
         assert_eq!((ending.as_array().unwrap().len(), &ending[0]["card"]), (1, &json!(card)));
         assert_eq!(officer.get("/api/v1/cards/ending?unit=H26&within_days=10").await.expect(200), json!([]));
         assert_eq!(officer.get("/api/v1/cards/ending?unit=H29").await.problem(403), "foreign-unit");
+        // Thirty days before the end whoever follows the feed is told, once.
+        assert_eq!(town.service.warn_of_ends().await.unwrap(), 0);
+        town.clock.advance(begins(date!(2026 - 12 - 05)) - town.clock.now());
+        assert_eq!((town.service.warn_of_ends().await.unwrap(), town.service.warn_of_ends().await.unwrap()), (1, 0));
+        let events = town.service.store().events(0, None, 100, &EventFilter::default()).await.unwrap().events;
+        let last = &events.last().unwrap().what;
+        assert_eq!((last.kind, last.card.as_str()), (EventKind::Ending, card.as_str()));
     }
 }

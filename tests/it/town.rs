@@ -16,7 +16,7 @@ use officials_card::config::{Client, Config, Limits, RateLimits, Secret, Wallet 
 use officials_card::credential::{Signer, jws};
 use officials_card::flow::Service;
 use officials_card::keyring::{self, FileKey, Keyring};
-use officials_card::model::person::{NameParts, PopulationPerson, PopulationQuery};
+use officials_card::model::person::{AskedNumber, NameParts, PopulationPerson, PopulationQuery};
 use officials_card::store::Store;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -413,12 +413,9 @@ impl officials_card::remote::population::PopulationRegistry for Agreeing {
         &self,
         query: &PopulationQuery,
     ) -> Result<Option<PopulationPerson>, officials_card::remote::population::Unreachable> {
-        Ok(Some(PopulationPerson {
-            personal_number: query.personal_number.clone(),
-            name: NameParts { given: query.full_name.clone(), ..NameParts::default() },
-            date_of_birth: query.date_of_birth,
-            sex: None,
-        }))
+        let AskedNumber::Personal(number) = &query.number else { return Ok(None) };
+        let name = NameParts { given: query.full_name.clone(), ..NameParts::default() };
+        Ok(Some(PopulationPerson::new(number.clone(), name, query.date_of_birth)))
     }
 }
 
@@ -436,6 +433,19 @@ impl Town {
 
     /// The same under the personnel number of somebody whose number in the population database is `number`.
     pub async fn imports_as(&self, number: &str, person: &str, unit: &str, position: &str, status: &str) {
+        self.imports_called("Nguyễn Thị Thử Nghiệm", number, person, unit, position, status).await;
+    }
+
+    /// The same under another name.
+    pub async fn imports_called(
+        &self,
+        name: &str,
+        number: &str,
+        person: &str,
+        unit: &str,
+        position: &str,
+        status: &str,
+    ) {
         use officials_card::flow::import::{Format, ImportRequest, import};
         let portrait = base64::engine::general_purpose::STANDARD.encode(PORTRAIT);
         let year = 1900 + 100 * (person[3..4].parse::<i32>().unwrap() / 2) + person[4..6].parse::<i32>().unwrap();
@@ -444,9 +454,9 @@ impl Town {
         let rows = format!(
             "agency_personnel_number,record_type,full_name,gender,date_of_birth,personal_id_number,portrait_photo,\
              managing_unit_code,using_unit_code,position_title,employment_status,employment_status_date\n\
-             N{number},01,Nguyễn Thị Thử Nghiệm,{sex},{year}0315,{person},{portrait},{unit},{unit},{position},{status},20200101\n"
+             N{number},01,{name},{sex},{year}0315,{person},{portrait},{unit},{unit},{position},{status},20200101\n"
         );
-        let file = self.file(&format!("{number}-{person}-{position}-{status}.csv"), rows);
+        let file = self.file(&format!("{name}-{number}-{person}-{position}-{status}.csv"), rows);
         let request = ImportRequest {
             rejects: file.with_extension("rejects.csv"),
             file,

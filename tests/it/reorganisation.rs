@@ -1,0 +1,214 @@
+//! Units are merged, split and renamed: looked at beforehand, acting on their day, in waves, with every card following.
+
+use officials_card::flow::receive::begins;
+use officials_card::flow::{Expects, Incoming};
+use officials_card::model::catalogue::Catalogue;
+use officials_card::model::origin::{Origin, Way};
+use officials_card::model::record::{Record, RecordKey};
+use officials_card::model::unit::UnitDirectory;
+use serde_json::{Value, json};
+use time::macros::date;
+
+use crate::story;
+use crate::town::{Officer, Town};
+
+/// Two departments with people, a third that takes them.
+async fn departments(town: &Town) {
+    let units = [("H26.05", "Sở Năm"), ("H26.05.01", "Phòng Một"), ("H26.06", "Sở Sáu")];
+    let units = units.map(|(code, name)| (code.to_owned(), name.to_owned())).to_vec();
+    town.service.store().save_units(units, "test", town.clock.now()).await.unwrap();
+    town.hires_all(&people(0..3), "H26.05").await;
+    town.hires_all(&people(3..5), "H26.05.01").await;
+    town.hires_all(&people(5..7), "H26.06").await;
+}
+
+fn people(numbers: std::ops::Range<u32>) -> Vec<String> {
+    numbers.map(|number| format!("0011990{number:05}")).collect()
+}
+
+fn plan(moves: Value) -> Value {
+    json!({"name": "Sáp nhập", "decision": "01/QĐ", "effective_on": "2026-12-01", "wave_size": 2, "moves": moves})
+}
+
+fn merger() -> Value {
+    plan(
+        json!([{"from": "H26.05", "to": "H26.06", "to_name": "Sở Mới"}, {"from": "H26.06", "to": "H26.06", "to_name": "Sở Mới"}]),
+    )
+}
+
+async fn planned(officer: &Officer<'_>, plan: Value) -> String {
+    officer.post("/api/v1/reorganisations", plan).await.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+async fn step(officer: &Officer<'_>, id: &str, verb: &str) -> crate::town::Answer {
+    officer.post(&format!("/api/v1/reorganisations/{id}/{verb}"), json!({})).await
+}
+
+fn the_day_comes(town: &Town) {
+    town.clock.advance(begins(date!(2026 - 12 - 01)) - town.clock.now());
+}
+
+async fn card(officer: &Officer<'_>, person: &str) -> String {
+    officer.offer(person).await["card"].as_str().unwrap().to_owned()
+}
+
+story! {
+    async fn a_merger_is_seen_beforehand_and_replaces_every_card_on_its_day(town) {
+        departments(&town).await;
+        let officer = town.officer("hanoi").await;
+        let mut cards = Vec::new();
+        for person in people(0..7) {
+            cards.push(card(&officer, &person).await);
+        }
+        officer.step(&cards[6], "lock", "lost").await.expect(200);
+        let id = planned(&officer, merger()).await;
+        let totals = officer.get(&format!("/api/v1/reorganisations/{id}/totals")).await.expect(200);
+        assert_eq!(totals, json!({"records": 7, "cards": 6, "locked_cards": 1, "renumbered": 0}));
+        let mut seen = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = officer.get(&format!("/api/v1/reorganisations/{id}/preview?limit=3{after}")).await.expect(200);
+            seen.extend(page["items"].as_array().unwrap().clone());
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        assert_eq!(seen.len(), 7);
+        let from = |unit: &str| seen.iter().filter(|one| one["before"]["using_unit"] == unit).map(|one| &one["after"]).next().unwrap();
+        assert_eq!((&from("H26.05")["using_unit"], &from("H26.05")["using_unit_name"]), (&json!("H26.06"), &json!("Sở Mới")));
+        assert_eq!((&from("H26.05.01")["using_unit"], &from("H26.05.01")["using_unit_name"]), (&json!("H26.06.01"), &json!("Phòng Một")));
+        assert_eq!(from("H26.06")["using_unit_name"], "Sở Mới");
+
+        step(&officer, &id, "start").await.expect(200);
+        assert_eq!(town.service.reorganise().await.unwrap(), 0, "before its day");
+        the_day_comes(&town);
+        let officer = town.officer("hanoi").await;
+        let other = town.second_process().await;
+        let (one, two) = futures_util::future::join(town.service.reorganise(), other.service.reorganise()).await;
+        let mut moved = one.unwrap() + two.unwrap();
+        moved += town.service.reorganise().await.unwrap();
+        assert_eq!(moved, 7, "each once");
+        let done = officer.get(&format!("/api/v1/reorganisations/{id}")).await.expect(200);
+        assert_eq!((&done["state"], &done["moved"], &done["cards"], &done["failed"]), (&json!("done"), &json!(7), &json!(6), &json!(0)));
+        for (at, old) in cards.iter().enumerate() {
+            let old = officer.get(&format!("/api/v1/cards/{old}")).await.expect(200);
+            if at == 6 {
+                assert_eq!(old["state"], "locked", "a card under review waits");
+                continue;
+            }
+            assert_eq!(old["state"], "withdrawn", "{old}");
+            let reason = if at == 5 { "data_changed" } else { "transferred" };
+            assert_eq!(old["reason"], reason);
+            let new = officer.get(&format!("/api/v1/cards/{}", old["replaced_by"].as_str().unwrap())).await.expect(200);
+            assert_eq!((&new["state"], &new["unit"]), (&json!("active"), &json!(if (3..5).contains(&at) { "H26.06.01" } else { "H26.06" })));
+        }
+        // What was confirmed still is; the closed unit is no more, and its successor is.
+        let stored = town.service.store().records_of(&officials_card::model::id::PersonalNumber::parse(&people(0..1)[0]).unwrap()).await.unwrap();
+        assert!(stored[0].standing.confirmed_at.is_some() && stored[0].standing.population.is_some());
+        let register = town.service.store().unit_register(date!(2026 - 12 - 01)).await.unwrap();
+        assert!(!register.has_unit("H26.05") && !register.has_unit("H26.05.01") && register.has_unit("H26.06.01"));
+        assert_eq!(register.unit_name("H26.06").as_deref(), Some("Sở Mới"));
+    }
+}
+
+story! {
+    async fn waves_are_paused_and_resumed_and_a_plan_is_taken_back_before_its_day(town) {
+        departments(&town).await;
+        let officer = town.officer("hanoi").await;
+        let id = planned(&officer, merger()).await;
+        assert_eq!(step(&officer, &id, "pause").await.problem(409), "moved-on");
+        step(&officer, &id, "start").await.expect(200);
+        assert_eq!(officer.get(&format!("/api/v1/reorganisations/{id}")).await.expect(200)["can_be_undone"], true);
+        assert_eq!(officer.call("DELETE", &format!("/api/v1/reorganisations/{id}"), Value::Null).await.problem(409), "moved-on");
+        step(&officer, &id, "undo").await.expect(200);
+        assert_eq!(town.service.reorganise().await.unwrap(), 0);
+        step(&officer, &id, "start").await.expect(200);
+        the_day_comes(&town);
+        let officer = town.officer("hanoi").await;
+        assert_eq!(step(&officer, &id, "undo").await.problem(409), "moved-on", "the day has come");
+        // One wave, as a process would that is paused in the middle.
+        let store = town.service.store();
+        let scheduled = store.reorganisation(&id).await.unwrap().unwrap();
+        assert!(store.begin_reorganisation(&scheduled, town.clock.now()).await.unwrap());
+        step(&officer, &id, "pause").await.expect(200);
+        assert_eq!(town.service.reorganise().await.unwrap(), 0, "paused");
+        step(&officer, &id, "resume").await.expect(200);
+        assert_eq!(town.service.reorganise().await.unwrap(), 7);
+        assert_eq!(step(&officer, &id, "pause").await.problem(409), "moved-on", "done is done");
+    }
+}
+
+story! {
+    async fn a_wave_that_a_dead_process_left_is_taken_over(town) {
+        departments(&town).await;
+        let officer = town.officer("hanoi").await;
+        let id = planned(&officer, merger()).await;
+        step(&officer, &id, "start").await.expect(200);
+        the_day_comes(&town);
+        let store = town.service.store();
+        let scheduled = store.reorganisation(&id).await.unwrap().unwrap();
+        assert!(store.begin_reorganisation(&scheduled, town.clock.now()).await.unwrap());
+        assert!(store.lease_wave(&scheduled, town.clock.now()).await.unwrap(), "by a process that dies now");
+        assert_eq!(town.service.reorganise().await.unwrap(), 0, "while it may still live");
+        town.clock.advance(600);
+        assert_eq!(town.service.reorganise().await.unwrap(), 7);
+    }
+}
+
+story! {
+    async fn a_split_moves_those_whom_it_names_and_a_taken_number_is_led_by_the_old_unit(town) {
+        departments(&town).await;
+        let officer = town.officer("hanoi").await;
+        let [one, two] = [&people(0..2)[0], &people(0..2)[1]].map(|person| format!("N{person}"));
+        // The other unit has given the number to somebody else.
+        let stored = town.service.store().record(&RecordKey { unit: "H26.06".into(), number: format!("N{}", people(5..6)[0]) }).await.unwrap().unwrap();
+        let mut members: Value = serde_json::from_str(&stored.record.content()).unwrap();
+        members["agency_personnel_number"] = json!(one);
+        members["personal_id_number"] = json!("001199099999");
+        let namesake = Record::restore(Catalogue::current(), &members.to_string()).unwrap();
+        let origin = Origin { way: Way::Sync, reference: "t".into(), actor: "test".into() };
+        let incoming = Incoming { record: namesake, expects: Expects::New, effective_on: None, confirmed_by: None };
+        town.service.receive(&origin, vec![incoming]).await.unwrap();
+
+        let id = planned(&officer, plan(json!([{"from": "H26.05", "to": "H26.06", "numbers": [one, two]}]))).await;
+        let totals = officer.get(&format!("/api/v1/reorganisations/{id}/totals")).await.expect(200);
+        assert_eq!((&totals["records"], &totals["renumbered"]), (&json!(2), &json!(1)));
+        step(&officer, &id, "start").await.expect(200);
+        the_day_comes(&town);
+        assert_eq!(town.service.reorganise().await.unwrap(), 2);
+        let at = async |unit: &str, number: &str| {
+            town.service.store().record(&RecordKey { unit: unit.into(), number: number.into() }).await.unwrap()
+        };
+        assert!(at("H26.06", &format!("H26.05-{one}")).await.is_some() && at("H26.06", &two).await.is_some());
+        assert!(at("H26.05", &format!("N{}", people(2..3)[0])).await.is_some(), "who is not named stays");
+        assert!(town.service.store().unit_register(date!(2026 - 12 - 01)).await.unwrap().has_unit("H26.05"));
+    }
+}
+
+story! {
+    async fn a_plan_that_does_not_fit_is_refused_with_its_place(town) {
+        departments(&town).await;
+        let officer = town.officer("hanoi").await;
+        let refused = async |body: Value| {
+            let answer = officer.post("/api/v1/reorganisations", body).await;
+            let status = answer.status.as_u16();
+            (status, answer.json()["detail"].as_str().unwrap().to_owned())
+        };
+        let (status, detail) = refused(plan(json!([{"from": "H26.05", "to": "H26.09"}]))).await;
+        assert_eq!(status, 400);
+        assert!(detail.starts_with("moves[0].to"), "{detail}");
+        assert!(refused(plan(json!([]))).await.1.starts_with("moves"));
+        assert_eq!(refused(plan(json!([{"from": "H26.05", "to": "H29"}]))).await.0, 403, "another province");
+        let mut past = merger();
+        past["effective_on"] = json!("2026-11-01");
+        assert!(refused(past).await.1.starts_with("effective_on"));
+        let mut wide = merger();
+        wide["wave_size"] = json!(100_000);
+        assert!(refused(wide).await.1.starts_with("wave_size"));
+        assert_eq!(officer.get("/api/v1/reorganisations/0000000000000000").await.problem(404), "not-found");
+        let sample = officer.get("/api/v1/reorganisations/sample").await.expect(200);
+        assert_eq!(sample["moves"].as_array().unwrap().len(), 29);
+        let id = planned(&officer, merger()).await;
+        assert_eq!(officer.get(&format!("/api/v1/reorganisations/{id}/preview?after=x")).await.problem(400), "invalid-request");
+        officer.call("DELETE", &format!("/api/v1/reorganisations/{id}"), Value::Null).await.expect(204);
+    }
+}
