@@ -1,10 +1,12 @@
 //! Settings: one TOML file, overridden by variables `OFFICIALS_CARD_*`, parsed once into types. Secrets do not print.
 
+mod approvals;
 mod delivery;
 mod edge;
 mod office;
 mod population;
 mod presentation;
+mod self_service;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Fault;
+pub use approvals::{ApprovalRules, ApproverRoot};
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
 pub use office::OfficeSignIn;
@@ -22,6 +25,7 @@ pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
 };
+pub use self_service::SelfService;
 pub use trust::{
     MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
 };
@@ -100,6 +104,13 @@ pub struct Config {
     pub presentation_templates: Vec<PresentationTemplate>,
     /// Trust for a conformance suite on the same machine.
     pub conformance: Conformance,
+    /// Who certifies the people who approve the monthly state of a unit.
+    #[serde(alias = "approvers_roots")]
+    pub approver_roots: Vec<ApproverRoot>,
+    /// When they may.
+    pub approvals: ApprovalRules,
+    /// What officials may do for themselves.
+    pub self_service: SelfService,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -396,6 +407,9 @@ impl Default for Config {
             status_fetches: StatusFetches::default(),
             presentation_templates: Vec::new(),
             conformance: Conformance::default(),
+            approver_roots: Vec::new(),
+            approvals: ApprovalRules::default(),
+            self_service: SelfService::default(),
         }
     }
 }
@@ -448,6 +462,7 @@ impl Config {
         config.override_by(|name| std::env::var(format!("OFFICIALS_CARD_{name}")).ok())?;
         config.read_attesters()?;
         trust::read(&mut config)?;
+        approvals::read(&mut config)?;
         config.check()?;
         Ok(config)
     }
@@ -479,6 +494,9 @@ impl Config {
         }
         self.override_sign_in(&variable);
         self.office_sign_in = OfficeSignIn::overridden(self.office_sign_in.as_ref(), &variable);
+        if let Some(folder) = variable("EVIDENCE") {
+            self.self_service.evidence = folder.into();
+        }
         edge::override_by(self, variable)
     }
 
@@ -546,14 +564,16 @@ impl Config {
         if let Some(sign_in) = &self.sign_in {
             sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
         }
-        if let Some(sign_in) = &self.office_sign_in {
-            sign_in.check().or_else(|what| wrong(&format!("office_sign_in: {what}")))?;
-        }
         if let Some(population) = &self.population {
             population.check().or_else(|what| wrong(&format!("population: {what}")))?;
         }
+        if let Some(sign_in) = &self.office_sign_in {
+            sign_in.check().or_else(|what| wrong(&format!("office_sign_in: {what}")))?;
+        }
         edge::check(self).or_else(wrong)?;
+        self.self_service.check().or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
+        approvals::check(self).or_else(wrong)?;
         let limits = &self.limits;
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),

@@ -62,30 +62,32 @@ pub enum Refusal {
         /// The past participle of what was asked.
         action: &'static str,
     },
+    /// Approvals are made at the end of the month.
+    #[error(
+        "a month is approved in its last five days, in Vietnam; later only where the settings allow it, with a reason"
+    )]
+    OutsideWindow,
+    /// The month is approved, or a later one.
+    #[error("this month, or a later one, is approved already")]
+    AlreadyApproved,
+    /// The unit has no records.
+    #[error("the unit has no records to approve")]
+    NothingToApprove,
+    /// What was signed is no longer what is.
+    #[error("the records moved on since the document was made; sign the new one")]
+    StateMoved,
+    /// A signature of a person that does not hold.
+    #[error("{0}")]
+    InvalidSignature(String),
+    /// A certificate that is not registered for the caller.
+    #[error("the signer's certificate is not registered for this caller")]
+    UnregisteredCertificate,
     /// There is a record already where one was to be added.
     #[error("there is such a record already")]
     RecordExists,
     /// Somebody else changed it meanwhile.
     #[error("the {0} has changed meanwhile: look at it again")]
     MovedOn(&'static str),
-    /// One account for one person.
-    #[error("this account, or this person, is an officer already")]
-    OfficerExists,
-    /// Not an account that this caller may make or change.
-    #[error("{0}")]
-    NotManageable(&'static str),
-    /// An officer's session that is over: by time, by signing out, or because the officer was blocked.
-    #[error("the session is over; sign in again")]
-    SessionEnded,
-    /// The officer signed in too long ago for what is asked (RFC 9470).
-    #[error("this takes a sign-in of the last {max_age_seconds} seconds; sign in again")]
-    SignInTooOld {
-        /// How long ago it may have been.
-        max_age_seconds: i64,
-    },
-    /// A request with an officer's cookie that was not made by our own pages.
-    #[error("a request of an officer must come from the office's own pages: {0}")]
-    CrossSite(&'static str),
     /// The population database cannot be asked about a record that does not say this.
     #[error("the population database cannot be asked about it: the record has no {0}")]
     RecordIncomplete(&'static str),
@@ -95,9 +97,41 @@ pub enum Refusal {
         /// After how many seconds it is worth a try.
         retry_after_seconds: u64,
     },
+    /// One account for one person.
+    #[error("this account, or this person, is an officer already")]
+    OfficerExists,
+    /// Not an account that this caller may make or change.
+    #[error("{0}")]
+    NotManageable(&'static str),
+    /// An officer's session that is over: by time, by signing out, or because the officer was blocked.
+    #[error("the session is over; sign in again")]
+    SessionEnded,
+    /// The person signed in too long ago for what is asked (RFC 9470).
+    #[error("this takes a sign-in of the last {max_age_seconds} seconds; sign in again")]
+    SignInTooOld {
+        /// How long ago it may have been.
+        max_age_seconds: i64,
+    },
+    /// A request with an officer's cookie that was not made by our own pages.
+    #[error("a request of an officer must come from the office's own pages: {0}")]
+    CrossSite(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// The state of a proposal does not allow this.
+    #[error("a proposal that is {state} cannot be {action}")]
+    ProposalState {
+        /// The state that the proposal is in.
+        state: &'static str,
+        /// The past participle of what was asked.
+        action: &'static str,
+    },
+    /// A request with a cookie that another site may have made the browser send.
+    #[error("a request that changes something with a cookie must come from this service's own pages")]
+    ForeignOrigin,
+    /// A file that is not taken.
+    #[error("{0}")]
+    UnacceptableFile(&'static str),
     /// As many at the same time as are served; see `Retry-After`.
     #[error("too many {0} at the same time; try again in a few seconds")]
     Busy(&'static str),

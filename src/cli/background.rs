@@ -36,6 +36,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, FOLLOWING, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "reading changes of the population database", with(|service| Box::pin(read_feed(service))));
     every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
+    every(&mut jobs, ROUND, "computing quality", with(|service| Box::pin(compute_quality(service))));
     jobs
 }
 
@@ -112,10 +113,12 @@ async fn end_presentations(service: Service) -> Result<()> {
     service.end_presentations().await.map(|_| ())
 }
 
-/// Rows that nobody needs any more.
+/// Rows and files that nobody needs any more.
 async fn clear_away(service: Service) -> Result<()> {
     service.store().clear_away(service.clock.now()).await?;
-    service.clear_sync_calls().await.map(|_| ())
+    service.clear_sync_calls().await?;
+    service.clear_evidence().await?;
+    service.store().clear_away(service.clock.now()).await.map(|_| ())
 }
 
 /// Status lists and the trust list.
@@ -124,6 +127,14 @@ async fn sign_again(service: Service) -> Result<()> {
 }
 
 /// Records that are pending; what a killed process left claimed comes up by itself.
+/// Flags and counts of records that changed, or that time has changed; approvals whose records do not know of it yet.
+async fn compute_quality(service: Service) -> Result<()> {
+    service.mark_approvals().await?;
+    while service.compute_quality().await?.entries > 0 {}
+    Ok(())
+}
+
+/// Records that the population database could not be asked about.
 async fn match_records(service: Service) -> Result<()> {
     service.match_in_background().await.map(|_| ())
 }

@@ -1,5 +1,6 @@
 //! The same stories from a terminal. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
+mod approval;
 mod background;
 mod cards;
 mod deliver;
@@ -79,6 +80,12 @@ enum Command {
     /// Biên nhận kiểm tra / receipts of checks
     #[command(subcommand)]
     Receipt(receipt::Receipt),
+    /// Phê duyệt tháng / monthly approvals by digital signature
+    #[command(subcommand)]
+    Approval(approval::Approval),
+    /// Ngày nghỉ / public holidays
+    #[command(subcommand)]
+    Holidays(approval::Holidays),
     /// Tài liệu OpenAPI / print the OpenAPI document
     Openapi,
 }
@@ -119,6 +126,8 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Verify(verify) => return verify.run(),
         Command::Bundle(bundle) => bundle.run().await?,
         Command::Receipt(receipt) => return receipt.run(),
+        Command::Approval(approval) => return approval.run(load).await,
+        Command::Holidays(holidays) => holidays.run(load()?).await?,
         Command::Openapi => print_json(&crate::http::openapi_document(&load()?.public_url)),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! The stories. Each file is one: it knows the order read → decide → store → sign, and nothing of HTTP or SQL.
 
 mod access;
+mod approvals;
 mod attesters;
 pub mod authorize;
 mod badges;
@@ -25,12 +26,15 @@ pub mod population;
 mod positions;
 pub mod present;
 mod publish;
+pub mod quality;
 mod receipts;
 pub mod receive;
 pub mod records;
 pub mod reorganise;
+mod reports;
 mod revoke;
 mod sealing;
+pub mod self_service;
 mod show;
 mod statuses;
 pub mod sync;
@@ -61,6 +65,10 @@ pub use crate::credential::verdict::Verdict;
 pub use crate::store::SyncCall;
 pub use crate::store::{CardFilter, ListedCard};
 pub use access::Caller;
+pub use approvals::{
+    ApprovalCheck, ApprovalCheckError, ApprovalFile, ChangedRecord, NewApproverCertificate, QualityApproval,
+    check_approval,
+};
 pub use badges::{BadgeChoice, MOST_BADGES};
 pub use card_search::CardSearch;
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
@@ -76,7 +84,11 @@ pub use office::{AtWork, OfficeStep, OfficeStop};
 pub use officers::{Edit, NewOfficer, OfficerEdit, OfficerQuery};
 pub use population::{Connection, PopulationQueryPage, Rematched};
 pub use publish::{PublishedStatusList, StatusFormat};
+pub use quality::{
+    After, Causes, DayScores, FlaggedRecord, MOST_EXPORTED, QualityRound, QualityView, Sheet, Table, UnitScores,
+};
 pub use receive::{Became, Expects, Incoming, Received};
+pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use statuses::StatusCounts;
@@ -111,6 +123,7 @@ pub struct Parts {
     trusted_issuers: Vec<TrustedIssuer>,
     positions: positions::Positions,
     presenting: present::Presenting,
+    own: self_service::SelfService,
     published: publish::Published,
     carried: checkpoint::Carried,
     documents: metadata::Documents,
@@ -142,8 +155,8 @@ impl Service {
             challenges: Nonces::new(&keys.secret, "attestation challenge"),
             wallet_tokens: WalletTokens::new(&keys.secret),
             // Settings that cannot be used: `check_settings` tells.
-            sign_in: sign_in(&config, &clock).ok().flatten(),
             office_sign_in: office_sign_in(&config, &clock).ok().flatten(),
+            sign_in: sign_in_at(&config, &clock, "/sign-in/callback").ok().flatten(),
             configurations: Configuration::ALL
                 .into_iter()
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
@@ -151,6 +164,7 @@ impl Service {
             trusted_issuers: issuers::trusted(&config, &keys, &templates.vct),
             // As above.
             presenting: present::Presenting::new(&config, &templates.vct).unwrap_or_default(),
+            own: self_service::SelfService::new(&config, &clock),
             templates,
             attesters: attesters::Attesters::new(&config),
             statuses: Arc::new(statuses::Statuses::new(&config, &clock)),
@@ -182,12 +196,14 @@ impl Service {
         self.check_delivery()?;
         self.check_presentations()?;
         self.check_population()?;
+        self.check_approvers()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));
         }
         office_sign_in(&self.config, &self.clock)?;
-        sign_in(&self.config, &self.clock).map(|_| ())
+        self_service::check(&self.config, &self.clock)?;
+        sign_in_at(&self.config, &self.clock, "/sign-in/callback").map(|_| ())
     }
 
     /// The store, for the command line and for tests of the whole.
@@ -234,8 +250,9 @@ impl Service {
     }
 }
 
-fn sign_in(config: &Config, clock: &Clock) -> Result<Option<VneidSignIn>, Fault> {
-    let callback = format!("{}/sign-in/callback", config.public_url);
+/// The sign-in at VNeID that brings people back to `path`.
+fn sign_in_at(config: &Config, clock: &Clock, path: &str) -> Result<Option<VneidSignIn>, Fault> {
+    let callback = format!("{}{path}", config.public_url);
     let sign_in = config.sign_in.as_ref().map(|settings| VneidSignIn::new(settings, &callback)).transpose()?;
     Ok(sign_in.map(|sign_in| sign_in.told_time_by(clock.clone())))
 }

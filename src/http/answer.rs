@@ -39,6 +39,15 @@ fn wire(refusal: &Refusal) -> Wire {
         // RFC 9470 section 3.
         R::SignInTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
         R::CrossSite(_) => (StatusCode::FORBIDDEN, "cross_site_request"),
+        R::OutsideWindow => (StatusCode::CONFLICT, "outside_window"),
+        R::AlreadyApproved => (StatusCode::CONFLICT, "already_approved"),
+        R::NothingToApprove => (StatusCode::CONFLICT, "nothing_to_approve"),
+        R::StateMoved => (StatusCode::CONFLICT, "state_moved"),
+        R::InvalidSignature(_) => (StatusCode::BAD_REQUEST, "invalid_signature"),
+        R::UnregisteredCertificate => (StatusCode::FORBIDDEN, "unregistered_certificate"),
+        R::ProposalState { .. } => (StatusCode::CONFLICT, "proposal_state"),
+        R::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign_origin"),
+        R::UnacceptableFile(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unacceptable_file"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),
@@ -208,10 +217,10 @@ impl IntoResponse for OAuthError {
 fn challenge(response: &mut Response, refusal: &Refusal) {
     let value = match refusal {
         Refusal::NoToken | Refusal::SessionEnded => "Bearer".to_owned(),
-        Refusal::SignInTooOld { max_age_seconds } => {
-            format!("Bearer error=\"insufficient_user_authentication\", max_age={max_age_seconds}")
-        }
         Refusal::InvalidToken => "Bearer error=\"invalid_token\"".to_owned(),
+        Refusal::SignInTooOld { max_age_seconds } => {
+            format!("Bearer error=\"insufficient_user_authentication\", max_age=\"{max_age_seconds}\"")
+        }
         Refusal::MissingScope(scope) => format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
         _ => return,
     };

@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 mod api;
+mod approvals;
 mod authorize;
 mod bulk;
 mod checkpoint;
@@ -11,6 +12,7 @@ mod demo;
 mod events;
 mod extract;
 mod guard;
+mod me;
 mod negotiate;
 mod observe;
 mod office;
@@ -22,6 +24,7 @@ mod population;
 mod present;
 mod presentations;
 mod public;
+mod quality;
 mod records;
 mod reorganisations;
 mod server;
@@ -99,6 +102,11 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::requests));
 
+    // Officials for themselves.
+    let own = me::routes()
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::requests));
+
     // Programs of VNeID and of the units.
     let api = Router::new()
         .route("/api/v1/offers", post(api::make_offer))
@@ -121,6 +129,23 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/ending", get(records::cards_ending))
         .route("/api/v1/records", get(records::list_records))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/quality", get(quality::quality_scores))
+        .route("/api/v1/quality/history", get(quality::quality_history))
+        .route("/api/v1/quality/causes", get(quality::quality_causes))
+        .route("/api/v1/quality/rows", get(quality::quality_rows))
+        .route("/api/v1/quality/export.xlsx", get(quality::export_quality_xlsx))
+        .route("/api/v1/quality/export.csv", get(quality::export_quality_csv))
+        .route("/api/v1/reports/{file}", get(quality::monthly_report))
+        .route("/api/v1/approvals", get(approvals::list_approvals).post(approvals::approve_month))
+        .route("/api/v1/approvals/{id}", get(approvals::read_approval))
+        .route("/api/v1/approvals/{id}/document", get(approvals::approval_document))
+        .route("/api/v1/approvals/{id}/changes", get(approvals::approval_changes))
+        .route("/api/v1/approvals/{id}/file", get(approvals::approval_file))
+        .route(
+            "/api/v1/approver-certificates",
+            get(approvals::list_approver_certificates).post(approvals::add_approver_certificate),
+        )
+        .route("/api/v1/approver-certificates/{id}", delete(approvals::remove_approver_certificate))
         .route("/api/v1/records/{handle}", get(records::read_record))
         .route("/api/v1/records/{handle}/versions", get(records::record_versions))
         .route(
@@ -233,8 +258,8 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app =
-        wallet.merge(browsers).merge(presenting).merge(api).merge(office).merge(syncing).merge(everybody).merge(pages);
+    let people = wallet.merge(browsers).merge(presenting).merge(own).merge(everybody).merge(pages);
+    let mut app = people.merge(api).merge(syncing).merge(office);
     if service.config.demo {
         app = app.merge(demo(&service));
     }

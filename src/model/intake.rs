@@ -204,6 +204,36 @@ impl Intake<'_> {
     }
 }
 
+impl Intake<'_> {
+    /// The record with other values of some fields and lists, each by its field's rule; a list is replaced whole, `null`
+    /// empties. Faults are those of what changes: what else the record says was read when it came.
+    pub fn change(
+        &self,
+        base: &Record,
+        changes: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Record, Vec<RowFault>> {
+        let mut draft = Draft::new(*self, 1);
+        let (values, lists) = base.parts();
+        (draft.values, draft.lists) = (values.to_vec(), lists.to_vec());
+        let mut changed = Vec::new();
+        for (name, value) in changes {
+            let list = self.catalogue.lists().iter().position(|list| list.name == *name);
+            if let Some(list) = list {
+                changed.extend(self.catalogue.lists()[list].members.iter().copied());
+                draft.lists[list].clear();
+                draft.put_list(list, value);
+            } else if let Some(place) = place_of(self.catalogue, name).filter(|place| place.entry.is_none()) {
+                changed.push(place.field);
+                draft.values[place.field] = None;
+                draft.put_json(place, value);
+            } else {
+                draft.unknown(name);
+            }
+        }
+        draft.finish_change(&changed)
+    }
+}
+
 /// A record on its way: what was read so far, and what was wrong.
 struct Draft<'a> {
     intake: Intake<'a>,
@@ -300,6 +330,30 @@ impl<'a> Draft<'a> {
             entries.retain(|entry| entry.iter().any(Option::is_some));
         }
         Ok(Record::new(self.intake.catalogue, self.values, self.lists))
+    }
+
+    /// As [`Draft::finish`], but what stands between fields is only looked at where one of them changed.
+    fn finish_change(mut self, changed: &[usize]) -> Result<Record, Vec<RowFault>> {
+        let catalogue = self.intake.catalogue;
+        let is_of_change = |fault: &RowFault| {
+            let code = fault.field.split('[').next().unwrap_or_default();
+            let Some(at) = catalogue.index(code) else { return true };
+            let other = catalogue.fields()[at].rule.not_before.as_deref().and_then(|code| catalogue.index(code));
+            changed.contains(&at) || other.is_some_and(|other| changed.contains(&other))
+        };
+        // What was wrong with the values themselves is all of the change.
+        let own = std::mem::take(&mut self.faults);
+        self.check_required();
+        self.check_order();
+        self.faults.retain(is_of_change);
+        self.faults.splice(..0, own);
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        for entries in &mut self.lists {
+            entries.retain(|entry| entry.iter().any(Option::is_some));
+        }
+        Ok(Record::new(catalogue, self.values, self.lists))
     }
 
     fn check_required(&mut self) {
@@ -552,6 +606,28 @@ mod tests {
         );
         assert!(matches!(of(&["full_name", "it_level[101]"]), Err(HeaderFault::Unknown(_))));
         assert!(of(&["full_name", "it_level[0]"]).is_err() && of(&["full_name[1]", "gender"]).is_err());
+    }
+
+    #[test]
+    fn a_change_is_read_by_the_same_rules_and_answers_for_itself_alone() {
+        let base = csv(GOOD).unwrap();
+        let change = |changes: serde_json::Value| with(|intake| intake.change(&base, changes.as_object().unwrap()));
+        let changed = change(serde_json::json!({"email": "a@b.vn", "date_of_birth": "1987-05-03"})).unwrap();
+        assert_eq!(changed.text("email"), Some("a@b.vn"));
+        assert_eq!(changed.full_name(), base.full_name());
+        assert_eq!(change(serde_json::json!({"email": null})).unwrap(), base);
+        for (changes, expected) in [
+            (serde_json::json!({"email": "x"}), "email"),
+            (serde_json::json!({"full_name": ""}), "full_name"),
+            (serde_json::json!({"DS_NGOAINGU": [{"email": "a@b.vn"}]}), "email"),
+            (serde_json::json!({"DS_NGOAINGU": 1}), "DS_NGOAINGU"),
+            (serde_json::json!({"first_recruitment_date": "1980"}), "first_recruitment_date"),
+            // The other end of the same rule.
+            (serde_json::json!({"work_history_from[1]": "2010"}), "work_history_from"),
+        ] {
+            let told = faults(change(changes.clone()));
+            assert!(told.len() == 1 && (told[0].0 == expected || told[0].0.is_empty()), "{changes}: {told:?}");
+        }
     }
 
     proptest! {

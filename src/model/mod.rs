@@ -8,14 +8,18 @@
 //! [`partial_date`], [`value`] and [`text`].
 //!
 //! Who works in a unit's office, and what they may do: [`officer`], [`rights`].
+//! Months are approved by signature: [`approval`], by the days of [`calendar`].
 //!
 //! [`json`] reads what strangers send, for all rooms.
 
 pub mod agency;
+pub mod approval;
+pub mod calendar;
 pub mod card;
 pub mod catalogue;
 pub mod code_list;
 pub mod event;
+pub mod evidence;
 pub mod gate;
 pub mod id;
 pub mod intake;
@@ -27,13 +31,16 @@ pub mod patch;
 pub mod person;
 pub mod population;
 pub mod presentation;
+pub mod proposal;
 pub mod quality;
 pub mod record;
 pub mod reorganisation;
 pub mod rights;
 pub mod row_fault;
 pub mod rule;
+pub mod self_update;
 pub mod status;
 pub mod text;
 pub mod unit;
 pub mod value;
+pub mod working_days;

@@ -8,6 +8,7 @@
 //! * An event of the change feed is written with its change; numbers have no gap, and whoever sees one sees all before.
 //! * A status index is given to one credential only, in whatever process.
 
+mod approvals;
 mod audit;
 mod authorizations;
 mod card_search;
@@ -16,6 +17,7 @@ mod clients;
 mod deliveries;
 mod documents;
 mod events;
+mod evidence_files;
 mod following;
 mod gates;
 mod grants;
@@ -28,9 +30,12 @@ mod officers;
 mod population_feed;
 mod population_queries;
 mod presentations;
+mod proposals;
+mod quality;
 mod records;
 mod refreshes;
 mod reorganisations;
+mod self_service;
 mod status_lists;
 mod sync;
 mod trust_lists;
@@ -48,6 +53,7 @@ use sqlx::{AnyPool, Connection};
 use tokio::sync::watch;
 
 use crate::error::Fault;
+pub use approvals::{ApprovalRow, ApproverCertificate};
 pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use card_search::CardFilter;
@@ -55,6 +61,7 @@ pub use cards::{FoundCard, ListedCard, NewCard};
 pub use deliveries::{Attempt, Claimed, DuePush, PushCounts, Subscriber};
 pub use documents::{Document, DocumentHead};
 pub use events::{EventFilter, EventPage};
+pub use evidence_files::EvidenceFiles;
 pub use following::FollowStep;
 pub use gates::Gate;
 pub use grants::{Deferral, Grant, Holder, NewGrant};
@@ -67,9 +74,14 @@ pub use officers::{OfficerChange, OfficerFilter};
 pub use population_feed::{FeedClaim, FeedState};
 pub use population_queries::{PopulationQueryLine, PopulationState};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
+pub use proposals::{Evidence, NewProposal, Proposal};
+pub use quality::{
+    Claim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow, Rows, UnitQuality,
+};
 pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use reorganisations::{Reorganisation, Stage, Wave};
+pub use self_service::{AuditLine, NewSelfSignIn, SelfCode, SelfSession};
 pub use status_lists::{Entries, StatusList};
 pub use sync::{LoginBegin, SyncAccount, SyncCall, SyncCallFilter, SyncKey, SyncOutcome};
 pub use trust_lists::PublishedList;

@@ -6,6 +6,7 @@
 
 mod abroad;
 mod api;
+mod approvals;
 mod attestations;
 mod attester;
 #[path = "../authority/mod.rs"]
@@ -30,6 +31,10 @@ mod issue;
 mod kill;
 mod life;
 mod mdoc;
+mod me;
+mod me_evidence;
+mod me_proposals;
+mod me_sign_in;
 mod metadata;
 mod office;
 mod office_cards;
@@ -40,6 +45,7 @@ mod present_refused;
 mod presented;
 mod presenter;
 mod proofs;
+mod quality;
 mod races;
 mod records;
 mod refresh;

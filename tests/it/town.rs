@@ -133,7 +133,9 @@ impl Town {
             Ground::Postgres => fresh_postgres(&name).await,
         };
         let clock = Clock::fixed(NOW);
-        let service = Self::process(Self::settings(&database_url, limits), clock.clone(), number).await;
+        let mut settings = Self::settings(&database_url, limits);
+        settings.self_service.evidence = folder.join("evidence");
+        let service = Self::process(settings, clock.clone(), number).await;
         Self { router: officials_card::http::router(service.clone()), service, clock, database_url, folder }
     }
 
@@ -205,6 +207,13 @@ impl Town {
         Answer { status: parts.status, headers: parts.headers, bytes }
     }
 
+    /// Sends a request and gives the answer's body while it still comes.
+    pub async fn opens(&self, request: Request<Body>) -> Body {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body()
+    }
+
     /// Fetches a document.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
@@ -220,6 +229,11 @@ impl Town {
     /// A program of VNeID or of a unit, with its token.
     pub async fn officer(&self, client: &str) -> Officer<'_> {
         Officer { town: self, token: self.service.mint_token(client, 3600).await.unwrap() }
+    }
+
+    /// The same with a token that outlives the story.
+    pub async fn stays(&self, client: &str) -> Officer<'_> {
+        Officer { town: self, token: self.service.mint_token(client, 400 * 86_400).await.unwrap() }
     }
 
     /// A wallet with a fresh P-256 key.

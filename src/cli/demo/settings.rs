@@ -117,6 +117,9 @@ person_per_hour = 0
 [limits]
 deferred_interval_seconds = 3
 
+[self_service]
+evidence = "{evidence}"
+
 # The simulated sign-in at VNeID.
 [sign_in]
 issuer = "{sign_in_url}"
@@ -132,7 +135,7 @@ client_secret = "{office_secret}"
 # The VNeID backend: its private key is vneid-backend.jwk.
 [[clients]]
 name = "vneid-backend"
-scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write"]
+scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write", "quality:read"]
 jwks = {{ keys = [{backend}] }}
 
 # A wallet product whose instances are attested by their provider, and one that has a key of its own.
@@ -171,6 +174,7 @@ dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta":
             file = file.display(),
             database = dir.join("demo.db").display(),
             keys = dir.join("keys").display(),
+            evidence = dir.join("evidence").display(),
             attester = dir.join("attester-root.pem").display(),
         )
     }
