@@ -408,7 +408,7 @@ story! {
         let withdraw = format!("/api/v1/cards/{card}/withdraw");
         bureau.town.clock.advance(300);
         let answer = head.post(&withdraw, json!({"reason": "lost"})).await;
-        assert!(answer.header("www-authenticate").contains("insufficient_user_authentication\", max_age=300"));
+        assert!(answer.header("www-authenticate").contains("insufficient_user_authentication\", max_age=\"300\""));
         assert_eq!(answer.problem(401), "insufficient-user-authentication");
         // All else goes on.
         head.post(&format!("/api/v1/cards/{card}/lock"), json!({"reason": "under_review"})).await.expect(200);
