@@ -31,7 +31,7 @@ pub struct FollowStep {
     /// When that version came.
     pub changed_at: UnixSeconds,
     /// Which cards.
-    pub selector: Selector,
+    pub selectors: Vec<Selector>,
     /// What is done.
     pub step: Step,
     /// Why.
@@ -115,7 +115,7 @@ impl Change for Follow {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let doing = failed("having a card follow its record");
-        let FollowStep { record, version, confirmed_at, changed_at, selector, step, reason, at } = &self.0;
+        let FollowStep { record, version, confirmed_at, changed_at, selectors, step, reason, at } = &self.0;
         let word = if confirmed_at.is_some() { "IS NOT NULL" } else { "IS NULL" };
         let statement = format!(
             "UPDATE records SET follow_due_at = NULL \
@@ -135,7 +135,9 @@ impl Change for Follow {
         }
         let by = By::Facts { hold: STATUS, because: &because };
         let wanted = Move { step: *step, reason: *reason, actor: ACTOR, at: *at, by };
-        cards::move_all(transaction, selector, &wanted).await?;
+        for selector in selectors {
+            cards::move_all(transaction, selector, &wanted).await?;
+        }
         Ok(true)
     }
 }

@@ -62,7 +62,7 @@ pub use status_lists::{Entries, StatusList};
 pub use sync::{LoginBegin, SyncAccount, SyncCall, SyncCallFilter, SyncKey, SyncOutcome};
 pub use trust_lists::PublishedList;
 pub use versions::{CardStep, VersionWrite};
-pub use waiting::{NewWaiting, Waiting};
+pub use waiting::{MovedWaiting, NewWaiting, Waiting};
 use writer::Writer;
 pub(crate) use writer::{Change, Transaction};
 

@@ -330,7 +330,10 @@ impl Change for SetPopulation {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let set = sqlx::query(
-            "UPDATE records SET population = $3, population_detail = $4, checked_at = $5 WHERE id = $1 AND version = $2",
+            // A death reaches the person's other cards once it is certain whose it is.
+            "UPDATE records SET population = $3, population_detail = $4, checked_at = $5, follow_due_at = CASE \
+             WHEN $3 = 'matched' AND out_of_service = 'deceased' THEN CAST($5 AS BIGINT) ELSE follow_due_at END \
+             WHERE id = $1 AND version = $2",
         )
         .bind(self.record.as_str())
         .bind(self.version)
