@@ -2,6 +2,7 @@
 
 mod delivery;
 mod edge;
+mod population;
 mod presentation;
 mod trust;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::error::Fault;
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
+pub use population::{Feed as PopulationFeed, Population, Timestamp as PopulationTimestamp};
 pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
@@ -36,10 +38,8 @@ pub struct Config {
     pub keys: PathBuf,
     /// `OFFICIALS_CARD_KEYS_PASSPHRASE`: when the key files are encrypted.
     pub keys_passphrase: Option<Secret>,
-    /// `OFFICIALS_CARD_POPULATION_URL`: the national population database.
-    pub population_url: Option<String>,
-    /// `OFFICIALS_CARD_POPULATION_KEY`: the key that it knows us by.
-    pub population_key: Option<Secret>,
+    /// `OFFICIALS_CARD_POPULATION_…`: the national population database; without it nobody is matched.
+    pub population: Option<Population>,
     /// `OFFICIALS_CARD_SIGN_IN_…`: where people sign in when a wallet asks for their card; without it, cards are only
     /// given on offers.
     pub sign_in: Option<SignIn>,
@@ -364,8 +364,7 @@ impl Default for Config {
             database_url: Secret::new("sqlite://officials-card.db"),
             keys: "keys".into(),
             keys_passphrase: None,
-            population_url: None,
-            population_key: None,
+            population: None,
             sign_in: None,
             log: "info".into(),
             log_format: LogFormat::Json,
@@ -460,8 +459,7 @@ impl Config {
         set(&mut self.log, "LOG");
         self.keys = variable("KEYS").map_or_else(|| self.keys.clone(), PathBuf::from);
         self.keys_passphrase = variable("KEYS_PASSPHRASE").map(Secret).or_else(|| self.keys_passphrase.clone());
-        self.population_url = variable("POPULATION_URL").or_else(|| self.population_url.clone());
-        self.population_key = variable("POPULATION_KEY").map(Secret).or_else(|| self.population_key.clone());
+        population::override_by(&mut self.population, &variable);
         let wrong =
             |name: &str| Fault::new("reading the environment", format!("OFFICIALS_CARD_{name} has a wrong value"));
         if let Some(format) = variable("LOG_FORMAT") {
@@ -541,6 +539,9 @@ impl Config {
         }
         if let Some(sign_in) = &self.sign_in {
             sign_in.check().or_else(|what| wrong(&format!("sign_in: {what}")))?;
+        }
+        if let Some(population) = &self.population {
+            population.check().or_else(|what| wrong(&format!("population: {what}")))?;
         }
         edge::check(self).or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;

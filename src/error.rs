@@ -68,6 +68,15 @@ pub enum Refusal {
     /// Somebody else changed it meanwhile.
     #[error("the {0} has changed meanwhile: look at it again")]
     MovedOn(&'static str),
+    /// The population database cannot be asked about a record that does not say this.
+    #[error("the population database cannot be asked about it: the record has no {0}")]
+    RecordIncomplete(&'static str),
+    /// The population database gave no answer; nothing was learned.
+    #[error("the population database cannot be asked at the moment; try again in {retry_after_seconds} seconds")]
+    RegistryUnavailable {
+        /// After how many seconds it is worth a try.
+        retry_after_seconds: u64,
+    },
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,

@@ -21,7 +21,7 @@ use officials_card::flow::Service;
 use officials_card::flow::enroll::{Asker, confirm, match_pending};
 use officials_card::flow::import::{Format, ImportRequest, import};
 use officials_card::keyring::{self, FileKey, Keyring};
-use officials_card::model::person::{NameParts, PopulationPerson, PopulationQuery};
+use officials_card::model::person::{AskedNumber, NameParts, PopulationPerson, PopulationQuery};
 use officials_card::remote::population::{PopulationRegistry, Unreachable};
 use officials_card::store::{Confirmed, Store};
 use serde_json::{Value, json};
@@ -222,12 +222,9 @@ struct Agreeing;
 
 impl PopulationRegistry for Agreeing {
     async fn look_up(&self, query: &PopulationQuery) -> Result<Option<PopulationPerson>, Unreachable> {
-        Ok(Some(PopulationPerson {
-            personal_number: query.personal_number.clone(),
-            name: NameParts { given: query.full_name.clone(), ..NameParts::default() },
-            date_of_birth: query.date_of_birth,
-            sex: None,
-        }))
+        let AskedNumber::Personal(number) = &query.number else { return Ok(None) };
+        let name = NameParts { given: query.full_name.clone(), ..NameParts::default() };
+        Ok(Some(PopulationPerson::new(number.clone(), name, query.date_of_birth)))
     }
 }
 

@@ -9,6 +9,9 @@
 
 mod faults;
 mod person;
+#[path = "../population_registry/registry/person.rs"]
+#[allow(dead_code)]
+mod population;
 mod portrait;
 mod words;
 
@@ -19,11 +22,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use officials_card::model::catalogue::Catalogue;
-use officials_card::protocol::population::{NameMessage, PersonMessage};
 use serde_json::{Map, Value, json};
 
 use faults::{KINDS, Spoil};
 use person::{COLUMNS, Dice, Person, Town, units};
+use population::{NameLine, PersonLine};
 use words::{JOBS, POSITIONS};
 
 /// Makes a synthetic personnel file on standard output.
@@ -72,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(path) = &arguments.labels {
         write_labels(path)?;
     }
-    let mut population = match &arguments.population {
+    let mut registry = match &arguments.population {
         Some(path) => Some(BufWriter::new(File::create(path)?)),
         None => None,
     };
@@ -91,8 +94,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             (true, _) => encoded[face].clone(),
         };
         let mut person = town.person(number, &mut dice, picture);
-        if let Some(population) = &mut population {
-            know(population, &person, &mut dice)?;
+        if let Some(registry) = &mut registry {
+            know(registry, &person, &mut dice)?;
         }
         let spoil = bad.then(|| KINDS[spoilt % KINDS.len()]);
         spoilt += usize::from(bad);
@@ -104,7 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         sheet.row(&person, spoil)?;
     }
     sheet.finish()?;
-    population.as_mut().map_or(Ok(()), Write::flush)?;
+    registry.as_mut().map_or(Ok(()), Write::flush)?;
     Ok(())
 }
 
@@ -122,14 +125,15 @@ fn flag(person: &mut Person, dice: &mut Dice) {
 }
 
 /// The population database knows most people, three in a hundred otherwise, and two not at all.
-fn know(population: &mut impl Write, person: &Person, dice: &mut Dice) -> Result<(), Box<dyn Error>> {
+fn know(registry: &mut impl Write, person: &Person, dice: &mut Dice) -> Result<(), Box<dyn Error>> {
     let number = COLUMNS.iter().position(|column| *column == "personal_id_number").map(|at| person.cells[at].clone());
     let [family, middle, given] = person.name;
-    let mut message = PersonMessage {
+    let mut message = PersonLine {
         personal_id_number: number.unwrap_or_default(),
-        name: NameMessage { family: family.to_uppercase(), middle: middle.to_uppercase(), given: given.to_uppercase() },
+        name: NameLine { family: family.to_uppercase(), middle: middle.to_uppercase(), given: given.to_uppercase() },
         date_of_birth: person.born.clone(),
         gender: Some(if person.woman { "female" } else { "male" }.into()),
+        ..PersonLine::default()
     };
     match dice.below(100) {
         0 | 1 => return Ok(()),
@@ -141,8 +145,8 @@ fn know(population: &mut impl Write, person: &Person, dice: &mut Dice) -> Result
         4 => message.gender = Some(if person.woman { "male" } else { "female" }.into()),
         _ => {}
     }
-    serde_json::to_writer(&mut *population, &message)?;
-    population.write_all(b"\n")?;
+    serde_json::to_writer(&mut *registry, &message)?;
+    registry.write_all(b"\n")?;
     Ok(())
 }
 

@@ -7,17 +7,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::serve::registry;
 use crate::error::Result;
 use crate::flow::Service;
-use crate::flow::enroll::{Asker, match_pending};
 
 /// How often a job looks what is due.
 const ROUND: Duration = Duration::from_secs(30);
 /// The same for what ends or replaces cards, which is to be done within a minute.
 const FOLLOWING: Duration = Duration::from_secs(10);
-/// How long a question that the population database did not answer rests: an outage must not fill the audit table.
-const RETRY_SECONDS: i64 = 600;
 /// Steps of one round that expires cards, some hundred in each.
 const EXPIRING_STEPS: usize = 100;
 
@@ -37,7 +33,8 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "ending presentations", with(|service| Box::pin(end_presentations(service))));
     every(&mut jobs, ROUND, "clearing away what is over", with(|service| Box::pin(clear_away(service))));
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
-    every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
+    every(&mut jobs, FOLLOWING, "matching records", with(|service| Box::pin(match_records(service))));
+    every(&mut jobs, ROUND, "reading changes of the population database", with(|service| Box::pin(read_feed(service))));
     jobs
 }
 
@@ -119,15 +116,14 @@ async fn sign_again(service: Service) -> Result<()> {
     service.refresh_published().await
 }
 
-/// Records that the population database could not be asked about.
+/// Records that are pending; what a killed process left claimed comes up by itself.
 async fn match_records(service: Service) -> Result<()> {
-    let asker = Asker {
-        officer: "system".into(),
-        purpose: "card issuance: match of new records".into(),
-        pause_seconds: RETRY_SECONDS,
-    };
-    let Some(registry) = registry(&service.config)? else { return Ok(()) };
-    match_pending(service.store(), &service.clock, &registry, &asker, |_| {}).await.map(|_| ())
+    service.match_in_background().await.map(|_| ())
+}
+
+/// Records whose person changed at the population database.
+async fn read_feed(service: Service) -> Result<()> {
+    service.read_population_feed().await.map(|_| ())
 }
 
 #[cfg(test)]

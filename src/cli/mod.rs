@@ -134,8 +134,7 @@ async fn records_context(config: Config) -> Result<records::RecordsContext> {
         store: Store::open(config.database_url.expose()).await?,
         clock: Clock::system(),
         chance: Chance::system(),
-        population_key: config.population_key.map(|key| key.expose().to_owned()),
-        population_url: config.population_url,
+        population: config.population,
     })
 }
 

@@ -2,21 +2,24 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::config::Population;
 use crate::error::{Error, Refusal, Result};
 use crate::flow::enroll::{self, Asker};
 use crate::flow::import::{self, Format, ImportRequest, Seen};
 use crate::flow::lists::{ListSummary, import_codes, import_units};
 use crate::model::quality::{Measure, flags};
 use crate::model::record::RecordKey;
-use crate::remote::population::HttpRegistry;
+use crate::remote::population::Gateway;
 use crate::store::{Confirmed, Store};
+
+/// Seconds of a minute.
+const MINUTE: i64 = 60;
 
 /// What the commands work with.
 pub struct RecordsContext {
@@ -26,10 +29,8 @@ pub struct RecordsContext {
     pub clock: Clock,
     /// Chance.
     pub chance: Chance,
-    /// Address of the population registry, when one is configured.
-    pub population_url: Option<String>,
-    /// The key that it knows us by.
-    pub population_key: Option<String>,
+    /// The population registry, when one is configured.
+    pub population: Option<Population>,
 }
 
 /// `officials-card records …`
@@ -45,10 +46,12 @@ pub enum RecordsCommand {
         /// Mục đích tra cứu / why
         #[arg(long, default_value = "cấp thẻ cán bộ, công chức, viên chức")]
         purpose: String,
-        /// Thời gian chờ mỗi câu trả lời, giây / how long an answer may take, in seconds
-        #[arg(long, default_value_t = 10)]
-        timeout_seconds: u64,
+        /// Thời gian chờ mỗi câu trả lời, giây / how long an answer may take, in seconds; as configured unless given
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=120))]
+        timeout_seconds: Option<u64>,
     },
+    /// Tình trạng đối khớp / how the match with the population database stands
+    Population,
     /// Đơn vị xác nhận hồ sơ / the unit confirms its records
     Confirm {
         /// Mã đơn vị quản lý / code of the managing unit
@@ -122,8 +125,9 @@ impl RecordsCommand {
             Self::Import(arguments) => arguments.run(&context).await,
             Self::Match { officer, purpose, timeout_seconds } => {
                 let asker = Asker { officer, purpose, pause_seconds: 0 };
-                match_records(&context, &asker, Duration::from_secs(timeout_seconds)).await
+                match_records(&context, &asker, timeout_seconds).await
             }
+            Self::Population => population(&context).await,
             Self::Confirm { unit, number, officer } => {
                 let which = if number.is_empty() { Confirmed::All } else { Confirmed::Numbers(number) };
                 let confirmed = enroll::confirm(store, clock, &unit, which, &officer).await?;
@@ -204,13 +208,16 @@ impl ImportArguments {
     }
 }
 
-async fn match_records(context: &RecordsContext, asker: &Asker, timeout: Duration) -> Result<()> {
-    let Some(url) = &context.population_url else {
+async fn match_records(context: &RecordsContext, asker: &Asker, timeout_seconds: Option<u64>) -> Result<()> {
+    let Some(settings) = &context.population else {
         let rule = "chưa cấu hình / not configured (OFFICIALS_CARD_POPULATION_URL)";
-        return Err(Refusal::malformed("population_url", rule).into());
+        return Err(Refusal::malformed("population", rule).into());
     };
-    let registry = HttpRegistry::new(url, context.population_key.as_deref().unwrap_or_default(), timeout)?;
-    let summary = enroll::match_pending(&context.store, &context.clock, &registry, asker, |so_far| {
+    let mut settings = settings.clone();
+    settings.timeout_seconds = timeout_seconds.unwrap_or(settings.timeout_seconds);
+    let gateway = Gateway::new(&settings, context.clock.clone(), &context.chance)?;
+    let (store, clock) = (&context.store, &context.clock);
+    let summary = enroll::match_pending(store, clock, &gateway.background(), asker, |so_far| {
         eprintln!("… {} khớp / matched", so_far.matched);
     })
     .await?;
@@ -221,6 +228,31 @@ async fn match_records(context: &RecordsContext, asker: &Asker, timeout: Duratio
     if summary.incomplete + summary.overtaken > 0 {
         println!("Thiếu ngày sinh / without birth date: {}", summary.incomplete);
         println!("Đã có phiên bản mới / overtaken by a new version: {}", summary.overtaken);
+    }
+    if summary.locked + summary.released > 0 {
+        println!("Thẻ tạm khóa / cards locked: {}, mở lại / given back: {}", summary.locked, summary.released);
+    }
+    Ok(())
+}
+
+/// What the operator looks at: how much there is to do and whether it goes on.
+async fn population(context: &RecordsContext) -> Result<()> {
+    let now = context.clock.now();
+    let state = context.store.population_state(now - MINUTE).await?;
+    let ago = |at: Option<i64>| at.map_or("—".to_owned(), |at| format!("{} s", now - at));
+    println!("Chờ đối khớp / pending: {}, lâu nhất / oldest: {}", state.pending, ago(state.oldest_pending_at));
+    println!("  do CSDL dân cư thay đổi / changed at the registry: {}", state.changed_at_the_registry);
+    println!("  chưa có trả lời / asked in vain: {}", state.unanswered);
+    println!("Trả lời trong phút qua / answers in the last minute: {}", state.answers);
+    println!("Trả lời gần nhất / last answer: {}", ago(state.last_answer_at));
+    println!("Sai lệch / mismatched: {}, không tìm thấy / not found: {}", state.mismatched, state.not_found);
+    println!("Thẻ đang tạm khóa / cards locked for it: {}", state.locked_cards);
+    if let Some(feed) = context.store.population_feed().await? {
+        println!(
+            "Nhật ký thay đổi đọc đến / change feed read up to: {} ({})",
+            ago(Some(feed.through / 1000)),
+            feed.outcome
+        );
     }
     Ok(())
 }

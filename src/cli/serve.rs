@@ -5,16 +5,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::{background, deliver, service, start_log};
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::error::{Fault, Result};
 use crate::flow::Service;
 use crate::http;
-use crate::remote::population::HttpRegistry;
 
 /// How often the server looks whether its certificate was renewed.
 const ROUND: Duration = Duration::from_secs(30);
-/// How long a question to the population database may take.
-const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until it is told to stop.
 pub async fn run(config: Config) -> Result<()> {
@@ -54,13 +51,6 @@ pub async fn serve(
     }
     delivering.shutdown().await;
     Ok(())
-}
-
-/// The population database of the configuration.
-pub fn registry(config: &Config) -> Result<Option<HttpRegistry>> {
-    let key = config.population_key.as_ref().map(Secret::expose).unwrap_or_default();
-    let registry = config.population_url.as_deref().map(|url| HttpRegistry::new(url, key, REGISTRY_TIMEOUT));
-    Ok(registry.transpose()?)
 }
 
 /// Takes a renewed certificate into force: at once on SIGHUP, and soon without.

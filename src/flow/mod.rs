@@ -17,6 +17,7 @@ mod limits;
 pub mod lists;
 mod metadata;
 mod offer;
+pub mod population;
 mod positions;
 pub mod present;
 mod publish;
@@ -64,6 +65,7 @@ pub use issuers::CardIssuer;
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
+pub use population::{Connection, PopulationQueryPage, Rematched};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use receive::{Became, Expects, Incoming, Received};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
@@ -103,6 +105,7 @@ pub struct Parts {
     carried: checkpoint::Carried,
     documents: metadata::Documents,
     limiters: limits::Limiters,
+    population: population::Population,
     places: feed::Places,
     labels: Mutex<Option<(UnixSeconds, Arc<CodeBook>)>>,
     /// Where the next round of [`Service::refresh_cards`] goes on.
@@ -145,6 +148,7 @@ impl Service {
             carried: checkpoint::Carried::default(),
             documents: metadata::Documents::default(),
             limiters: limits::Limiters::new(&config.rate_limits, &clock),
+            population: population::Population::new(&config, &clock, &chance),
             places: feed::Places::default(),
             labels: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
@@ -166,6 +170,7 @@ impl Service {
         self.check_issuers()?;
         self.check_delivery()?;
         self.check_presentations()?;
+        self.check_population()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));

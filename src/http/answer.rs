@@ -36,6 +36,8 @@ fn wire(refusal: &Refusal) -> Wire {
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),
+        R::RecordIncomplete(_) => (StatusCode::CONFLICT, "record_incomplete"),
+        R::RegistryUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "registry_unavailable"),
         R::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         R::TooMuch(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_much"),
         // RFC 6585 section 4. The OAuth code is the registered one that says "not now" (RFC 6749 section 4.1.2.1); slow_down
@@ -210,7 +212,9 @@ const BUSY_SECONDS: u64 = 5;
 /// RFC 9110 section 10.2.3: when to come back.
 fn ask_to_wait(response: &mut Response, refusal: &Refusal) {
     let seconds = match refusal {
-        Refusal::TooManyRequests { retry_after_seconds } => *retry_after_seconds,
+        Refusal::TooManyRequests { retry_after_seconds } | Refusal::RegistryUnavailable { retry_after_seconds } => {
+            *retry_after_seconds
+        }
         Refusal::Busy(_) => BUSY_SECONDS,
         _ => return,
     };

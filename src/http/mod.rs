@@ -14,6 +14,7 @@ mod negotiate;
 mod observe;
 mod openapi;
 mod pages;
+mod population;
 mod present;
 mod presentations;
 mod public;
@@ -138,6 +139,9 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/changes/{id}", delete(records::cancel_change))
         .route("/api/v1/sync-calls", get(sync::calls))
         .route("/api/v1/sync-calls/{transaction_id}", get(sync::call_detail))
+        .route("/api/v1/records/{handle}/match", post(population::match_record))
+        .route("/api/v1/records/{handle}/population-queries", get(population::queries))
+        .route("/api/v1/population", get(population::connection))
         .route("/api/v1/presentations", post(presentations::begin))
         .route("/api/v1/presentations/{id}", get(presentations::read).delete(presentations::cancel))
         .route("/api/v1/presentations/{id}/events", get(presentations::events))

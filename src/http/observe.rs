@@ -87,7 +87,7 @@ pub async fn ready(State(service): State<Service>) -> Response {
     (status, Json(json!({"ready": is_ready, "checks": checks}))).into_response()
 }
 
-/// Prometheus text: requests, cards by state, how delivery stands, answers of wallets that present, the status lists of others.
+/// Prometheus text: requests, cards by state, how delivery and matching stand, answers of wallets that present, the status lists of others.
 pub async fn metrics(State(service): State<Service>) -> Response {
     if let Ok(counts) = service.count_cards().await {
         for (state, count) in counts {
@@ -115,6 +115,7 @@ pub async fn metrics(State(service): State<Service>) -> Response {
             set("officials_offer_pushes", word, count);
         }
     }
+    population(&service).await;
     for (outcome, count) in service.presentation_counts() {
         metrics::counter!("officials_presentation_answers_total", "outcome" => outcome).absolute(count);
     }
@@ -130,4 +131,37 @@ pub async fn metrics(State(service): State<Service>) -> Response {
     metrics::gauge!("officials_status_list_waiting").set(lists.waiting as f64);
     let text = METRICS.get().map(PrometheusHandle::render).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+/// How matching with the population database stands, where there is one.
+#[allow(clippy::cast_precision_loss)]
+async fn population(service: &Service) {
+    let Some(gateway) = service.registry() else { return };
+    let counts = gateway.counts();
+    for (outcome, count) in
+        [("answered", counts.answered), ("unanswered", counts.unanswered), ("not_sent", counts.not_sent)]
+    {
+        metrics::counter!("officials_population_questions_total", "outcome" => outcome).absolute(count);
+    }
+    let load = gateway.load();
+    for word in ["closed", "open", "half_open"] {
+        let is_so = f64::from(u8::from(load.circuit.word() == word));
+        metrics::gauge!("officials_population_circuit", "state" => word).set(is_so);
+    }
+    for (lane, waiting) in [("interactive", load.interactive), ("background", load.background)] {
+        metrics::gauge!("officials_population_waiting", "lane" => lane).set(waiting as f64);
+    }
+    metrics::gauge!("officials_population_in_flight").set(load.in_flight as f64);
+    if let Ok(state) = service.count_matches().await {
+        for (of, count) in [
+            ("pending", state.pending),
+            ("changed_at_the_registry", state.changed_at_the_registry),
+            ("unanswered", state.unanswered),
+            ("mismatched", state.mismatched),
+            ("not_found", state.not_found),
+        ] {
+            metrics::gauge!("officials_population_records", "of" => of).set(count as f64);
+        }
+        metrics::gauge!("officials_population_answers_of_five_minutes").set(state.answers as f64);
+    }
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, presentations, public, records, reorganisations};
+use super::{api, bulk, checkpoint, delivery, population, presentations, public, records, reorganisations};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
@@ -31,6 +31,7 @@ use crate::protocol::oauth::SCOPES;
         reorganisations::pause_reorganisation, reorganisations::resume_reorganisation,
         reorganisations::undo_reorganisation,
         super::sync::calls, super::sync::call_detail,
+        population::match_record, population::queries, population::connection,
     ),
     modifiers(&Security, &Refusals)
 )]

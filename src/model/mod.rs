@@ -22,6 +22,7 @@ pub mod origin;
 pub mod partial_date;
 pub mod patch;
 pub mod person;
+pub mod population;
 pub mod presentation;
 pub mod quality;
 pub mod record;

@@ -4,8 +4,9 @@
 use crate::error::Refusal;
 use crate::model::card::{AgencyName, CardFacts, CardType};
 use crate::model::code_list::CodeLabels;
-use crate::model::id::PersonalNumber;
+use crate::model::id::{Handle, PersonalNumber};
 use crate::model::partial_date::PartialDate;
+use crate::model::population::PopulationFacts;
 use crate::model::quality::{Standing, sufficiency_flags};
 use crate::model::record::{IN_SERVICE, Record};
 use crate::model::text::folded;
@@ -15,7 +16,7 @@ use crate::model::unit::UnitDirectory;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PopulationQuery {
     /// Whom it is about.
-    pub personal_number: PersonalNumber,
+    pub number: AskedNumber,
     /// Birth name, NFC.
     pub full_name: String,
     /// Birth date as the record has it; a bare year is enough for the question.
@@ -24,6 +25,37 @@ pub struct PopulationQuery {
     pub officer: String,
     /// Why.
     pub purpose: String,
+    /// The record that the question is asked for: it names the question at the registry, too (`MaYeuCau`).
+    pub reference: Handle,
+}
+
+impl PopulationQuery {
+    /// Whether an answer is about whom was asked.
+    pub fn is_about(&self, person: &PopulationPerson) -> bool {
+        match &self.number {
+            AskedNumber::Personal(number) => *number == person.personal_number,
+            AskedNumber::Old(number) => person.facts.old_number.as_ref() == Some(number),
+        }
+    }
+}
+
+/// The number that a person is asked about by (domain dossier, sections 3 and 5).
+#[derive(Clone, PartialEq, Eq)]
+pub enum AskedNumber {
+    /// `SoDinhDanh`.
+    Personal(PersonalNumber),
+    /// `SoCMND`: the nine digits of before, for a record that has no personal number yet.
+    Old(String),
+}
+
+/// Numbers do not print.
+impl std::fmt::Debug for AskedNumber {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Personal(_) => "Personal(…)",
+            Self::Old(_) => "Old(…)",
+        })
+    }
 }
 
 /// The three parts in which the population database keeps a name; all of it may sit in `given`.
@@ -60,6 +92,15 @@ pub struct PopulationPerson {
     pub date_of_birth: PartialDate,
     /// `male` or `female`; `None` when the answer does not say.
     pub sex: Option<String>,
+    /// Everything else that it tells.
+    pub facts: PopulationFacts,
+}
+
+impl PopulationPerson {
+    /// Somebody of whom the registry tells what has to be told.
+    pub fn new(personal_number: PersonalNumber, name: NameParts, date_of_birth: PartialDate) -> Self {
+        Self { personal_number, name, date_of_birth, sex: None, facts: PopulationFacts::default() }
+    }
 }
 
 /// What the comparison found. That the registry could not be reached is not an outcome: nothing was learned.
@@ -111,14 +152,17 @@ impl MatchOutcome {
     }
 }
 
-/// The question about a record's person; `None` without a number or a birth date.
-pub fn question(record: &Record, officer: &str, purpose: &str) -> Option<PopulationQuery> {
+/// The question about a record's person; `None` without a birth date, or without a personal number or one of nine digits.
+pub fn question(reference: &Handle, record: &Record, officer: &str, purpose: &str) -> Option<PopulationQuery> {
+    let old = || record.text("old_id_number").filter(|number| number.len() == 9).map(str::to_owned);
+    let number = record.personal_number().map(AskedNumber::Personal).or_else(|| old().map(AskedNumber::Old))?;
     Some(PopulationQuery {
-        personal_number: record.personal_number()?,
+        number,
         full_name: record.full_name().to_owned(),
         date_of_birth: record.date("date_of_birth")?,
         officer: officer.to_owned(),
         purpose: purpose.to_owned(),
+        reference: reference.clone(),
     })
 }
 
@@ -275,6 +319,7 @@ mod tests {
             name: NameParts { family: "NGUYỄN".into(), middle: " THỊ ".into(), given: "Đa\u{300}o".into() },
             date_of_birth: PartialDate::parse("1987").unwrap(),
             sex: Some("female".into()),
+            facts: PopulationFacts::default(),
         }
     }
 

@@ -10,5 +10,6 @@ pub mod ministry;
 pub mod oauth;
 pub mod oid4vci;
 pub mod oid4vp;
+#[cfg(feature = "server")]
 pub mod population;
 pub mod sign_in;

@@ -163,6 +163,9 @@ pub(super) enum By<'a> {
     Facts { hold: &'static str, because: &'a str },
 }
 
+/// The cause of a lock that the employment status of a record sets, in `cards.hold`.
+pub(super) const STATUS: &str = "status";
+
 /// Takes a step on all cards that are meant and may take it, each with its credentials.
 pub(super) async fn move_all(
     transaction: &mut Transaction<'_>,
@@ -178,9 +181,11 @@ pub(super) async fn move_all(
         By::Person => "",
     };
     let own = if *step == Step::Unlock && !hold.is_empty() { "AND hold = $6" } else { "AND $6 = $6" };
-    // A person who locks what the facts have locked already keeps it locked when the facts give it back.
-    let taken_over = if *step == Step::Lock && hold.is_empty() { "OR (state = 'locked' AND hold IS NOT NULL)" } else { "" };
-    if *step == Step::Unlock && hold.is_empty() {
+    // A person who locks what the facts have locked already keeps it locked when the facts give it back. Not by way of the
+    // person, whose cards of other units may be among them.
+    let takes_over = *step == Step::Lock && hold.is_empty() && !matches!(selector, Selector::Person(_));
+    let taken_over = if takes_over { "OR (state = 'locked' AND hold IS NOT NULL)" } else { "" };
+    if *step == Step::Unlock && hold != STATUS {
         look_again(transaction, (meant, [&one, &two]), *at).await?;
     }
     let statement = format!(
@@ -228,8 +233,8 @@ pub(super) async fn move_all(
     Ok(Moved { cards, credentials })
 }
 
-/// Has the facts look again at the records of cards that a person is about to unlock and that a person locked: while that
-/// lock stood, theirs found nothing to lock. Who unlocks what the facts locked has decided against them.
+/// Has the employment status looked at again for cards that are about to be unlocked and that something else locked: while
+/// that lock stood, the status found nothing to lock. Who unlocks what the status locked has decided against it.
 async fn look_again(
     transaction: &mut Transaction<'_>,
     (meant, [one, two]): (&str, [&String; 2]),
@@ -237,7 +242,7 @@ async fn look_again(
 ) -> Result<(), Fault> {
     let statement = format!(
         "UPDATE records SET follow_due_at = $3 WHERE out_of_service IS NOT NULL AND removed_at IS NULL AND id IN \
-         (SELECT record_id FROM cards WHERE {meant} AND state = 'locked' AND hold IS NULL)"
+         (SELECT record_id FROM cards WHERE {meant} AND state = 'locked' AND (hold IS NULL OR hold <> '{STATUS}'))"
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at);
     query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("having the facts look again"))

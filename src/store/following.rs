@@ -14,8 +14,6 @@ use crate::model::id::Handle;
 
 /// Who acts.
 const ACTOR: &str = "system";
-/// The cause of a lock that the employment status of a record sets, in `cards.hold`.
-const STATUS: &str = "status";
 /// Cards that one change warns of.
 const WARNED: i64 = 500;
 
@@ -133,7 +131,7 @@ impl Change for Follow {
         if let Some(confirmed_at) = confirmed_at {
             let _ = write!(because, " confirmed {confirmed_at}");
         }
-        let by = By::Facts { hold: STATUS, because: &because };
+        let by = By::Facts { hold: cards::STATUS, because: &because };
         let wanted = Move { step: *step, reason: *reason, actor: ACTOR, at: *at, by };
         for selector in selectors {
             cards::move_all(transaction, selector, &wanted).await?;

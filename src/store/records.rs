@@ -1,4 +1,5 @@
-//! Personnel records: standings changed, verified ones out. How they come in is `imports`.
+//! Personnel records: confirmed by their units, verified ones out. How they come in is `imports`, how they are matched with the
+//! population database `matches`.
 //!
 //! A record has one row at its current version and one row for every version that it ever had. A standing (what the
 //! population database and the unit said) is changed by one statement that names the version it was decided on.
@@ -90,21 +91,6 @@ pub enum Confirmed {
 }
 
 impl Store {
-    /// Records that the population database has still to be asked about, in the order of their handles, after `after`.
-    pub async fn pending_records(
-        &self,
-        after: Option<&Handle>,
-        tried_before: UnixSeconds,
-        limit: i64,
-    ) -> Result<Vec<StoredRecord>, Fault> {
-        self.select(
-            "records.population = 'pending' AND records.person IS NOT NULL AND records.removed_at IS NULL AND records.id > $1 \
-             AND (records.tried_at IS NULL OR records.tried_at <= $2) ORDER BY records.id LIMIT $3",
-            |query| query.bind(after.map_or("", Handle::as_str).to_owned()).bind(tried_before).bind(limit),
-        )
-        .await
-    }
-
     /// Every record of a person, portraits with their bytes.
     pub async fn records_of(&self, person: &PersonalNumber) -> Result<Vec<StoredRecord>, Fault> {
         let mut records = self
@@ -184,28 +170,6 @@ impl Store {
             .map_err(failed(doing))
     }
 
-    /// Notes what the population database said about one version; `false` if the record has moved on since. The audit line
-    /// names who asked and why.
-    pub async fn set_population(
-        &self,
-        record: &Handle,
-        version: i64,
-        outcome: MatchOutcome,
-        officer: &str,
-        purpose: &str,
-        at: UnixSeconds,
-    ) -> Result<bool> {
-        let (officer, purpose) = (officer.to_owned(), purpose.to_owned());
-        self.write(SetPopulation { record: record.clone(), version, outcome, officer, purpose, at }).await
-    }
-
-    /// Notes a question to the population database that got no answer: who asked and why.
-    pub async fn note_unreachable(&self, record: &Handle, officer: &str, purpose: &str, at: UnixSeconds) -> Result<()> {
-        let action = "population.unreachable";
-        let (actor, subject, detail) = (officer.to_owned(), record.to_string(), purpose.to_owned());
-        self.write(NoteUnreachable(Line { at, actor, action, subject, detail })).await
-    }
-
     /// The unit confirms its records as they stood at `seen_at`: versions that came later stay unconfirmed. Returns how
     /// many are confirmed by this.
     pub async fn confirm_records(
@@ -248,15 +212,7 @@ impl Store {
             sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>,
         ) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>,
     ) -> Result<Vec<StoredRecord>, Fault> {
-        let statement = format!(
-            "SELECT records.id, records.version, records.changed_at, records.population, records.population_detail, \
-             records.confirmed_at, records.confirmed_by, records.confirmed_version, records.removed_at, \
-             record_versions.catalogue, record_versions.content, \
-             (SELECT COUNT(*) FROM records other WHERE other.person = records.person AND other.unit = records.unit \
-              AND other.id <> records.id AND other.removed_at IS NULL) AS namesakes \
-             FROM records JOIN record_versions ON record_versions.record = records.id \
-             AND record_versions.version = records.version WHERE {condition}"
-        );
+        let statement = selection("", condition);
         let rows = bind(sqlx::query(AssertSqlSafe(statement))).fetch_all(self.readers()).await;
         rows.map_err(failed("reading records"))?.iter().map(stored).collect()
     }
@@ -277,7 +233,20 @@ impl Store {
     }
 }
 
-fn stored(row: &AnyRow) -> Result<StoredRecord, Fault> {
+/// Records at their current version, as [`stored`] reads them, with `more` columns (each after a comma).
+pub(super) fn selection(more: &str, condition: &str) -> String {
+    format!(
+        "SELECT records.id, records.version, records.changed_at, records.population, records.population_detail, \
+         records.confirmed_at, records.confirmed_by, records.confirmed_version, records.removed_at, \
+         record_versions.catalogue, record_versions.content, \
+         (SELECT COUNT(*) FROM records other WHERE other.person = records.person AND other.unit = records.unit \
+          AND other.id <> records.id AND other.removed_at IS NULL) AS namesakes{more} \
+         FROM records JOIN record_versions ON record_versions.record = records.id \
+         AND record_versions.version = records.version WHERE {condition}"
+    )
+}
+
+pub(super) fn stored(row: &AnyRow) -> Result<StoredRecord, Fault> {
     let doing = "reading a record";
     let text = |column: &str| row.try_get::<String, _>(column).map_err(failed(doing));
     let number = |column: &str| row.try_get::<i64, _>(column).map_err(failed(doing));
@@ -314,64 +283,6 @@ fn stored_version(row: &AnyRow) -> Result<StoredVersion, Fault> {
         origin: Origin { way, reference: text("reference")?, actor: text("actor")? },
         record: Record::restore(catalogue, &text("content")?).map_err(|error| Fault::new(doing, error))?,
     })
-}
-
-struct SetPopulation {
-    record: Handle,
-    version: i64,
-    outcome: MatchOutcome,
-    officer: String,
-    purpose: String,
-    at: UnixSeconds,
-}
-
-impl Change for SetPopulation {
-    type Done = bool;
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let set = sqlx::query(
-            // A death reaches the person's other cards once it is certain whose it is.
-            "UPDATE records SET population = $3, population_detail = $4, checked_at = $5, follow_due_at = CASE \
-             WHEN $3 = 'matched' AND out_of_service = 'deceased' THEN CAST($5 AS BIGINT) ELSE follow_due_at END \
-             WHERE id = $1 AND version = $2",
-        )
-        .bind(self.record.as_str())
-        .bind(self.version)
-        .bind(self.outcome.word())
-        .bind(self.outcome.detail())
-        .bind(self.at)
-        .execute(&mut **transaction)
-        .await
-        .map_err(failed("noting a population match"))?;
-        // Who asked and why is written down whether or not the answer is still of use.
-        let action = match self.outcome {
-            MatchOutcome::Matched => "population.matched",
-            MatchOutcome::NotFound => "population.not_found",
-            MatchOutcome::Mismatched { .. } => "population.mismatched",
-        };
-        let detail =
-            format!("version {} {} {}", self.version, self.purpose, self.outcome.detail()).trim_end().to_owned();
-        let (actor, subject) = (self.officer.clone(), self.record.to_string());
-        transaction.note(Line { at: self.at, actor, action, subject, detail });
-        Ok(set.rows_affected() == 1)
-    }
-}
-
-struct NoteUnreachable(Line);
-
-impl Change for NoteUnreachable {
-    type Done = ();
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        sqlx::query("UPDATE records SET tried_at = $2 WHERE id = $1")
-            .bind(&self.0.subject)
-            .bind(self.0.at)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed("noting that the registry did not answer"))?;
-        transaction.note(self.0.clone());
-        Ok(())
-    }
 }
 
 struct Confirm {

@@ -28,8 +28,8 @@ simulator() {
   exit 1
 }
 random() { openssl rand -hex 16; }
-population_key=$(random) client_secret=$(random) password=$(random)
-POPULATION_KEY=$population_key simulator population "$population" --file "$sample/population.ndjson" --listen 127.0.0.1:0
+population_secret=$(random) client_secret=$(random) password=$(random)
+POPULATION_SECRET=$population_secret simulator population "$population" --file "$sample/population.ndjson" --listen 127.0.0.1:0
 VNEID_CLIENT_SECRET=$client_secret simulator sign-in "$vneid" --listen 127.0.0.1:0 --password "$password" \
   --redirect-uri "$url/sign-in/callback"
 
@@ -40,9 +40,14 @@ export OFFICIALS_CARD_CONFIG=$server/officials-card.toml
 # The suite signs in as one person. It warns of the form for QR codes, whose format it does not know: that one is not offered.
 cat >"$OFFICIALS_CARD_CONFIG" <<TOML
 $(common_settings)
-population_url = "$(head -n 1 "$server/population.url")"
-population_key = "$population_key"
 configurations = ["official-card-sdjwt", "official-card-sdjwt-eddsa", "official-card-mdoc"]
+
+[population]
+url = "$(head -n 1 "$server/population.url")"
+user = "officials-card"
+secret = "$population_secret"
+queries_per_second = 500.0
+burst = 500
 
 [sign_in]
 issuer = "$(head -n 1 "$server/sign-in.url")"

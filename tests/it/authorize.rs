@@ -4,7 +4,7 @@
 use axum::http::Request;
 use futures_util::future::join_all;
 use officials_card::flow::enroll::{Asker, match_pending};
-use officials_card::model::person::{PopulationPerson, PopulationQuery};
+use officials_card::model::person::{AskedNumber, PopulationPerson, PopulationQuery};
 use officials_card::remote::population::{PopulationRegistry, Unreachable};
 use serde_json::json;
 
@@ -53,12 +53,9 @@ struct Disagreeing {
 
 impl PopulationRegistry for Disagreeing {
     async fn look_up(&self, query: &PopulationQuery) -> Result<Option<PopulationPerson>, Unreachable> {
-        Ok(self.knows.then(|| PopulationPerson {
-            personal_number: query.personal_number.clone(),
-            name: officials_card::model::person::NameParts { given: "Người Khác".into(), ..Default::default() },
-            date_of_birth: query.date_of_birth,
-            sex: None,
-        }))
+        let AskedNumber::Personal(number) = &query.number else { return Ok(None) };
+        let name = officials_card::model::person::NameParts { given: "Người Khác".into(), ..Default::default() };
+        Ok(self.knows.then(|| PopulationPerson::new(number.clone(), name, query.date_of_birth)))
     }
 }
 

@@ -1,156 +1,605 @@
-//! The client of the population registry against a server that answers in every wrong way: what is no answer of the
-//! contract teaches nothing, and the record is asked about again.
+//! The match with the population database: our client against a simulator that speaks the real protocol and fails in every
+//! way that a registry fails in, what is no answer teaches nothing, and cards follow what the registry says.
+
+#[path = "../../examples/population_registry/registry/mod.rs"]
+#[allow(dead_code)]
+mod registry;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Json, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use officials_card::chance::Chance;
+use officials_card::clock::Clock;
+use officials_card::config::{Population, PopulationFeed, PopulationTimestamp, Secret};
 use officials_card::flow::enroll::{Asker, MatchSummary, match_pending};
-use officials_card::model::id::PersonalNumber;
+use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::partial_date::PartialDate;
-use officials_card::model::person::{MatchOutcome, PopulationQuery};
+use officials_card::model::person::{AskedNumber, MatchOutcome, NameParts, PopulationPerson, PopulationQuery};
 use officials_card::model::record::RecordKey;
-use officials_card::remote::population::{HttpRegistry, PopulationRegistry, Unreachable};
+use officials_card::protocol::population::AnswerError;
+use officials_card::remote::population::{Gateway, PopulationRegistry, SoapRegistry, Unreachable};
+use registry::{Registry, Rules, Switches};
 use serde_json::{Value, json};
 
 use crate::story;
+use crate::town::Town;
 
-const KEY: &str = "the key";
+const PATH: &str = "/dancuquocgia/tracuu";
+const PERSON: &str = "001199000018";
 
-/// A registry on a free port. While it is ill, the last digit of the number decides how it answers.
-struct Server {
-    url: String,
-    ill: Arc<AtomicBool>,
+/// The registry on a free port, and how we reach it.
+struct Office {
+    registry: Arc<Registry>,
+    settings: Population,
+    clock: Clock,
 }
 
-impl Server {
-    async fn start() -> Self {
-        let ill = Arc::new(AtomicBool::new(true));
-        let router = Router::new().route("/lookup", post(answer)).with_state(Arc::clone(&ill));
+impl Office {
+    async fn open(clock: &Clock, people: &[PopulationPerson]) -> Self {
+        let rules = Rules {
+            path: PATH.into(),
+            user: "v01".into(),
+            secret: "hush".into(),
+            x_road_client: Some("VN/GOV/BNV/test".into()),
+            api_key: Some("key".into()),
+            window_seconds: 300,
+            verify_code: "033".into(),
+            look_up_code: "037".into(),
+            ..Rules::default()
+        };
+        let registry = Arc::new(Registry::new(rules, Switches::default(), people.to_vec(), clock.clone()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, ill }
+        let url = format!("http://{}{PATH}", listener.local_addr().unwrap());
+        let service = registry::service(Arc::clone(&registry));
+        tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+        let settings = Population {
+            url,
+            user: "v01".into(),
+            secret: Secret::new("hush"),
+            x_road_client: Some("VN/GOV/BNV/test".into()),
+            api_key: Some(Secret::new("key")),
+            unit: "G09".into(),
+            timeout_seconds: 5,
+            // The clock stands still: no token would come back.
+            queries_per_second: 10_000.0,
+            burst: 10_000,
+            attempts: 1,
+            retry_seconds: 1,
+            feed: Some(PopulationFeed { page_size: 2, every_seconds: 60, ..PopulationFeed::default() }),
+            ..Population::default()
+        };
+        Self { registry, settings, clock: clock.clone() }
     }
 
-    fn client(&self) -> HttpRegistry {
-        HttpRegistry::new(&self.url, KEY, Duration::from_millis(500)).unwrap()
+    fn client(&self, change: impl FnOnce(&mut Population)) -> SoapRegistry {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        SoapRegistry::new(settings, self.clock.clone(), Chance::seeded([5; 32])).unwrap()
+    }
+
+    fn gateway(&self, change: impl FnOnce(&mut Population)) -> Gateway {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        Gateway::new(&settings, self.clock.clone(), &Chance::seeded([5; 32])).unwrap()
+    }
+
+    fn fails(&self, change: impl FnOnce(&mut Switches)) {
+        let mut switches = Switches::default();
+        change(&mut switches);
+        self.registry.switch(switches);
     }
 }
 
-fn known(number: &str) -> Value {
-    json!({"person": {
-        "personal_id_number": number, "name": {"given": "NGUYỄN THỊ THỬ NGHIỆM"},
-        "date_of_birth": format!("19{}0315", &number[4..6]),
-    }})
+/// Somebody as the registry knows them; the town's people are all called so.
+fn somebody(number: &str, name: &str) -> PopulationPerson {
+    let born = format!("19{}0315", &number[4..6]);
+    let mut person = PopulationPerson::new(
+        PersonalNumber::parse(number).unwrap(),
+        NameParts { given: name.to_uppercase(), ..NameParts::default() },
+        PartialDate::parse(&born).unwrap(),
+    );
+    person.facts.old_number = Some("135602342".into());
+    person
 }
 
-async fn answer(State(ill): State<Arc<AtomicBool>>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
-    if headers[header::AUTHORIZATION] != format!("Bearer {KEY}") {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    assert!(asked["officer"] != "" && asked["purpose"] != "");
-    let number = asked["personal_id_number"].as_str().unwrap();
-    let good = known(number);
-    if !ill.load(Ordering::Relaxed) {
-        return Json(good).into_response();
-    }
-    match number.as_bytes()[11] {
-        b'0' => Json(good).into_response(),
-        b'1' => Json(json!({"person": null})).into_response(),
-        b'2' => Json(known("001199000090")).into_response(),
-        b'3' => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        b'4' => "<html>the line is busy</html>".into_response(),
-        b'5' => format!("{good}{}", " ".repeat(17 << 10)).into_response(),
-        b'6' => std::future::pending().await,
-        b'7' => (StatusCode::FOUND, [(header::LOCATION, "/elsewhere")]).into_response(),
-        b'8' => {
-            let mut broken = good;
-            broken["person"]["date_of_birth"] = json!("0");
-            Json(broken).into_response()
-        }
-        _ => {
-            let mut other = good;
-            other["person"]["name"]["given"] = json!("KHÁC");
-            Json(other).into_response()
-        }
+const NAME: &str = "Nguyễn Thị Thử Nghiệm";
+
+fn query(number: &str) -> PopulationQuery {
+    PopulationQuery {
+        number: AskedNumber::Personal(PersonalNumber::parse(number).unwrap()),
+        full_name: NAME.into(),
+        date_of_birth: PartialDate::parse("1999").unwrap(),
+        officer: "cb01".into(),
+        purpose: "cấp thẻ".into(),
+        reference: Handle::parse("7Q2M8K3D5N9R1T4V").unwrap(),
     }
 }
 
 #[tokio::test]
-async fn every_answer_is_a_person_nobody_or_no_answer() {
-    let server = Server::start().await;
-    let registry = server.client();
-    let ask = async |registry: &HttpRegistry, digit: u8| {
-        let number = format!("00119900001{digit}");
-        let query = PopulationQuery {
-            personal_number: PersonalNumber::parse(&number).unwrap(),
-            full_name: "Nguyễn Thị Thử Nghiệm".into(),
-            date_of_birth: PartialDate::parse("1999").unwrap(),
-            officer: "cb01".into(),
-            purpose: "cấp thẻ".into(),
-        };
-        registry.look_up(&query).await
-    };
-    let person = ask(&registry, 0).await.unwrap().unwrap();
+async fn who_asks_is_proved_and_named() {
+    let office = Office::open(&Clock::system(), &[somebody(PERSON, NAME)]).await;
+    let client = office.client(|_| {});
+    let person = client.look_up(&query(PERSON)).await.unwrap().unwrap();
+    assert_eq!(person, somebody(PERSON, NAME));
+    assert!(client.verify(&query(PERSON)).await.unwrap());
+    let other = PopulationQuery { full_name: "Người Khác".into(), ..query(PERSON) };
+    assert!(!client.verify(&other).await.unwrap(), "whoever verifies learns only whether all agrees");
+    let old = PopulationQuery { number: AskedNumber::Old("135602342".into()), ..query(PERSON) };
+    assert_eq!(client.look_up(&old).await.unwrap().unwrap().personal_number.expose(), PERSON);
+    assert!(client.look_up(&query("001199000026")).await.unwrap().is_none());
+    let seen = office.registry.seen();
     assert_eq!(
-        (person.personal_number.expose(), person.name.joined().as_str()),
-        ("001199000010", "NGUYỄN THỊ THỬ NGHIỆM")
+        seen.iter().map(|seen| seen.operation).collect::<Vec<_>>().join(" "),
+        "look_up verify verify look_up look_up"
     );
-    assert_eq!(ask(&registry, 1).await.unwrap().map(|person| person.name.joined()), None);
-    assert!(matches!(ask(&registry, 2).await, Err(Unreachable::Malformed)), "about somebody else");
-    assert!(matches!(ask(&registry, 3).await, Err(Unreachable::Status(503))));
-    for garbage in [4, 8] {
-        assert!(matches!(ask(&registry, garbage).await, Err(Unreachable::Malformed)));
+    assert!(seen.iter().all(|seen| seen.officer == "cb01" && seen.service == "officials-card"));
+    assert!(seen.iter().all(|seen| seen.request.starts_with("7Q2M8K3D5N9R1T4V-")), "{seen:?}");
+
+    let refused = async |change: fn(&mut Population)| {
+        matches!(office.client(change).look_up(&query(PERSON)).await, Err(Unreachable::Status(401)))
+    };
+    assert!(refused(|it| it.secret = Secret::new("loud")).await);
+    assert!(refused(|it| it.user = "v02".into()).await);
+    assert!(refused(|it| it.path = Some("/elsewhere".into())).await);
+    assert!(refused(|it| it.x_road_client = None).await);
+    assert!(refused(|it| it.api_key = None).await);
+    assert!(refused(|it| it.timestamp = PopulationTimestamp::Seconds).await, "1,000 times too early");
+    let wrong_code = office.client(|it| it.look_up_code = "003".into());
+    let fault = wrong_code.look_up(&query(PERSON)).await;
+    assert!(matches!(fault, Err(Unreachable::Answer(AnswerError::Fault(true)))));
+}
+
+#[tokio::test]
+async fn every_way_to_fail_teaches_nothing() {
+    let clock = Clock::fixed(1_795_325_268);
+    let office = Office::open(&clock, &[somebody(PERSON, NAME)]).await;
+    let client = office.client(|_| {});
+    let ask = async || client.look_up(&query(PERSON)).await;
+    office.fails(|it| it.refuse_percent = 100);
+    assert!(matches!(ask().await, Err(Unreachable::Status(503))));
+    office.fails(|it| it.half_percent = 100);
+    assert!(matches!(ask().await, Err(Unreachable::Answer(AnswerError::Element("HoVaTen")))));
+    office.fails(|it| it.fault_percent = 100);
+    assert!(matches!(ask().await, Err(Unreachable::Answer(AnswerError::Fault(false)))));
+    office.fails(|it| it.cut_percent = 100);
+    assert!(matches!(ask().await, Err(Unreachable::Silent(_))));
+    office.fails(|it| it.delay_ms = 60_000);
+    let hasty = office.client(|it| it.timeout_seconds = 1);
+    assert!(matches!(hasty.look_up(&query(PERSON)).await, Err(Unreachable::Silent(error)) if error.is_timeout()));
+    office.fails(|it| it.strict = true);
+    assert!(ask().await.unwrap().is_some());
+    let other = PopulationQuery { full_name: "Người Khác".into(), ..query(PERSON) };
+    assert!(client.look_up(&other).await.unwrap().is_none(), "a wrong name looks like nobody");
+
+    // Somebody answers who is no registry.
+    for (answer, about) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n<html></html".to_owned(), "malformed"),
+        (format!("HTTP/1.1 200 OK\r\n\r\n{}", " ".repeat(70 << 10)), "too large"),
+        ("HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n".to_owned(), "redirect"),
+    ] {
+        let url = stranger(answer).await;
+        let error = office.client(|it| it.url = url).look_up(&query(PERSON)).await.unwrap_err();
+        match about {
+            "redirect" => assert!(matches!(error, Unreachable::Status(302)), "no redirect is followed"),
+            _ => assert!(matches!(error, Unreachable::Answer(AnswerError::Xml(_))), "{about}: {error}"),
+        }
     }
-    assert!(matches!(ask(&registry, 5).await, Err(Unreachable::Malformed)), "too large");
-    assert!(matches!(ask(&registry, 6).await, Err(Unreachable::Silent(error)) if error.is_timeout()));
-    assert!(matches!(ask(&registry, 7).await, Err(Unreachable::Status(302))), "no redirect is followed");
-    let stranger = HttpRegistry::new(&server.url, "another key", Duration::from_secs(5)).unwrap();
-    assert!(matches!(ask(&stranger, 0).await, Err(Unreachable::Status(401))));
     // A port that was free a moment ago: nobody listens.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nowhere = HttpRegistry::new(&format!("http://{free}/"), KEY, Duration::from_secs(5)).unwrap();
-    let silent = ask(&nowhere, 0).await.err().unwrap();
+    let nowhere = office.client(|it| it.url = format!("http://{free}/{PERSON}"));
+    let silent = nowhere.look_up(&query(PERSON)).await.err().unwrap();
     assert!(matches!(&silent, Unreachable::Silent(error) if error.is_connect()));
-    assert!(!silent.to_string().contains("001199"), "a number never comes into a log: {silent}");
+    assert!(!silent.to_string().contains(PERSON), "a number never comes into a log: {silent}");
+}
+
+/// Somebody who reads a request and answers these bytes.
+async fn stranger(answer: String) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 64 << 10];
+        let _ = connection.read(&mut request).await;
+        let _ = connection.write_all(answer.as_bytes()).await;
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_answer_about_somebody_else_is_none() {
+    let clock = Clock::fixed(1_795_325_268);
+    let office = Office::open(&clock, &[somebody(PERSON, NAME)]).await;
+    // The registry forwards the old number of one to another.
+    let mut other = somebody("001199000026", NAME);
+    other.facts.old_number = None;
+    office.registry.change(other);
+    let old = PopulationQuery { number: AskedNumber::Old("135602342".into()), ..query(PERSON) };
+    let mut taken = somebody(PERSON, NAME);
+    taken.facts.old_number = Some("999999999".into());
+    office.registry.change(taken);
+    assert!(matches!(office.client(|_| {}).look_up(&old).await, Err(Unreachable::SomebodyElse)));
+}
+
+#[tokio::test]
+async fn what_fails_is_tried_again_and_left_alone_when_it_goes_on() {
+    let clock = Clock::fixed(1_795_325_268);
+    let office = Office::open(&clock, &[somebody(PERSON, NAME)]).await;
+    // Of every hundred questions the first thirty-odd of an even spread: the second attempt gets through.
+    office.fails(|it| it.refuse_percent = 30);
+    let patient = office.gateway(|it| it.attempts = 3);
+    assert!(patient.background().look_up(&query(PERSON)).await.unwrap().is_some());
+    let counts = patient.counts();
+    assert!(counts.answered == 1 && counts.unanswered >= 1, "{counts:?}");
+
+    office.fails(|it| it.refuse_percent = 100);
+    let gateway = office.gateway(|it| (it.circuit_failures, it.circuit_seconds) = (3, 30));
+    for _ in 0..3 {
+        assert!(matches!(gateway.background().look_up(&query(PERSON)).await, Err(Unreachable::Status(503))));
+    }
+    let before = gateway.counts();
+    for is_background in [true, false] {
+        let paused = if is_background {
+            gateway.background().look_up(&query(PERSON)).await
+        } else {
+            gateway.interactive().look_up(&query(PERSON)).await
+        };
+        assert!(matches!(paused, Err(Unreachable::Paused(left)) if left == Duration::from_secs(30)));
+    }
+    assert_eq!(gateway.counts().unanswered, before.unanswered, "nothing was asked");
+    assert_eq!((gateway.load().circuit.word(), gateway.counts().not_sent), ("open", 2));
+    // The pause is over: one probes, and closes it.
+    office.fails(|_| {});
+    clock.advance(30);
+    assert!(gateway.interactive().look_up(&query(PERSON)).await.unwrap().is_some());
+    assert_eq!(gateway.load().circuit.word(), "closed");
+}
+
+#[tokio::test]
+async fn people_go_before_the_background() {
+    let office = Office::open(&Clock::system(), &[somebody(PERSON, NAME)]).await;
+    office.fails(|it| it.delay_ms = 200);
+    let gateway = Arc::new(office.gateway(|it| it.concurrency = 4));
+    let crowd: Vec<_> = (0..12)
+        .map(|_| {
+            let gateway = Arc::clone(&gateway);
+            tokio::spawn(async move { gateway.background().look_up(&query(PERSON)).await.map(|_| ()) })
+        })
+        .collect();
+    while gateway.load().in_flight < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert!(gateway.interactive().look_up(&query(PERSON)).await.unwrap().is_some());
+    let unfinished = crowd.iter().filter(|asking| !asking.is_finished()).count();
+    assert!(unfinished >= 6, "the background waits behind its own, not before somebody: {unfinished}");
+    for asking in crowd {
+        asking.await.unwrap().unwrap();
+    }
+}
+
+// What becomes of records and cards.
+
+impl Office {
+    /// The town, with this registry behind it.
+    fn town(&self, town: &Town) -> Town {
+        let settings = self.settings.clone();
+        town.configured(|config| config.population = Some(settings))
+    }
+}
+
+async fn standing(town: &Town, number: &str) -> Option<MatchOutcome> {
+    let key = RecordKey { unit: "H26".into(), number: format!("N{number}") };
+    town.service.store().record(&key).await.unwrap().unwrap().standing.population
+}
+
+async fn handle(town: &Town, number: &str) -> Handle {
+    let key = RecordKey { unit: "H26".into(), number: format!("N{number}") };
+    town.service.store().record(&key).await.unwrap().unwrap().handle
 }
 
 story! {
     async fn what_was_no_answer_is_asked_again_and_never_verifies(town) {
-        let server = Server::start().await;
+        let mut people: Vec<_> = (0..10).map(|digit| somebody(&format!("00119900001{digit}"), NAME)).collect();
+        people[9] = somebody("001199000019", "Khác");
+        people.remove(1);
+        let office = Office::open(&town.clock, &people).await;
         for digit in 0..10 {
             town.imports(&format!("00119900001{digit}"), "H26", "001", "active").await;
         }
         let asker = Asker { officer: "cb01".into(), purpose: "cấp thẻ".into(), pause_seconds: 0 };
-        let (store, clock) = (town.service.store(), &town.clock);
-        let ask = async || match_pending(store, clock, &server.client(), &asker, |_| {}).await.unwrap();
-        let expected = MatchSummary { matched: 1, not_found: 1, mismatched: 1, unreachable: 7, ..MatchSummary::default() };
-        assert_eq!(ask().await, expected);
+        let (store, clock, client) = (town.service.store(), &town.clock, office.client(|_| {}));
+        let ask = async || match_pending(store, clock, &client, &asker, |_| {}).await.unwrap();
+        office.fails(|it| it.half_percent = 100);
+        let halved = ask().await;
+        assert_eq!((halved.matched, halved.mismatched), (0, 0), "half an answer never matches: {halved:?}");
+        // Who is not known has no name to leave out: that answer is broken off.
+        assert_eq!(halved.unreachable, 10);
         town.service.confirm_records(&officials_card::flow::Caller::operator("cb02"), "H26", None).await.unwrap();
         let officer = town.officer("vneid").await;
         let offer = async |digit: u8| {
             let body = json!({"personal_id_number": format!("00119900001{digit}"), "assurance_level": 2});
             officer.post("/api/v1/offers", body).await.status.as_u16()
         };
-        assert_eq!(offer(0).await, 201);
-        for digit in 1..10 {
+        for digit in 0..10 {
             assert_eq!(offer(digit).await, 409, "{digit}");
         }
         // The registry is well again: who had no answer is matched, who had one is not asked about again.
-        server.ill.store(false, Ordering::Relaxed);
-        assert_eq!(ask().await, MatchSummary { matched: 7, ..MatchSummary::default() });
+        office.fails(|_| {});
+        assert_eq!(ask().await, MatchSummary { matched: 8, not_found: 1, mismatched: 1, ..MatchSummary::default() });
         assert_eq!(ask().await, MatchSummary::default());
         for digit in 0..10 {
             assert_eq!(offer(digit).await, if [1, 9].contains(&digit) { 409 } else { 201 }, "{digit}");
         }
-        let key = RecordKey { unit: "H26".into(), number: "N001199000019".into() };
-        let differs = MatchOutcome::Mismatched { fields: vec!["full_name"] };
-        assert_eq!(store.record(&key).await.unwrap().unwrap().standing.population, Some(differs));
+        assert_eq!(standing(&town, "001199000019").await, Some(MatchOutcome::Mismatched { fields: vec!["full_name"] }));
+    }
+}
+
+story! {
+    async fn a_change_at_the_registry_locks_the_card_and_its_correction_gives_it_back(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        // The feed begins where we begin.
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 0);
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        let state = async || {
+            let card = officer.get(&format!("/api/v1/cards/{card}")).await.expect(200);
+            format!("{} {}", card["state"].as_str().unwrap(), card["reason"].as_str().unwrap_or("-"))
+        };
+        let round = async || {
+            town.clock.advance(61);
+            let pending = town.service.read_population_feed().await.unwrap();
+            (pending, town.service.match_in_background().await.unwrap())
+        };
+        office.registry.change(somebody(PERSON, "Nguyễn Thị Khác"));
+        let (pending, summary) = round().await;
+        assert_eq!((pending, summary.mismatched, summary.locked), (1, 1, 1));
+        assert_eq!(state().await, "locked under_review");
+        // What is found again and again locks no second time; a person may decide otherwise meanwhile.
+        officer.step(&card, "unlock", "cleared").await.expect(200);
+        office.registry.change(somebody(PERSON, "Nguyễn Thị Vẫn Khác"));
+        assert_eq!(round().await.1.locked, 0);
+        assert_eq!(state().await, "active -");
+
+        office.registry.change(somebody(PERSON, NAME));
+        assert_eq!(round().await.1, MatchSummary { matched: 1, ..MatchSummary::default() });
+        office.registry.forget(&PersonalNumber::parse(PERSON).unwrap());
+        assert_eq!(round().await.1.locked, 1, "known no more is a discrepancy, too");
+        assert_eq!(state().await, "locked under_review");
+        office.registry.change(somebody(PERSON, NAME));
+        assert_eq!(round().await.1, MatchSummary { matched: 1, released: 1, ..MatchSummary::default() });
+        assert_eq!(state().await, "active -");
+
+        // Somebody's own lock is nobody else's to undo.
+        officer.step(&card, "lock", "lost").await.expect(200);
+        office.registry.change(somebody(PERSON, "Nguyễn Thị Khác"));
+        assert_eq!(round().await.1.locked, 0);
+        office.registry.change(somebody(PERSON, NAME));
+        assert_eq!(round().await.1, MatchSummary { matched: 1, ..MatchSummary::default() });
+        assert_eq!(state().await, "locked lost");
+        let history = officer.get(&format!("/api/v1/cards/{card}")).await.expect(200)["history"].to_string();
+        assert!(history.contains("under_review record version 1 mismatched"), "{history}");
+    }
+}
+
+story! {
+    async fn who_left_the_service_gets_no_card_back_by_a_good_match(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 0);
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        office.registry.change(somebody(PERSON, "Nguyễn Thị Khác"));
+        town.clock.advance(61);
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 1);
+        assert_eq!(town.service.match_in_background().await.unwrap().locked, 1);
+        town.clock.advance(1);
+        town.imports(PERSON, "H26", "001", "suspended").await;
+        town.service.follow_records().await.unwrap();
+        office.registry.change(somebody(PERSON, NAME));
+        town.clock.advance(61);
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 1);
+        let summary = town.service.match_in_background().await.unwrap();
+        assert_eq!((summary.matched, summary.released), (1, 0));
+        let state = async || officer.get(&format!("/api/v1/cards/{card}")).await.expect(200)["state"].clone();
+        assert_eq!(state().await, "locked");
+        // In service again: the cause that kept it locked ends.
+        town.clock.advance(1);
+        town.imports(PERSON, "H26", "001", "active").await;
+        town.service.follow_records().await.unwrap();
+        assert_eq!(state().await, "active");
+    }
+}
+
+story! {
+    async fn what_a_dead_process_claimed_is_asked_about_by_another(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        town.imports(PERSON, "H26", "001", "active").await;
+        let (store, now) = (town.service.store(), town.clock.now());
+        let found = store.records_to_match(None, now, now, 10).await.unwrap();
+        assert_eq!(store.ask_about(found, "system", "x", now, now + 300).await.unwrap().len(), 1);
+        assert_eq!(town.service.match_in_background().await.unwrap(), MatchSummary::default());
+        town.clock.advance(300);
+        assert_eq!(town.service.match_in_background().await.unwrap().matched, 1);
+        let record = handle(&town, PERSON).await;
+        let lines = store.population_queries_of(&[record], None, 10).await.unwrap();
+        let outcomes: Vec<_> = lines.iter().map(|line| line.outcome.as_deref()).collect();
+        assert_eq!(outcomes, [Some("matched"), None], "that somebody asked stays on record");
+    }
+}
+
+story! {
+    async fn the_feed_is_read_page_by_page_and_from_where_it_stopped(town) {
+        let numbers: Vec<_> = (0..5).map(|digit| format!("00119900001{digit}")).collect();
+        let people: Vec<_> = numbers.iter().map(|number| somebody(number, NAME)).collect();
+        let office = Office::open(&town.clock, &people).await;
+        let town = office.town(&town);
+        for number in &numbers {
+            town.imports(number, "H26", "001", "active").await;
+        }
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 0);
+        assert_eq!(town.service.match_in_background().await.unwrap().matched, 5);
+        assert_eq!(town.service.match_in_background().await.unwrap(), MatchSummary::default());
+        town.clock.advance(10);
+        for person in people.iter().cloned() {
+            office.registry.change(person);
+        }
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 0, "its turn has not come");
+        town.clock.advance(55);
+        office.fails(|it| it.refuse_percent = 100);
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 0);
+        office.fails(|_| {});
+        town.clock.advance(60);
+        let (one, other) = tokio::join!(town.service.read_population_feed(), town.service.read_population_feed());
+        assert_eq!(one.unwrap() + other.unwrap(), 5, "each page is read by one");
+        let state = town.officer("vneid").await.get("/api/v1/population").await.expect(200);
+        assert_eq!(state["backlog"]["changed_at_the_registry"], 5);
+        assert_eq!(state["feed"]["last_outcome"], "ok");
+        assert_eq!(town.service.match_in_background().await.unwrap().matched, 5);
+        // A little is told twice; then nothing is.
+        town.clock.advance(61);
+        town.service.read_population_feed().await.unwrap();
+        town.clock.advance(200);
+        town.service.match_in_background().await.unwrap();
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 0);
+        // Whoever was away for weeks reads window by window.
+        town.clock.advance(20 * 86_400);
+        office.registry.change(people[0].clone());
+        town.clock.advance(1);
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 1);
+    }
+}
+
+story! {
+    async fn a_reviewer_asks_now_and_sees_what_differs(town) {
+        let mut person = somebody(PERSON, "Nguyễn Thị Khác");
+        person.sex = Some("male".into());
+        person.facts.marital_status = Some("2".into());
+        let office = Office::open(&town.clock, &[person]).await;
+        let town = office.town(&town);
+        town.imports(PERSON, "H26", "001", "active").await;
+        let record = handle(&town, PERSON).await;
+        let path = format!("/api/v1/records/{record}/match");
+        let reviewer = town.officer("hanoi").await;
+        let ask = async |purpose: &str| reviewer.post(&path, json!({"purpose": purpose})).await;
+        let found = ask("kiểm tra họ tên").await.expect(200);
+        assert_eq!(found["outcome"], "mismatched");
+        let differs = json!([
+            {"field": "full_name", "registry": "NGUYỄN THỊ KHÁC"}, {"field": "gender", "registry": "1"},
+        ]);
+        assert_eq!((&found["differs"], &found["version"], &found["record"]), (&differs, &json!(1), &json!(record.as_str())));
+        assert!(!found.to_string().contains(PERSON));
+        let history = town.service.store().history(record.as_str()).await.unwrap();
+        assert!(history.iter().any(|line| line.2 == "record.read" && line.1 == "hanoi"), "{history:?}");
+
+        office.registry.change(somebody(PERSON, NAME));
+        assert_eq!(ask("sau khi sửa").await.expect(200)["outcome"], "matched");
+        assert_eq!(standing(&town, PERSON).await, Some(MatchOutcome::Matched));
+        let queries = format!("/api/v1/records/{record}/population-queries");
+        let lines = reviewer.get(&queries).await.expect(200);
+        let told: Vec<_> = lines["items"].as_array().unwrap().iter().map(|line| {
+            (line["officer"].as_str().unwrap(), line["purpose"].as_str().unwrap(), line["outcome"].as_str().unwrap())
+        }).collect();
+        assert_eq!(told, [("hanoi", "sau khi sửa", "matched"), ("hanoi", "kiểm tra họ tên", "mismatched")]);
+        assert_eq!(lines["items"][1]["fields"], json!(["full_name", "gender"]));
+        let page = reviewer.get(&format!("{queries}?limit=1")).await.expect(200);
+        let rest = reviewer.get(&format!("{queries}?after={}", page["next"].as_str().unwrap())).await.expect(200);
+        assert_eq!((page["items"].as_array().unwrap().len(), &rest["items"][0]), (1, &lines["items"][1]));
+        assert_eq!((&lines["next"], &rest["next"]), (&Value::Null, &Value::Null));
+
+        // Who may not, and what cannot be asked.
+        let post = async |client: &str, path: &str, body: Value| town.officer(client).await.post(path, body).await;
+        assert_eq!(post("reader", &path, json!({"purpose": "x"})).await.problem(403), "insufficient-scope");
+        town.imports("001199000026", "G09", "001", "active").await;
+        let foreign = RecordKey { unit: "G09".into(), number: "N001199000026".into() };
+        let foreign = town.service.store().record(&foreign).await.unwrap().unwrap().handle;
+        let foreign_path = format!("/api/v1/records/{foreign}/match");
+        assert_eq!(post("hanoi", &foreign_path, json!({"purpose": "x"})).await.problem(404), "not-found");
+        let foreign_queries = format!("/api/v1/records/{foreign}/population-queries");
+        assert_eq!(reviewer.get(&foreign_queries).await.problem(404), "not-found");
+        for purpose in ["", "  ", "a\u{202e}b", &"x".repeat(201)] {
+            assert_eq!(ask(purpose).await.problem(400), "invalid-request", "{purpose}");
+        }
+        assert_eq!(reviewer.get(&format!("{queries}?limit=0")).await.problem(400), "invalid-request");
+        assert_eq!(reviewer.get(&format!("{queries}?after=x")).await.problem(400), "invalid-request");
+        office.fails(|it| it.refuse_percent = 100);
+        let refused = ask("x").await;
+        assert_eq!(refused.header("retry-after"), "30");
+        assert_eq!(refused.problem(503), "registry-unavailable");
+        assert_eq!(standing(&town, PERSON).await, Some(MatchOutcome::Matched), "no answer changes nothing");
+        let lines = reviewer.get(&queries).await.expect(200);
+        assert_eq!(lines["items"][0]["outcome"], "unreachable");
+    }
+}
+
+story! {
+    async fn a_person_asks_about_the_own_record_only(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        town.imports(PERSON, "H26", "001", "active").await;
+        let record = handle(&town, PERSON).await;
+        let person = PersonalNumber::parse(PERSON).unwrap();
+        let found = town.service.rematch_own(&person, &record, "sau khi đổi tên").await.unwrap();
+        assert_eq!(found.outcome, MatchOutcome::Matched);
+        assert!(found.values.iter().any(|(code, value)| *code == "old_id_number" && value == "135602342"));
+        let other = PersonalNumber::parse("001199000026").unwrap();
+        assert!(town.service.rematch_own(&other, &record, "x").await.is_err());
+        let lines = town.service.store().population_queries_of(&[record], None, 10).await.unwrap();
+        assert_eq!((lines.len(), lines[0].officer.as_str()), (1, "holder"));
+        assert_eq!(office.registry.seen()[0].officer, "system", "the registry is told of officers only");
+    }
+}
+
+story! {
+    async fn operators_see_how_the_connection_stands(town) {
+        let officer = town.officer("vneid").await;
+        let state = officer.get("/api/v1/population").await.expect(200);
+        assert_eq!((&state["configured"], &state["circuit"]), (&json!(false), &Value::Null));
+        assert_eq!(town.officer("reader").await.get("/api/v1/population").await.problem(403), "insufficient-scope");
+        town.imports(PERSON, "H26", "001", "active").await;
+        let record = handle(&town, PERSON).await;
+        let unset = officer.post(&format!("/api/v1/records/{record}/match"), json!({"purpose": "x"})).await;
+        assert_eq!(unset.problem(503), "registry-unavailable");
+
+        let office = Office::open(&town.clock, &[]).await;
+        office.fails(|it| it.refuse_percent = 100);
+        let town = office.town(&town);
+        let town = town.configured(|config| config.population.as_mut().unwrap().circuit_failures = 1);
+        assert_eq!(town.service.match_in_background().await.unwrap().unreachable, 1);
+        let officer = town.officer("vneid").await;
+        let state = officer.get("/api/v1/population").await.expect(200);
+        assert_eq!(state["circuit"], json!({"state": "open", "probes_in_seconds": 30}));
+        assert_eq!((&state["backlog"]["pending"], &state["backlog"]["unanswered"]), (&json!(1), &json!(1)));
+        assert_eq!(state["answers"]["last_at"], Value::Null);
+        // It is left alone: nothing is claimed, nothing is written.
+        assert_eq!(town.service.match_in_background().await.unwrap(), MatchSummary::default());
+        office.fails(|_| {});
+        town.clock.advance(31);
+        assert_eq!(town.service.match_in_background().await.unwrap().not_found, 1);
+        let state = officer.get("/api/v1/population").await.expect(200);
+        assert_eq!(state["answers"], json!({"last_at": town.clock.now(), "last_five_minutes": 1, "rate_per_second": 1.0 / 300.0}));
+        assert_eq!((&state["circuit"]["state"], &state["discrepancies"]["not_found"]), (&json!("closed"), &json!(1)));
+        let metrics = town.get("/metrics").await;
+        assert_eq!(metrics.status.as_u16(), 200);
+    }
+}
+
+story! {
+    async fn two_processes_share_the_work(town) {
+        let numbers: Vec<_> = (0..150).map(|number| format!("001199000{number:03}")).collect();
+        let people: Vec<_> = numbers.iter().map(|number| somebody(number, NAME)).collect();
+        let office = Office::open(&town.clock, &people).await;
+        let town = office.town(&town);
+        for number in &numbers {
+            town.imports(number, "H26", "001", "active").await;
+        }
+        let other = town.second_process().await;
+        let (one, two) = tokio::join!(town.service.match_in_background(), other.service.match_in_background());
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert_eq!(one.matched + two.matched, 150, "{one:?} {two:?}");
+        assert_eq!(office.registry.seen().len(), 150, "nobody was asked about twice");
     }
 }

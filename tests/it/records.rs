@@ -14,12 +14,14 @@ use officials_card::model::code_list::{CodeBook, CodeLabels};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::intake::{HeaderFault, Intake, Layout, MAX_COLUMNS};
 use officials_card::model::partial_date::PartialDate;
-use officials_card::model::person::{MatchOutcome, NameParts, PopulationPerson, PopulationQuery, VerifiedRecord};
+use officials_card::model::person::{
+    AskedNumber, MatchOutcome, NameParts, PopulationPerson, PopulationQuery, VerifiedRecord,
+};
 use officials_card::model::record::RecordKey;
 use officials_card::model::rule::Knowledge;
 use officials_card::model::unit::{UnitDirectory, UnitRegister};
 use officials_card::remote::population::{PopulationRegistry, Unreachable};
-use officials_card::store::{Confirmed, IncomingRecord, Progress, Store};
+use officials_card::store::{Confirmed, Held, IncomingRecord, Progress, Store};
 use serde_json::json;
 use time::macros::date;
 
@@ -348,31 +350,73 @@ story! {
     async fn an_answer_is_of_the_version_that_was_asked_about(town) {
         let store = town.service.store();
         store.import_batch("one", "test", rows(1..=3, "An"), 10).await.unwrap();
-        let pending = store.pending_records(None, town.clock.now(), 10).await.unwrap();
-        assert_eq!(pending.len(), 3);
-        let (first, rest) = (&pending[0], &pending[1..]);
-        store.note_unreachable(&first.handle, "cb01", "cấp thẻ", 11).await.unwrap();
-        assert_eq!(store.pending_records(None, town.clock.now(), 10).await.unwrap().len(), 3, "unreachable says nothing");
-        let from_second: Vec<_> = store.pending_records(Some(&first.handle), town.clock.now(), 1).await.unwrap();
-        assert_eq!(from_second[0].handle, rest[0].handle);
+        let to_match = async |now| store.records_to_match(None, now, now, 10).await.unwrap();
+        let asked = store.ask_about(to_match(11).await, "cb01", "cấp thẻ", 11, 100).await.unwrap();
+        assert_eq!(asked.len(), 3);
+        assert_eq!(to_match(12).await.len(), 0, "somebody asks about them");
+        assert_eq!(to_match(100).await.len(), 3, "who asked has died");
+        store.conclude_without(&asked[0], Held::Unanswered, 12).await.unwrap();
+        store.conclude_without(&asked[1], Held::NotSent, 12).await.unwrap();
+        assert_eq!(store.records_to_match(None, 11, 12, 10).await.unwrap().len(), 1, "one was asked about in vain");
+        let open = to_match(12).await;
+        assert_eq!(open.len(), 2, "and says nothing");
+        let place = (open[0].fresh, open[0].stored.handle.clone());
+        let after = store.records_to_match(Some(&place), 12, 12, 10).await.unwrap();
+        assert_eq!(after.iter().map(|one| &one.stored.handle).collect::<Vec<_>>(), [&open[1].stored.handle]);
 
         let differs = MatchOutcome::Mismatched { fields: vec!["full_name"] };
-        let note = async |version: i64, outcome: &MatchOutcome| {
-            store.set_population(&first.handle, version, outcome.clone(), "cb01", "cấp thẻ", 12).await.unwrap()
-        };
-        assert!(!note(2, &MatchOutcome::Matched).await, "there is no such version yet");
-        assert!(note(1, &differs).await);
-        let stored = store.record(&first.record.key()).await.unwrap().unwrap();
-        assert_eq!(stored.standing.population, Some(differs));
-        assert_eq!(store.pending_records(None, town.clock.now(), 10).await.unwrap().len(), 2);
+        assert!(store.conclude(&asked[2], &differs, 12).await.unwrap().is_noted);
+        let key = asked[2].about.stored.record.key();
+        assert_eq!(store.record(&key).await.unwrap().unwrap().standing.population, Some(differs));
+        let late = store.ask_about(open, "cb01", "cấp thẻ", 12, 100).await.unwrap();
         store.import_batch("two", "test", rows(1..=3, "Ân"), 13).await.unwrap();
-        assert!(!note(1, &MatchOutcome::Matched).await, "the record has moved on");
-        assert_eq!(store.pending_records(None, town.clock.now(), 10).await.unwrap().len(), 3);
-        let history = store.history(first.handle.as_str()).await.unwrap();
-        let actions: Vec<_> = history.iter().map(|line| line.2.as_str()).collect();
-        assert_eq!(actions.iter().filter(|action| **action == "population.unreachable").count(), 1);
-        assert_eq!(history.len(), 4, "every question is written down: {actions:?}");
-        assert!(history.iter().all(|line| line.1 == "cb01" && line.3.contains("cấp thẻ")));
+        let concluded = store.conclude(&late[0], &MatchOutcome::Matched, 14).await.unwrap();
+        assert!(!concluded.is_noted, "the record has moved on");
+        assert_eq!(to_match(14).await.len(), 2, "one is still claimed");
+
+        // Every question is on record, and how it ended: once, and for good.
+        let records: Vec<_> = asked.iter().map(|asked| asked.about.stored.handle.clone()).collect();
+        let lines = store.population_queries_of(&records, None, 10).await.unwrap();
+        let mut outcomes: Vec<_> = lines.iter().map(|line| line.outcome.as_deref().unwrap_or("?")).collect();
+        outcomes.sort_unstable();
+        assert_eq!(outcomes, ["?", "mismatched", "not_sent", "overtaken", "unreachable"]);
+        assert!(lines.iter().all(|line| (line.officer.as_str(), line.purpose.as_str()) == ("cb01", "cấp thẻ")));
+        assert_eq!(store.population_queries_of(&records, Some(lines[3].seq), 10).await.unwrap(), lines[4..]);
+        store.conclude_without(&late[0], Held::Unanswered, 15).await.unwrap();
+        assert_eq!(store.population_queries_of(&records, None, 10).await.unwrap(), lines, "an outcome stays");
+        let mut past_the_store = open_database(&town).await;
+        for forbidden in [
+            "DELETE FROM population_queries",
+            "UPDATE population_queries SET officer = 'x'",
+            "UPDATE population_queries SET outcome = 'matched'",
+        ] {
+            assert!(sqlx::query(forbidden).execute(&mut past_the_store).await.is_err(), "{forbidden}");
+        }
+        let history = store.history(asked[0].about.stored.handle.as_str()).await.unwrap();
+        assert!(history.iter().any(|line| line.2 == "population.unreachable" && line.1 == "cb01"), "{history:?}");
+    }
+}
+
+story! {
+    async fn the_freshest_are_asked_about_first_and_each_by_one(town) {
+        let (store, other) = (town.service.store(), town.second_process().await);
+        for at in 1..=6 {
+            store.import_batch(&format!("{at}"), "test", rows(at..=at, "An"), 10 + i64::from(at)).await.unwrap();
+        }
+        let found = store.records_to_match(None, 50, 50, 4).await.unwrap();
+        assert_eq!(found.iter().map(|one| one.fresh).collect::<Vec<_>>(), [16, 15, 14, 13]);
+        let again = other.service.store().records_to_match(None, 50, 50, 4).await.unwrap();
+        let (ours, theirs) = join(
+            store.ask_about(found, "cb01", "x", 50, 100),
+            other.service.store().ask_about(again, "cb01", "x", 50, 100),
+        )
+        .await;
+        let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+        let mut both: Vec<_> = ours.iter().chain(&theirs).map(|asked| asked.about.stored.handle.clone()).collect();
+        both.sort_unstable();
+        both.dedup();
+        assert_eq!((ours.len() + theirs.len(), both.len()), (4, 4), "each claimed by one");
+        assert_eq!(store.population_queries_of(&both, None, 100).await.unwrap().len(), 4, "and on record once");
     }
 }
 
@@ -380,10 +424,9 @@ story! {
     async fn an_old_answer_never_sticks_to_a_new_version(town) {
         let (store, other) = (town.service.store(), town.second_process().await);
         store.import_batch("one", "test", rows(1..=24, "An"), 10).await.unwrap();
-        let handles = store.pending_records(None, town.clock.now(), 100).await.unwrap();
-        let answers = join_all(handles.iter().map(|asked| {
-            other.service.store().set_population(&asked.handle, 1, MatchOutcome::Matched, "cb01", "x", 11)
-        }));
+        let pending = store.records_to_match(None, town.clock.now(), town.clock.now(), 100).await.unwrap();
+        let asked = store.ask_about(pending, "cb01", "x", 10, 100).await.unwrap();
+        let answers = join_all(asked.iter().map(|asked| other.service.store().conclude(asked, &MatchOutcome::Matched, 11)));
         let changes = join_all((1..=24).map(|number| store.import_batch("two", "test", rows(number..=number, "Ân"), 12)));
         let (answers, changes) = join(answers, changes).await;
         assert!(answers.iter().all(Result::is_ok) && changes.iter().all(Result::is_ok));
@@ -392,6 +435,12 @@ story! {
             assert_eq!((stored.version, stored.standing.population), (2, None));
         }
     }
+}
+
+/// A connection past the store.
+async fn open_database(town: &Town) -> sqlx::AnyConnection {
+    use sqlx::Connection;
+    sqlx::AnyConnection::connect(&town.database_url).await.unwrap()
 }
 
 // What the unit says.
@@ -479,18 +528,16 @@ struct Registry;
 
 impl PopulationRegistry for Registry {
     async fn look_up(&self, query: &PopulationQuery) -> Result<Option<PopulationPerson>, Unreachable> {
-        let given = match query.personal_number.expose() {
+        let AskedNumber::Personal(number) = &query.number else { return Ok(None) };
+        let given = match number.expose() {
             "001087000001" => "NGUYỄN VĂN AN",
             "001087000002" => "KHÁC",
             "001087000003" => return Ok(None),
             _ => return Err(Unreachable::Status(503)),
         };
-        Ok(Some(PopulationPerson {
-            personal_number: query.personal_number.clone(),
-            name: NameParts { given: given.into(), ..NameParts::default() },
-            date_of_birth: PartialDate::parse("19870502").unwrap(),
-            sex: Some("male".into()),
-        }))
+        let name = NameParts { given: given.into(), ..NameParts::default() };
+        let person = PopulationPerson::new(number.clone(), name, PartialDate::parse("19870502").unwrap());
+        Ok(Some(PopulationPerson { sex: Some("male".into()), ..person }))
     }
 }
 
@@ -529,8 +576,6 @@ story! {
         // A new version starts without match and confirmation.
         bring(&town, "b.csv", format!("{HEADER}{}", row(1, "Nguyễn Văn Ân"))).await.unwrap();
         assert!(verified(store, &person(1)).await.is_empty());
-        let late = store.set_population(&handle, 1, MatchOutcome::Matched, "x", "y", 1).await.unwrap();
-        assert!(!late);
         let history = store.history(handle.as_str()).await.unwrap();
         assert!(history.iter().any(|line| line.1 == "cb01" && line.3.contains("cấp thẻ")));
     }

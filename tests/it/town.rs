@@ -16,7 +16,7 @@ use officials_card::config::{Client, Config, Limits, RateLimits, Secret, Wallet 
 use officials_card::credential::{Signer, jws};
 use officials_card::flow::Service;
 use officials_card::keyring::{self, FileKey, Keyring};
-use officials_card::model::person::{NameParts, PopulationPerson, PopulationQuery};
+use officials_card::model::person::{AskedNumber, NameParts, PopulationPerson, PopulationQuery};
 use officials_card::store::Store;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -413,12 +413,9 @@ impl officials_card::remote::population::PopulationRegistry for Agreeing {
         &self,
         query: &PopulationQuery,
     ) -> Result<Option<PopulationPerson>, officials_card::remote::population::Unreachable> {
-        Ok(Some(PopulationPerson {
-            personal_number: query.personal_number.clone(),
-            name: NameParts { given: query.full_name.clone(), ..NameParts::default() },
-            date_of_birth: query.date_of_birth,
-            sex: None,
-        }))
+        let AskedNumber::Personal(number) = &query.number else { return Ok(None) };
+        let name = NameParts { given: query.full_name.clone(), ..NameParts::default() };
+        Ok(Some(PopulationPerson::new(number.clone(), name, query.date_of_birth)))
     }
 }
 

@@ -98,9 +98,9 @@ impl Demo {
         keyring::init(&dir.join("keys"), None, &url, &chance, clock.now())?;
 
         let secret = || URL_SAFE_NO_PAD.encode(chance.bytes::<16>());
-        let (population_key, sign_in_secret) = (secret(), secret());
+        let (population_secret, sign_in_secret) = (secret(), secret());
         let people = written(&dir, "population.ndjson", POPULATION)?;
-        let population = simulators::population_registry(&people, &population_key).await?;
+        let population = simulators::population_registry(&people, &population_secret).await?;
         let callback = format!("{url}/sign-in/callback");
         let vneid = simulators::vneid_sign_in(SIGN_IN_CLIENT, &sign_in_secret, &callback, PASSWORD).await?;
         let redirect_uri = format!("http://127.0.0.1:{}/callback", free_port().await?);
@@ -108,7 +108,7 @@ impl Demo {
             dir: &dir,
             address: &address,
             population_url: &population.url,
-            population_key: &population_key,
+            population_secret: &population_secret,
             sign_in_url: &vneid.url,
             sign_in_client: SIGN_IN_CLIENT,
             sign_in_secret: &sign_in_secret,
@@ -237,9 +237,9 @@ async fn take_in(service: &Service, dir: &Path, name: &str, records: &[u8]) -> R
         actor: "demo".into(),
     };
     import(store, clock, &service.chance, request, |_| {}).await?;
-    if let Some(registry) = serve::registry(&service.config)? {
+    if let Some(gateway) = service.registry() {
         let asker = Asker { officer: "demo".into(), purpose: "demo: match of the sample".into(), pause_seconds: 0 };
-        match_pending(store, clock, &registry, &asker, |_| {}).await?;
+        match_pending(store, clock, &gateway.background(), &asker, |_| {}).await?;
     }
     Ok(())
 }

@@ -15,6 +15,11 @@ pub const ATTESTED_WALLET: &str = "demo-wallet";
 /// The wallet product that authenticates by a key of its own.
 pub const KEYED_WALLET: &str = "demo-wallet-b";
 
+/// Who the demo is at the simulated population database.
+pub const POPULATION_USER: &str = "officials-card";
+/// Its X-Road member and subsystem.
+pub const X_ROAD_CLIENT: &str = "VN/GOV/BNV/officials-card";
+
 /// What the settings are made of.
 pub struct Settings<'a> {
     /// The demo's folder.
@@ -23,8 +28,8 @@ pub struct Settings<'a> {
     pub address: &'a str,
     /// The simulated population database.
     pub population_url: &'a str,
-    /// The key that it asks for.
-    pub population_key: &'a str,
+    /// The secret that it knows us by.
+    pub population_secret: &'a str,
     /// The simulated VNeID.
     pub sign_in_url: &'a str,
     /// Who we are there.
@@ -72,7 +77,7 @@ impl Settings<'_> {
     }
 
     fn text(&self, file: &Path, backend: &str, wallet: &str) -> String {
-        let Self { address, population_url, population_key, sign_in_url, redirect_uri, .. } = self;
+        let Self { address, population_url, population_secret, sign_in_url, redirect_uri, .. } = self;
         let Self { sign_in_client, sign_in_secret, dir, .. } = self;
         format!(
             r#"# Settings of this demo: `officials-card --config {file} …` works on its data.
@@ -80,14 +85,24 @@ listen = "{address}"
 public_url = "http://{address}"
 database_url = "sqlite://{database}"
 keys = "{keys}"
-population_url = "{population_url}"
-population_key = "{population_key}"
 log = "warn"
 log_format = "text"
 # 3 tells a wallet apart: not withdrawn, there is a newer card.
 refresh_status = 3
 # The pages under /demo: an offer for whoever asks.
 demo = true
+
+# The simulated population database.
+[population]
+url = "{population_url}"
+user = "{POPULATION_USER}"
+secret = "{population_secret}"
+x_road_client = "{X_ROAD_CLIENT}"
+service_code = "officials-card-demo"
+unit = "G09"
+queries_per_second = 500.0
+burst = 500
+feed = {{ every_seconds = 10 }}
 
 # Whoever tries it asks for the same person again and again, and does not wait five minutes for a record.
 [rate_limits]
@@ -170,7 +185,7 @@ mod tests {
             dir: &dir,
             address: "127.0.0.1:1",
             population_url: "http://127.0.0.1:2",
-            population_key: "key",
+            population_secret: "secret",
             sign_in_url: "http://127.0.0.1:3",
             sign_in_client: "client",
             sign_in_secret: "secret",

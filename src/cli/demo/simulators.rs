@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::settings::{POPULATION_USER, X_ROAD_CLIENT};
 use crate::error::{Fault, Result};
 
 /// How long a simulator may take to start.
@@ -20,10 +21,14 @@ pub struct Simulator {
     _process: Child,
 }
 
-/// The population database, which knows the people of a file and asks for `key`.
-pub async fn population_registry(people: &Path, key: &str) -> Result<Simulator> {
+/// The population database, which knows the people of a file, and us by `secret`.
+pub async fn population_registry(people: &Path, secret: &str) -> Result<Simulator> {
     start("population_registry", |command| {
-        command.arg("--file").arg(people).args(["--listen", "127.0.0.1:0"]).env("POPULATION_KEY", key);
+        command
+            .arg("--file")
+            .arg(people)
+            .args(["--listen", "127.0.0.1:0", "--user", POPULATION_USER, "--x-road-client", X_ROAD_CLIENT])
+            .env("POPULATION_SECRET", secret);
     })
     .await
 }
