@@ -7,6 +7,7 @@ use time::macros::format_description;
 
 use super::cards::handle;
 use super::imports::write_portraits;
+use super::records::UNIT_AND_BELOW;
 use super::versions::{self, VersionWrite};
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
@@ -115,7 +116,7 @@ impl Store {
     pub async fn waiting_in(&self, unit: &str, after: &str, limit: i64) -> Result<Vec<Waiting>, Fault> {
         let statement = format!(
             "SELECT {COLUMNS} FROM waiting_changes WHERE state IN ('waiting', 'conflict') \
-             AND (unit = $1 OR substr(unit, 1, length($2)) = $2) AND id > $3 ORDER BY id LIMIT $4"
+             AND unit IN {UNIT_AND_BELOW} AND id > $3 ORDER BY id LIMIT $4"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(unit)
@@ -224,11 +225,21 @@ pub(super) async fn follow_record(
     record: &Handle,
     after: &RecordKey,
 ) -> Result<(), Fault> {
+    let doing = failed("moving waiting changes");
+    // One after the other: SQLite would read the whole table for either.
     sqlx::query(
-        "UPDATE waiting_changes SET unit = $4, number = $5 \
-         WHERE (record = $1 OR (unit = $2 AND number = $3)) AND state IN ('waiting', 'conflict')",
+        "UPDATE waiting_changes SET unit = $2, number = $3 WHERE record = $1 AND state IN ('waiting', 'conflict')",
     )
     .bind(record.as_str())
+    .bind(&after.unit)
+    .bind(&after.number)
+    .execute(&mut **transaction)
+    .await
+    .map_err(&doing)?;
+    sqlx::query(
+        "UPDATE waiting_changes SET unit = $3, number = $4 \
+         WHERE unit = $1 AND number = $2 AND state IN ('waiting', 'conflict')",
+    )
     .bind(&before.unit)
     .bind(&before.number)
     .bind(&after.unit)
@@ -236,7 +247,7 @@ pub(super) async fn follow_record(
     .execute(&mut **transaction)
     .await
     .map(|_| ())
-    .map_err(failed("moving waiting changes"))
+    .map_err(doing)
 }
 
 /// Has a waiting change say what it says after a reorganisation.

@@ -28,6 +28,7 @@ mod holders;
 mod issue;
 mod kill;
 mod life;
+mod life_meets;
 mod mdoc;
 mod metadata;
 mod population;
