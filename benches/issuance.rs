@@ -63,6 +63,17 @@ async fn measure(name: &str, folder: &Scratch, database_url: String) -> Result<(
     let folder = folder.path().join(name);
     let office = Office::open(&folder, database_url).await?;
     let records_per_second = office.enroll(&folder, PEOPLE).await?;
+    let started = Instant::now();
+    let mut computed = 0;
+    loop {
+        let round = office.service.compute_quality().await?;
+        computed += round.computed;
+        if round.entries == 0 {
+            break;
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{name}: {:.0} records/s have their quality computed", count(computed) / seconds);
     let token = office.service.mint_token(CLIENT, 3600).await?;
 
     let server = office.serve(&folder, "").await?;

@@ -1,7 +1,9 @@
 //! Settings: one TOML file, overridden by variables `OFFICIALS_CARD_*`, parsed once into types. Secrets do not print.
 
+mod approvals;
 mod delivery;
 mod edge;
+mod office;
 mod population;
 mod presentation;
 mod trust;
@@ -13,8 +15,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Fault;
+pub use approvals::{ApprovalRules, ApproverRoot};
 pub use delivery::{OfferPush, Webhook};
 pub use edge::{ForwardedHeader, Network, RateLimits, Tls};
+pub use office::OfficeSignIn;
 pub use population::{Feed as PopulationFeed, Population, Timestamp as PopulationTimestamp};
 pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
@@ -43,6 +47,8 @@ pub struct Config {
     /// `OFFICIALS_CARD_SIGN_IN_…`: where people sign in when a wallet asks for their card; without it, cards are only
     /// given on offers.
     pub sign_in: Option<SignIn>,
+    /// `OFFICIALS_CARD_OFFICE_SIGN_IN_…`: where officers of the units sign in for `/office`; without it nobody does.
+    pub office_sign_in: Option<OfficeSignIn>,
     /// `OFFICIALS_CARD_LOG`: filter of the log, for example `info` or `officials_card=debug`.
     pub log: String,
     /// `OFFICIALS_CARD_LOG_FORMAT`: `json` or `text`.
@@ -96,6 +102,11 @@ pub struct Config {
     pub presentation_templates: Vec<PresentationTemplate>,
     /// Trust for a conformance suite on the same machine.
     pub conformance: Conformance,
+    /// Who certifies the people who approve the monthly state of a unit.
+    #[serde(alias = "approvers_roots")]
+    pub approver_roots: Vec<ApproverRoot>,
+    /// When they may.
+    pub approvals: ApprovalRules,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -366,6 +377,7 @@ impl Default for Config {
             keys_passphrase: None,
             population: None,
             sign_in: None,
+            office_sign_in: None,
             log: "info".into(),
             log_format: LogFormat::Json,
             limits: Limits::default(),
@@ -391,6 +403,8 @@ impl Default for Config {
             status_fetches: StatusFetches::default(),
             presentation_templates: Vec::new(),
             conformance: Conformance::default(),
+            approver_roots: Vec::new(),
+            approvals: ApprovalRules::default(),
         }
     }
 }
@@ -443,6 +457,7 @@ impl Config {
         config.override_by(|name| std::env::var(format!("OFFICIALS_CARD_{name}")).ok())?;
         config.read_attesters()?;
         trust::read(&mut config)?;
+        approvals::read(&mut config)?;
         config.check()?;
         Ok(config)
     }
@@ -473,6 +488,7 @@ impl Config {
             self.specimen = specimen.parse().map_err(|_| wrong("SPECIMEN"))?;
         }
         self.override_sign_in(&variable);
+        self.office_sign_in = OfficeSignIn::overridden(self.office_sign_in.as_ref(), &variable);
         edge::override_by(self, variable)
     }
 
@@ -543,8 +559,12 @@ impl Config {
         if let Some(population) = &self.population {
             population.check().or_else(|what| wrong(&format!("population: {what}")))?;
         }
+        if let Some(sign_in) = &self.office_sign_in {
+            sign_in.check().or_else(|what| wrong(&format!("office_sign_in: {what}")))?;
+        }
         edge::check(self).or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
+        approvals::check(self).or_else(wrong)?;
         let limits = &self.limits;
         let positive = [
             ("offer_ttl_seconds", limits.offer_ttl_seconds, 30),

@@ -62,6 +62,26 @@ pub enum Refusal {
         /// The past participle of what was asked.
         action: &'static str,
     },
+    /// Approvals are made at the end of the month.
+    #[error(
+        "a month is approved in its last five days, in Vietnam; later only where the settings allow it, with a reason"
+    )]
+    OutsideWindow,
+    /// The month is approved, or a later one.
+    #[error("this month, or a later one, is approved already")]
+    AlreadyApproved,
+    /// The unit has no records.
+    #[error("the unit has no records to approve")]
+    NothingToApprove,
+    /// What was signed is no longer what is.
+    #[error("the records moved on since the document was made; sign the new one")]
+    StateMoved,
+    /// A signature of a person that does not hold.
+    #[error("{0}")]
+    InvalidSignature(String),
+    /// A certificate that is not registered for the caller.
+    #[error("the signer's certificate is not registered for this caller")]
+    UnregisteredCertificate,
     /// There is a record already where one was to be added.
     #[error("there is such a record already")]
     RecordExists,
@@ -77,6 +97,24 @@ pub enum Refusal {
         /// After how many seconds it is worth a try.
         retry_after_seconds: u64,
     },
+    /// One account for one person.
+    #[error("this account, or this person, is an officer already")]
+    OfficerExists,
+    /// Not an account that this caller may make or change.
+    #[error("{0}")]
+    NotManageable(&'static str),
+    /// An officer's session that is over: by time, by signing out, or because the officer was blocked.
+    #[error("the session is over; sign in again")]
+    SessionEnded,
+    /// The officer signed in too long ago for what is asked (RFC 9470).
+    #[error("this takes a sign-in of the last {max_age_seconds} seconds; sign in again")]
+    SignInTooOld {
+        /// How long ago it may have been.
+        max_age_seconds: i64,
+    },
+    /// A request with an officer's cookie that was not made by our own pages.
+    #[error("a request of an officer must come from the office's own pages: {0}")]
+    CrossSite(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,

@@ -7,7 +7,7 @@ packages=()
 for purpose in "$@"; do
   case $purpose in
     build) packages+=(build-essential pkg-config libssl-dev python3 python3-venv) ;;
-    test) packages+=(postgresql python3 python3-venv curl openssl jq chromium fonts-noto-core) ;;
+    test) packages+=(postgresql python3 python3-venv curl openssl jq chromium fonts-noto-core poppler-utils) ;;
     *) echo "install.sh: $purpose is neither build nor test" >&2; exit 2 ;;
   esac
 done

@@ -14,7 +14,7 @@ mod provider;
 use std::error::Error;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use officials_card::chance::Chance;
 use officials_card::clock::Clock;
 use provider::{Algorithm, Settings};
@@ -45,13 +45,7 @@ struct Arguments {
     password: String,
     /// How ID tokens are signed.
     #[arg(long, value_enum, default_value = "rs256")]
-    algorithm: AlgorithmName,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum AlgorithmName {
-    Rs256,
-    Es256,
+    algorithm: Algorithm,
 }
 
 #[tokio::main]
@@ -73,10 +67,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         client_key,
         redirect_uris: arguments.redirect_uris,
         password: arguments.password,
-        algorithm: match arguments.algorithm {
-            AlgorithmName::Rs256 => Algorithm::Rs256,
-            AlgorithmName::Es256 => Algorithm::Es256,
-        },
+        algorithm: arguments.algorithm,
+        officers: None,
     };
     // The address comes first and on its own line: whoever started this program on a free port reads it.
     println!("{}", settings.issuer);

@@ -35,6 +35,9 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
     every(&mut jobs, FOLLOWING, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "reading changes of the population database", with(|service| Box::pin(read_feed(service))));
+    every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
+    every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
+    every(&mut jobs, ROUND, "computing quality", with(|service| Box::pin(compute_quality(service))));
     jobs
 }
 
@@ -66,6 +69,12 @@ where
 #[allow(clippy::unused_async)]
 async fn forget(service: Service) -> Result<()> {
     service.forget_idle_callers();
+    Ok(())
+}
+
+/// Cards that were made before names could be looked for.
+async fn name_cards(service: Service) -> Result<()> {
+    while service.name_cards().await? {}
     Ok(())
 }
 
@@ -117,6 +126,14 @@ async fn sign_again(service: Service) -> Result<()> {
 }
 
 /// Records that are pending; what a killed process left claimed comes up by itself.
+/// Flags and counts of records that changed, or that time has changed; approvals whose records do not know of it yet.
+async fn compute_quality(service: Service) -> Result<()> {
+    service.mark_approvals().await?;
+    while service.compute_quality().await?.entries > 0 {}
+    Ok(())
+}
+
+/// Records that the population database could not be asked about.
 async fn match_records(service: Service) -> Result<()> {
     service.match_in_background().await.map(|_| ())
 }

@@ -1,10 +1,12 @@
 //! The same stories from a terminal. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 
+mod approval;
 mod background;
 mod cards;
 mod deliver;
 mod demo;
 mod keys;
+mod officers;
 mod receipt;
 mod records;
 mod scan;
@@ -66,6 +68,9 @@ enum Command {
     Card(cards::Card),
     /// Mã QR in trên thẻ / the QR code of a printed badge
     Badge(cards::Badge),
+    /// Cán bộ văn phòng đơn vị / enter, list and block officers of the unit office
+    #[command(subcommand)]
+    Officers(officers::Officers),
     /// Token API cho curl / mint an API token
     Token(cards::Token),
     /// Kiểm tra thẻ ngoại tuyến / verify a card without network
@@ -75,6 +80,12 @@ enum Command {
     /// Biên nhận kiểm tra / receipts of checks
     #[command(subcommand)]
     Receipt(receipt::Receipt),
+    /// Phê duyệt tháng / monthly approvals by digital signature
+    #[command(subcommand)]
+    Approval(approval::Approval),
+    /// Ngày nghỉ / public holidays
+    #[command(subcommand)]
+    Holidays(approval::Holidays),
     /// Tài liệu OpenAPI / print the OpenAPI document
     Openapi,
 }
@@ -110,10 +121,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Offer(offer) => offer.run(&service(load()?).await?).await?,
         Command::Card(card) => card.run(&service(load()?).await?).await?,
         Command::Badge(badge) => badge.run(&service(load()?).await?).await?,
+        Command::Officers(officers) => officers.run(&service(load()?).await?).await?,
         Command::Token(token) => token.run(&service(load()?).await?).await?,
         Command::Verify(verify) => return verify.run(),
         Command::Bundle(bundle) => bundle.run().await?,
         Command::Receipt(receipt) => return receipt.run(),
+        Command::Approval(approval) => return approval.run(load).await,
+        Command::Holidays(holidays) => holidays.run(load()?).await?,
         Command::Openapi => print_json(&crate::http::openapi_document(&load()?.public_url)),
     }
     Ok(ExitCode::SUCCESS)

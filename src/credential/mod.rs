@@ -2,6 +2,8 @@
 //! store; time, chance and keys are handed in.
 
 pub mod agencies;
+#[cfg(feature = "server")]
+pub mod approver;
 pub mod attestation;
 pub mod cbor;
 pub mod checkpoint;

@@ -89,16 +89,9 @@ impl Symbol {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
              <path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/><path d=\""
         );
-        for (y, row) in (QUIET_MODULES..).zip(self.rows()) {
-            let mut x = QUIET_MODULES;
-            for run in row.chunk_by(|one, two| one == two) {
-                let length = u32::try_from(run.len()).unwrap_or_default();
-                if run[0] {
-                    // Writing to a string cannot fail.
-                    let _ = write!(svg, "M{x} {y}h{length}v1h-{length}z");
-                }
-                x += length;
-            }
+        for (x, y, length) in self.dark_runs() {
+            // Writing to a string cannot fail.
+            let _ = write!(svg, "M{} {}h{length}v1h-{length}z", x + QUIET_MODULES, y + QUIET_MODULES);
         }
         svg.push_str("\"/></svg>\n");
         svg
@@ -147,6 +140,19 @@ impl Symbol {
             lines.push('\n');
         }
         lines
+    }
+
+    /// The dark modules as pieces of rows: column and row of the first module, without the quiet zone, and how many follow
+    /// each other.
+    pub fn dark_runs(&self) -> impl Iterator<Item = (u32, u32, u32)> {
+        (0..).zip(self.rows()).flat_map(|(y, row)| {
+            let runs = row.chunk_by(|one, two| one == two).scan(0, move |x, run| {
+                let (start, length) = (*x, u32::try_from(run.len()).unwrap_or_default());
+                *x += length;
+                Some(run[0].then_some((start, y, length)))
+            });
+            runs.flatten()
+        })
     }
 
     fn rows(&self) -> impl Iterator<Item = &[bool]> {

@@ -1,4 +1,5 @@
-//! Who calls: programs of `/api/v1`, authenticated by OAuth 2.0 client credentials with `private_key_jwt` (RFC 7523).
+//! Who calls: programs of `/api/v1`, authenticated by OAuth 2.0 client credentials with `private_key_jwt` (RFC 7523);
+//! officers in a session of the unit office (`office.rs`); operators at the terminal.
 
 use serde_json::Value;
 
@@ -8,30 +9,99 @@ use crate::config::Client;
 use crate::credential::PublicKey;
 use crate::credential::jws::Jws;
 use crate::error::{Fault, Refusal, Result};
+use crate::model::officer::Officer;
+use crate::model::rights::Role;
 use crate::protocol::oauth::{ClientAssertion, SCOPES, TokenResponse};
 
 /// How far a client's clock may be ahead, and how far its assertion's end.
 const MAX_AHEAD_SECONDS: i64 = 60;
 const MAX_ASSERTION_SECONDS: i64 = 600;
 
-/// A program that was authenticated, or an operator at the terminal.
+/// A program that was authenticated, an officer at work, or an operator at the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Its name, the actor of audit lines.
     pub name: String,
     scopes: Vec<String>,
     units: Option<Vec<String>>,
+    standing: Standing,
+}
+
+/// What a caller is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Standing {
+    Program,
+    Terminal,
+    Officer(Seat),
+}
+
+/// What is known of an officer who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seat {
+    pub role: Role,
+    /// The keyed hash of their own personal number.
+    pub person: Option<String>,
+    /// Scopes that they have, but not before they sign in again.
+    pub takes_sign_in: Vec<String>,
+    /// How long ago that may be.
+    pub max_age_seconds: i64,
 }
 
 impl Caller {
     /// An operator at the terminal of the server: everything, under this name.
     pub fn operator(name: impl Into<String>) -> Self {
-        Self { name: name.into(), scopes: SCOPES.map(str::to_owned).to_vec(), units: None }
+        let scopes = SCOPES.map(str::to_owned).to_vec();
+        Self { name: name.into(), scopes, units: None, standing: Standing::Terminal }
     }
 
-    /// Refuses a caller without the scope.
+    /// An officer at work.
+    pub(super) fn officer(officer: &Officer, scopes: Vec<String>, seat: Seat) -> Self {
+        Self { name: officer.id.to_string(), scopes, units: officer.units(), standing: Standing::Officer(seat) }
+    }
+
+    /// Refuses a caller without the scope, and an officer who has to sign in again for it.
     pub fn needs(&self, scope: &'static str) -> Result<(), Refusal> {
-        if self.scopes.iter().any(|own| own == scope) { Ok(()) } else { Err(Refusal::MissingScope(scope)) }
+        if !self.scopes.iter().any(|own| own == scope) {
+            return Err(Refusal::MissingScope(scope));
+        }
+        match &self.standing {
+            Standing::Officer(seat) if seat.takes_sign_in.iter().any(|own| own == scope) => {
+                Err(Refusal::SignInTooOld { max_age_seconds: seat.max_age_seconds })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The scopes.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// Whether this is a person in a unit's office.
+    pub fn is_officer(&self) -> bool {
+        self.role().is_some()
+    }
+
+    /// Whether this is an operator at the terminal of the server.
+    pub(super) fn is_operator(&self) -> bool {
+        self.standing == Standing::Terminal
+    }
+
+    /// An officer's role.
+    pub fn role(&self) -> Option<Role> {
+        self.seat().map(|seat| seat.role)
+    }
+
+    /// An officer's own personal number as [`Service::person_key`] hides it, if it is known.
+    pub fn person(&self) -> Option<&str> {
+        self.seat().and_then(|seat| seat.person.as_deref())
+    }
+
+    fn seat(&self) -> Option<&Seat> {
+        match &self.standing {
+            Standing::Officer(seat) => Some(seat),
+            Standing::Program | Standing::Terminal => None,
+        }
     }
 
     /// Refuses a caller that may not act for the unit: one of its own units, or below one.
@@ -61,7 +131,8 @@ impl Service {
         // A client that was taken out of the configuration, or out of a scope, loses it at once.
         let client = self.config.client(&name).ok_or(Refusal::InvalidToken)?;
         let scopes = scopes.split(' ').filter(|scope| client.scopes.iter().any(|own| own == scope));
-        Ok(Caller { name, scopes: scopes.map(str::to_owned).collect(), units: client.units.clone() })
+        let (scopes, units) = (scopes.map(str::to_owned).collect(), client.units.clone());
+        Ok(Caller { name, scopes, units, standing: Standing::Program })
     }
 
     /// The token endpoint for client credentials. Returns the token response.
@@ -142,6 +213,9 @@ impl Service {
         }
         let keys = self.config.clients.iter().map(|client| (&client.name, &client.jwks));
         let keys = keys.chain(self.config.wallets.iter().map(|wallet| (&wallet.client_id, &wallet.jwks)));
+        if let Some(unknown) = self.step_up_scopes().iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+            return Err(wrong("of the office", &format!("step_up_scopes: unknown scope {unknown}")));
+        }
         for (name, jwks) in keys {
             if jwks.as_ref().is_some_and(|jwks| keys_of(jwks).is_none()) {
                 return Err(wrong(name, "jwks is not a JWK Set of public P-256 or Ed25519 keys"));

@@ -46,7 +46,7 @@ fn personnel_numbers(numbers: &[String]) -> Result<Vec<String>> {
     Err(Refusal::malformed("numbers", rule).into())
 }
 
-fn unit_code(unit: &str) -> Result<UnitCode> {
+pub(super) fn unit_code(unit: &str) -> Result<UnitCode> {
     let code = UnitCode::parse(unit);
     code.ok_or_else(|| Refusal::malformed("unit", "must be a unit code of Decision 20/2020/QĐ-TTg").into())
 }

@@ -1,8 +1,11 @@
 //! The stories. Each file is one: it knows the order read → decide → store → sign, and nothing of HTTP or SQL.
 
 mod access;
+mod approvals;
 mod attesters;
 pub mod authorize;
+mod badges;
+mod card_search;
 mod checkpoint;
 mod deferred;
 mod delivery;
@@ -17,14 +20,18 @@ mod limits;
 pub mod lists;
 mod metadata;
 mod offer;
+mod office;
+mod officers;
 pub mod population;
 mod positions;
 pub mod present;
 mod publish;
+pub mod quality;
 mod receipts;
 pub mod receive;
 pub mod records;
 pub mod reorganise;
+mod reports;
 mod revoke;
 mod sealing;
 mod show;
@@ -50,12 +57,19 @@ use crate::error::Fault;
 use crate::keyring::Keyring;
 use crate::model::code_list::CodeBook;
 use crate::protocol::oid4vci::Configuration;
-use crate::remote::sign_in::VneidSignIn;
+use crate::remote::sign_in::{OfficeSignIn, VneidSignIn};
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
 pub use crate::store::SyncCall;
+pub use crate::store::{CardFilter, ListedCard};
 pub use access::Caller;
+pub use badges::{BadgeChoice, MOST_BADGES};
+pub use card_search::CardSearch;
+pub use approvals::{
+    ApprovalCheck, ApprovalCheckError, ApprovalFile, ChangedRecord, NewApproverCertificate, QualityApproval,
+    check_approval,
+};
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
@@ -65,9 +79,15 @@ pub use issuers::CardIssuer;
 pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
+pub use office::{AtWork, OfficeStep, OfficeStop};
+pub use officers::{NewOfficer, OfficerEdit, OfficerQuery};
 pub use population::{Connection, PopulationQueryPage, Rematched};
 pub use publish::{PublishedStatusList, StatusFormat};
+pub use quality::{
+    After, Causes, DayScores, FlaggedRecord, MOST_EXPORTED, QualityRound, QualityView, Sheet, Table, UnitScores,
+};
 pub use receive::{Became, Expects, Incoming, Received};
+pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use statuses::StatusCounts;
@@ -93,6 +113,7 @@ pub struct Parts {
     challenges: Nonces,
     wallet_tokens: WalletTokens,
     sign_in: Option<VneidSignIn>,
+    office_sign_in: Option<OfficeSignIn>,
     /// What is offered, in the order of [`Configuration::ALL`].
     configurations: Vec<Configuration>,
     templates: issue::Templates,
@@ -133,6 +154,7 @@ impl Service {
             wallet_tokens: WalletTokens::new(&keys.secret),
             // Settings that cannot be used: `check_settings` tells.
             sign_in: sign_in(&config, &clock).ok().flatten(),
+            office_sign_in: office_sign_in(&config, &clock).ok().flatten(),
             configurations: Configuration::ALL
                 .into_iter()
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
@@ -171,10 +193,12 @@ impl Service {
         self.check_delivery()?;
         self.check_presentations()?;
         self.check_population()?;
+        self.check_approvers()?;
         if let Some(id) = self.config.configurations.iter().find(|id| Configuration::parse(id).is_none()) {
             let what = format!("configurations: there is no credential configuration {id}");
             return Err(Fault::new("checking the configuration", what));
         }
+        office_sign_in(&self.config, &self.clock)?;
         sign_in(&self.config, &self.clock).map(|_| ())
     }
 
@@ -225,6 +249,12 @@ impl Service {
 fn sign_in(config: &Config, clock: &Clock) -> Result<Option<VneidSignIn>, Fault> {
     let callback = format!("{}/sign-in/callback", config.public_url);
     let sign_in = config.sign_in.as_ref().map(|settings| VneidSignIn::new(settings, &callback)).transpose()?;
+    Ok(sign_in.map(|sign_in| sign_in.told_time_by(clock.clone())))
+}
+
+fn office_sign_in(config: &Config, clock: &Clock) -> Result<Option<OfficeSignIn>, Fault> {
+    let callback = format!("{}/office/callback", config.public_url);
+    let sign_in = config.office_sign_in.as_ref().map(|settings| OfficeSignIn::new(settings, &callback)).transpose()?;
     Ok(sign_in.map(|sign_in| sign_in.told_time_by(clock.clone())))
 }
 

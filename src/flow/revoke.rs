@@ -8,8 +8,8 @@ use super::{Caller, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
 use crate::model::agency::agencies;
-use crate::model::card::{Card, Moved, Reason, Selector, StateName, Step};
-use crate::model::id::{Handle, PersonalNumber};
+use crate::model::card::{Moved, Reason, Selector, StateName, Step};
+use crate::model::id::Handle;
 use crate::model::unit::{UnitCode, UnitDirectory};
 use crate::store::FoundCard;
 
@@ -41,14 +41,6 @@ impl Service {
     pub async fn find_card(&self, caller: &Caller, handle: &Handle) -> Result<FoundCard> {
         caller.needs("cards:read")?;
         self.visible(caller, handle).await
-    }
-
-    /// The cards of a person that the caller may see, newest first.
-    pub async fn find_cards(&self, caller: &Caller, person: &PersonalNumber) -> Result<Vec<Card>> {
-        caller.needs("cards:read")?;
-        let mut cards = self.store.cards(&Selector::Person(person.clone()), MOST_FOUND).await?;
-        cards.retain(|card| caller.sees(&card.unit));
-        Ok(cards)
     }
 
     /// Takes a step on the cards that are meant, each with all its copies, in one transaction. On one card or person,

@@ -9,7 +9,7 @@ use crate::error::{Fault, Refusal, Result};
 use crate::model::card::StateName;
 use crate::model::id::Handle;
 use crate::model::status::ListPurpose;
-use crate::store::{Issuance, NewCredential, Recorded};
+use crate::store::{FoundCard, Issuance, NewCredential, Recorded};
 
 /// How the badge is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,20 +43,11 @@ impl Service {
     ) -> Result<Badge> {
         caller.needs("badges:read")?;
         let found = self.visible(caller, handle).await?;
-        let now = self.clock.now();
-        let state = found.card.state_at(now).name();
+        let state = found.card.state_at(self.clock.now()).name();
         if state != StateName::Active {
             return Err(Refusal::CardState { state: state.word(), action: "printed" }.into());
         }
-        let validity_days = self.config.limits.badge_validity_days;
-        let edition = (now - found.card.created_at) / (validity_days * DAY_SECONDS / 2).max(1);
-        let nonce = format!("badge {handle} {edition}");
-        let row = if let Some(row) = self.store.issued_for(&nonce).await?.pop() {
-            row
-        } else {
-            self.issue_badge(caller, &found, nonce, validity_days).await?
-        };
-        let text = qr::encode(&self.sign_qr(&found, None, &row)?);
+        let text = self.badge_text(caller, &found).await?;
         let fault = |error| Fault::new("drawing a badge", error);
         let symbol = Symbol::new(&text, Ecc::Medium).map_err(fault)?;
         if let Some(width) = width_millimetres {
@@ -69,10 +60,25 @@ impl Service {
         Ok(Badge { version: symbol.version(), text, picture })
     }
 
+    /// The text of the code of a card in force.
+    pub(super) async fn badge_text(&self, caller: &Caller, found: &FoundCard) -> Result<String> {
+        let now = self.clock.now();
+        let handle = &found.card.handle;
+        let validity_days = self.config.limits.badge_validity_days;
+        let edition = (now - found.card.created_at) / (validity_days * DAY_SECONDS / 2).max(1);
+        let nonce = format!("badge {handle} {edition}");
+        let row = if let Some(row) = self.store.issued_for(&nonce).await?.pop() {
+            row
+        } else {
+            self.issue_badge(caller, found, nonce, validity_days).await?
+        };
+        Ok(qr::encode(&self.sign_qr(found, None, &row)?))
+    }
+
     async fn issue_badge(
         &self,
         caller: &Caller,
-        found: &crate::store::FoundCard,
+        found: &FoundCard,
         nonce: String,
         validity_days: i64,
     ) -> Result<NewCredential> {

@@ -33,6 +33,18 @@ fn wire(refusal: &Refusal) -> Wire {
         R::NotVerified(_) => (StatusCode::CONFLICT, "not_verified"),
         R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
+        R::OfficerExists => (StatusCode::CONFLICT, "officer_exists"),
+        R::NotManageable(_) => (StatusCode::FORBIDDEN, "not_manageable"),
+        R::SessionEnded => (StatusCode::UNAUTHORIZED, "session_ended"),
+        // RFC 9470 section 3.
+        R::SignInTooOld { .. } => (StatusCode::UNAUTHORIZED, "insufficient_user_authentication"),
+        R::CrossSite(_) => (StatusCode::FORBIDDEN, "cross_site_request"),
+        R::OutsideWindow => (StatusCode::CONFLICT, "outside_window"),
+        R::AlreadyApproved => (StatusCode::CONFLICT, "already_approved"),
+        R::NothingToApprove => (StatusCode::CONFLICT, "nothing_to_approve"),
+        R::StateMoved => (StatusCode::CONFLICT, "state_moved"),
+        R::InvalidSignature(_) => (StatusCode::BAD_REQUEST, "invalid_signature"),
+        R::UnregisteredCertificate => (StatusCode::FORBIDDEN, "unregistered_certificate"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),
@@ -142,6 +154,11 @@ impl IntoResponse for ResourceError {
 }
 
 impl Problem {
+    /// Whether it is this refusal.
+    pub fn is(&self, refusal: &Refusal) -> bool {
+        matches!(&self.0, Error::Refusal(own) if own == refusal)
+    }
+
     /// The document, for an answer that holds several.
     pub fn document(&self) -> ProblemDocument {
         match &self.0 {
@@ -196,7 +213,10 @@ impl IntoResponse for OAuthError {
 /// RFC 6750 section 3: how to authenticate; no error code for a request without credentials.
 fn challenge(response: &mut Response, refusal: &Refusal) {
     let value = match refusal {
-        Refusal::NoToken => "Bearer".to_owned(),
+        Refusal::NoToken | Refusal::SessionEnded => "Bearer".to_owned(),
+        Refusal::SignInTooOld { max_age_seconds } => {
+            format!("Bearer error=\"insufficient_user_authentication\", max_age={max_age_seconds}")
+        }
         Refusal::InvalidToken => "Bearer error=\"invalid_token\"".to_owned(),
         Refusal::MissingScope(scope) => format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
         _ => return,

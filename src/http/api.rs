@@ -151,7 +151,7 @@ pub struct CardAnswer {
 }
 
 impl CardAnswer {
-    fn new(card: &Card, now: i64) -> Self {
+    pub(super) fn new(card: &Card, now: i64) -> Self {
         let state = card.state_at(now);
         let (since, reason) = match &state {
             CardState::Active => (None, None),
@@ -193,35 +193,6 @@ pub struct CardWithHistory {
     card: CardAnswer,
     /// Oldest first.
     history: Vec<HistoryLine>,
-}
-
-/// Whose cards are searched. In a body, because a personal number does not belong in a URL.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Search {
-    /// The person's 12-digit personal identification number.
-    #[schema(example = "001199000018", pattern = "^[0-9]{12}$")]
-    personal_id_number: String,
-}
-
-/// Cards that were found.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Found {
-    /// Newest first.
-    cards: Vec<CardAnswer>,
-}
-
-/// `POST /api/v1/cards/search`: the cards of a person.
-#[utoipa::path(post, path = "/api/v1/cards/search", tag = "Cards", request_body = Search,
-    responses((status = 200, body = Found)), security(("client" = ["cards:read"])))]
-pub async fn search_cards(
-    State(service): State<Service>,
-    caller: Caller,
-    ApiJson(search): ApiJson<Search>,
-) -> Result<Json<Found>, Problem> {
-    let now = service.clock.now();
-    let cards = service.find_cards(&caller, &person(&search.personal_id_number)?).await?;
-    Ok(Json(Found { cards: cards.iter().map(|card| CardAnswer::new(card, now)).collect() }))
 }
 
 /// `GET /api/v1/cards/{handle}`: one card and what happened to it.
@@ -499,7 +470,7 @@ pub(super) fn person(number: &str) -> Result<PersonalNumber, Refusal> {
     PersonalNumber::parse(number).ok_or_else(|| Refusal::malformed("body.personal_id_number", "must be 12 digits"))
 }
 
-fn handle(name: &str) -> Result<Handle, Refusal> {
+pub(super) fn handle(name: &str) -> Result<Handle, Refusal> {
     Handle::parse(name).ok_or(Refusal::NotFound("card"))
 }
 

@@ -99,14 +99,20 @@ fn shown(service: &Service, step: Result<Step, Error>) -> Response {
 fn go(service: &Service, to: &str, cookie: Option<&Cookie>) -> Response {
     let Ok(location) = HeaderValue::from_str(to) else { return stopped(Stop::SignInFailed) };
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
-    if let Some(Cookie { name, value, max_age }) = cookie {
-        let secure = if service.config.public_url.starts_with("https://") { "; Secure" } else { "" };
-        let line = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
-        if let Ok(line) = HeaderValue::from_str(&line) {
-            response.headers_mut().insert(header::SET_COOKIE, line);
-        }
+    if let Some(cookie) = cookie {
+        set_cookie(service, &mut response, cookie);
     }
     response
+}
+
+/// Adds a cookie, which only we see and which comes along when another site sends the browser here by a link.
+pub(super) fn set_cookie(service: &Service, response: &mut Response, cookie: &Cookie) {
+    let Cookie { name, value, max_age } = cookie;
+    let secure = if service.config.public_url.starts_with("https://") { "; Secure" } else { "" };
+    let line = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
+    if let Ok(line) = HeaderValue::from_str(&line) {
+        response.headers_mut().append(header::SET_COOKIE, line);
+    }
 }
 
 const TITLE: &str = "Nhận thẻ cán bộ, công chức, viên chức";

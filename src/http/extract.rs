@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{OAuthError, Problem, ResourceError};
 use crate::error::Refusal;
-use crate::flow::{Caller, DpopHeader, RequestBody, Service, WalletCall};
+use crate::flow::{DpopHeader, RequestBody, WalletCall};
 use crate::protocol::oauth::ClientAttestation;
 
 /// The `DPoP` header (RFC 9449).
@@ -89,18 +89,6 @@ impl<S: Sync> FromRequestParts<S> for WalletToken {
             return Err(Refusal::NoToken.into());
         }
         Ok(Self(WalletCall { is_bound, token: token.to_owned(), dpop: Dpop::of(&parts.headers) }))
-    }
-}
-
-impl FromRequestParts<Service> for Caller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        let bearer = authorization(&parts.headers).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
-        let (_, token) = bearer.ok_or(Refusal::NoToken)?;
-        let caller = service.caller(token).await?;
-        service.limit_client(&caller.name)?;
-        Ok(caller)
     }
 }
 

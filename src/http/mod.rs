@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 mod api;
+mod approvals;
 mod authorize;
 mod bulk;
 mod checkpoint;
@@ -10,14 +11,19 @@ mod delivery;
 mod demo;
 mod events;
 mod extract;
+mod guard;
 mod negotiate;
 mod observe;
+mod office;
+mod office_cards;
+mod officers;
 mod openapi;
 mod pages;
 mod population;
 mod present;
 mod presentations;
 mod public;
+mod quality;
 mod records;
 mod reorganisations;
 mod server;
@@ -103,7 +109,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/offers/{id}/qr.png", get(delivery::offer_qr_png))
         .route("/api/v1/events", get(delivery::events))
         .route("/api/v1/webhooks", get(delivery::webhooks))
-        .route("/api/v1/cards/search", post(api::search_cards))
+        .route("/api/v1/cards/search", post(office_cards::search_cards))
         .route("/api/v1/cards/lock", post(api::lock_cards))
         .route("/api/v1/cards/unlock", post(api::unlock_cards))
         .route("/api/v1/cards/withdraw", post(api::withdraw_cards))
@@ -117,6 +123,23 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/ending", get(records::cards_ending))
         .route("/api/v1/records", get(records::list_records))
         .route("/api/v1/records/confirm", post(api::confirm_records))
+        .route("/api/v1/quality", get(quality::quality_scores))
+        .route("/api/v1/quality/history", get(quality::quality_history))
+        .route("/api/v1/quality/causes", get(quality::quality_causes))
+        .route("/api/v1/quality/rows", get(quality::quality_rows))
+        .route("/api/v1/quality/export.xlsx", get(quality::export_quality_xlsx))
+        .route("/api/v1/quality/export.csv", get(quality::export_quality_csv))
+        .route("/api/v1/reports/{file}", get(quality::monthly_report))
+        .route("/api/v1/approvals", get(approvals::list_approvals).post(approvals::approve_month))
+        .route("/api/v1/approvals/{id}", get(approvals::read_approval))
+        .route("/api/v1/approvals/{id}/document", get(approvals::approval_document))
+        .route("/api/v1/approvals/{id}/changes", get(approvals::approval_changes))
+        .route("/api/v1/approvals/{id}/file", get(approvals::approval_file))
+        .route(
+            "/api/v1/approver-certificates",
+            get(approvals::list_approver_certificates).post(approvals::add_approver_certificate),
+        )
+        .route("/api/v1/approver-certificates/{id}", delete(approvals::remove_approver_certificate))
         .route("/api/v1/records/{handle}", get(records::read_record))
         .route("/api/v1/records/{handle}/versions", get(records::record_versions))
         .route(
@@ -152,6 +175,27 @@ pub fn router(service: Service) -> Router {
             "/api/v1/gates/{id}",
             get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
         )
+        .route("/api/v1/cards", get(office_cards::list_cards))
+        .route("/api/v1/badges/sheet.pdf", post(office_cards::badge_sheet))
+        .route("/api/v1/session", get(office::office_session))
+        .route("/api/v1/officers", get(officers::list_officers).post(officers::add_officer))
+        .route("/api/v1/officers/{id}", get(officers::read_officer).patch(officers::change_officer))
+        .route("/api/v1/officers/{id}/block", post(officers::block_officer))
+        .route("/api/v1/officers/{id}/unblock", post(officers::unblock_officer))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        // Whatever program or officer asks: by the rights that the OpenAPI document names.
+        .layer(from_fn_with_state(service.clone(), guard::by_document))
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
+
+    // Officers of the units, in their browsers.
+    let office = Router::new()
+        .route("/office", get(office::folder))
+        .route("/office/", get(office::app))
+        .route("/office/{*file}", get(office::file))
+        // A HEAD would begin or use up a sign-in, as above.
+        .route("/office/sign-in", get(office::sign_in).head(answer::method_not_allowed))
+        .route("/office/callback", get(office::callback).head(answer::method_not_allowed))
+        .route("/office/sign-out", post(office::sign_out))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
@@ -208,7 +252,8 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app = wallet.merge(browsers).merge(presenting).merge(api).merge(syncing).merge(everybody).merge(pages);
+    let mut app =
+        wallet.merge(browsers).merge(presenting).merge(api).merge(syncing).merge(everybody).merge(pages).merge(office);
     if service.config.demo {
         app = app.merge(demo(&service));
     }

@@ -2,36 +2,30 @@
 
 use axum::Json;
 use axum::extract::State;
-use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
     Server, Type,
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, bulk, checkpoint, delivery, population, presentations, public, records, reorganisations};
+use super::{api, approvals, bulk, checkpoint, delivery, office, office_cards, officers, population, presentations, public, quality, records, reorganisations};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        api::make_offer, api::search_cards, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
+        api::make_offer, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
         api::replace_card, api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
         api::confirm_records, api::verify, public::bundle, bulk::make_offers, delivery::offer_qr_svg,
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes,
-        records::cancel_change, records::cards_ending, reorganisations::list_reorganisations,
-        reorganisations::plan_reorganisation, reorganisations::sample_reorganisation,
-        reorganisations::read_reorganisation, reorganisations::count_reorganisation,
-        reorganisations::preview_reorganisation, reorganisations::reorganisation_failures,
-        reorganisations::drop_reorganisation, reorganisations::start_reorganisation,
-        reorganisations::pause_reorganisation, reorganisations::resume_reorganisation,
-        reorganisations::undo_reorganisation,
-        super::sync::calls, super::sync::call_detail,
-        population::match_record, population::queries, population::connection,
+        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes, records::cancel_change, records::cards_ending, reorganisations::list_reorganisations, reorganisations::plan_reorganisation, reorganisations::sample_reorganisation, reorganisations::read_reorganisation, reorganisations::count_reorganisation, reorganisations::preview_reorganisation, reorganisations::reorganisation_failures, reorganisations::drop_reorganisation, reorganisations::start_reorganisation, reorganisations::pause_reorganisation, reorganisations::resume_reorganisation, reorganisations::undo_reorganisation, super::sync::calls, super::sync::call_detail, population::match_record, population::queries, population::connection, office::office_session, officers::list_officers, officers::add_officer, officers::read_officer, officers::change_officer, officers::block_officer, officers::unblock_officer, office_cards::list_cards, office_cards::search_cards, office_cards::badge_sheet, quality::quality_scores, quality::quality_history, quality::quality_causes, quality::quality_rows, quality::export_quality_xlsx, quality::export_quality_csv, quality::monthly_report, approvals::approval_document, approvals::approve_month, approvals::list_approvals, approvals::read_approval, approvals::approval_changes, approvals::approval_file, approvals::list_approver_certificates, approvals::add_approver_certificate, approvals::remove_approver_certificate,
     ),
     modifiers(&Security, &Refusals)
 )]
@@ -46,7 +40,7 @@ struct Refusals;
 impl Modify for Refusals {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
+            for operation in operations(item) {
                 let authenticated = operation.security.is_some();
                 let refusals: &[&str] =
                     if authenticated { &["400", "401", "403", "413", "429"] } else { &["400", "413", "429"] };
@@ -102,6 +96,17 @@ fn meaning(status: &str) -> &'static str {
     }
 }
 
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+}
+
+/// What an officer needs where a program needs this.
+fn for_officers(needed: &SecurityRequirement) -> Option<SecurityRequirement> {
+    let needed = serde_json::to_value(needed).ok()?;
+    let scopes: Vec<String> = serde_json::from_value(needed.get("client")?.clone()).ok()?;
+    Some(SecurityRequirement::new("office", scopes))
+}
+
 struct Security;
 
 impl Modify for Security {
@@ -111,7 +116,21 @@ impl Modify for Security {
             [Flow::ClientCredentials(ClientCredentials::new("token", scopes))],
             "Client credentials; the client authenticates by private_key_jwt (RFC 7523).",
         ));
-        document.components.get_or_insert_with(Default::default).add_security_scheme("client", scheme);
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("client", scheme);
+        let cookie = ApiKeyValue::with_description(
+            "__Host-office",
+            "The session of an officer of a unit's office, who has the scopes of the role; with X-CSRF-Token for all but GET.",
+        );
+        components.add_security_scheme("office", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        // Whatever a program may be given, an officer may be given.
+        for item in document.paths.paths.values_mut() {
+            for operation in operations(item) {
+                let Some(taken) = &mut operation.security else { continue };
+                let of_officers: Vec<_> = taken.iter().filter_map(for_officers).collect();
+                taken.extend(of_officers);
+            }
+        }
     }
 }
 

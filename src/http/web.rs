@@ -24,6 +24,11 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
 /// The camera for the app itself, and nothing else that a device has.
 const PERMISSIONS_POLICY: &str = "camera=(self), screen-wake-lock=(self), display-capture=(), \
      geolocation=(), microphone=(), payment=(), usb=()";
+/// The office: its own scripts, styles and pictures, and those that it made itself.
+const OFFICE_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const OFFICE_PERMISSIONS_POLICY: &str =
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 /// The name of a file under `assets/` changes with its content.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_FIRST: &str = "no-cache";
@@ -44,6 +49,26 @@ pub async fn checkpoint_file(Path(file): Path<String>, headers: HeaderMap) -> Re
         Some(found) => found,
         None => answer::not_found().await,
     }
+}
+
+/// The page of the unit office, which needs neither camera nor WebAssembly.
+pub(super) fn office_page(headers: &HeaderMap) -> Response {
+    stricter(page(Built::get, "office", headers))
+}
+
+/// A file of the unit office.
+pub(super) fn office_file(file: &str, headers: &HeaderMap) -> Option<Response> {
+    file_of(Built::get, "office", file, headers).map(stricter)
+}
+
+fn stricter(mut response: Response) -> Response {
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, OFFICE_SECURITY_POLICY),
+        (HeaderName::from_static("permissions-policy"), OFFICE_PERMISSIONS_POLICY),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// The page of the demo wallet; `demo.rs` says when there is one.

@@ -7,9 +7,14 @@
 //! a [`patch`]. They lean on [`agency`], [`unit`], [`code_list`],
 //! [`partial_date`], [`value`] and [`text`].
 //!
+//! Who works in a unit's office, and what they may do: [`officer`], [`rights`].
+//! Months are approved by signature: [`approval`], by the days of [`calendar`].
+//!
 //! [`json`] reads what strangers send, for all rooms.
 
 pub mod agency;
+pub mod approval;
+pub mod calendar;
 pub mod card;
 pub mod catalogue;
 pub mod code_list;
@@ -18,6 +23,7 @@ pub mod gate;
 pub mod id;
 pub mod intake;
 pub mod json;
+pub mod officer;
 pub mod origin;
 pub mod partial_date;
 pub mod patch;
@@ -27,6 +33,7 @@ pub mod presentation;
 pub mod quality;
 pub mod record;
 pub mod reorganisation;
+pub mod rights;
 pub mod row_fault;
 pub mod rule;
 pub mod status;

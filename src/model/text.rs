@@ -31,6 +31,20 @@ pub fn folded(name: &str) -> String {
     single_spaced(&normalised(name)).replace('Ð', "Đ").to_lowercase().replace('ð', "đ").nfc().collect()
 }
 
+/// A text as it is looked for: lower-case letters and digits without accents, `đ` as `d`, single spaces. Whoever types
+/// without accents finds everybody.
+pub fn searchable(text: &str) -> String {
+    let is_accent = |character: &char| ('\u{300}'..='\u{36f}').contains(character);
+    let plain = |character: char| match character {
+        'đ' | 'ð' => 'd',
+        'ƀ' => 'b',
+        other if other.is_alphanumeric() => other,
+        _ => ' ',
+    };
+    let bare: String = folded(text).nfd().filter(|character| !is_accent(character)).map(plain).collect();
+    bare.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Controls and invisible marks that can hide or turn round what a reader sees.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
@@ -50,6 +64,13 @@ mod tests {
         assert_eq!(folded("NGUYỄN  Thị\tĐẸP"), folded("Nguye\u{302}\u{303}n Thị Đẹp"));
         assert_eq!(folded("Ðặng"), folded("Đặng"));
         assert_ne!(folded("Hòa"), folded("Hoa"));
+    }
+
+    #[test]
+    fn whoever_types_without_accents_finds_everybody() {
+        assert_eq!(searchable("  NGUYỄN   Thị-Đẹp % _ "), "nguyen thi dep");
+        assert_eq!(searchable("Ðặng Ê Čư"), "dang e cu");
+        assert_eq!(searchable("%_'\\"), "");
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 use time::macros::format_description;
 
+use super::card_search::search_name;
 use super::{Change, Line, Store, Transaction, failed, grants, status_lists};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
@@ -47,6 +48,19 @@ pub struct FoundCard {
     pub facts: CardFacts,
 }
 
+/// A card as a list shows it: portrait and most facts left out.
+#[derive(Clone, Debug)]
+pub struct ListedCard {
+    /// The card.
+    pub card: Card,
+    /// The number that it prints, which holds the personal number.
+    pub number: String,
+    /// The name that it prints.
+    pub name: String,
+    /// Position or title that it prints.
+    pub position: Option<String>,
+}
+
 /// The condition on `cards` that means these, and its values `$1` and `$2`.
 fn condition(selector: &Selector) -> (&'static str, [String; 2]) {
     match selector {
@@ -75,6 +89,18 @@ impl Store {
             .await
             .map_err(failed("reading cards"))?;
         rows.iter().map(card).collect()
+    }
+
+    /// The cards of a person as a list shows them, newest first, at most `limit`.
+    pub async fn cards_of(&self, person: &PersonalNumber, limit: usize) -> Result<Vec<ListedCard>, Fault> {
+        let statement =
+            format!("SELECT {COLUMNS} FROM cards WHERE person = $1 ORDER BY created_at DESC, handle LIMIT {limit}");
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(person.expose())
+            .fetch_all(self.readers())
+            .await
+            .map_err(failed("reading the cards of a person"))?;
+        rows.iter().map(listed).collect()
     }
 
     /// A card with what it says, portrait included.
@@ -345,7 +371,8 @@ async fn insert_after(
 ) -> Result<bool, Fault> {
     let inserted = sqlx::query(
         "INSERT INTO cards (handle, record_id, record_version, person, unit, facts, portrait, state, state_at, \
-         created_at, valid_until) VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8, $9) ON CONFLICT DO NOTHING",
+         created_at, valid_until, search_name) VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8, $9, $10) \
+         ON CONFLICT DO NOTHING",
     )
     .bind(card.handle.as_str())
     .bind(card.record.as_str())
@@ -356,6 +383,7 @@ async fn insert_after(
     .bind(card.facts.portrait.as_deref().map(portrait_name))
     .bind(card.created_at)
     .bind(card.valid_until)
+    .bind(search_name(&card.facts.full_name))
     .execute(&mut **transaction)
     .await
     .map_err(failed("making a card"))?;
@@ -495,6 +523,13 @@ pub(super) fn card(row: &AnyRow) -> Result<Card, Fault> {
     Ok(read(row)?.0)
 }
 
+/// A row with the columns of [`COLUMNS`].
+pub(super) fn listed(row: &AnyRow) -> Result<ListedCard, Fault> {
+    let (card, facts) = read(row)?;
+    let number = facts.number();
+    Ok(ListedCard { card, number, name: facts.full_name, position: facts.position_title.or(facts.job_position) })
+}
+
 /// [`COLUMNS`], for statements that join cards.
 pub(super) const fn columns() -> &'static str {
     COLUMNS
@@ -572,6 +607,10 @@ impl StoredFacts {
     fn masked_number(&self) -> Result<String, Fault> {
         let number = person(&self.personal_id_number)?;
         Ok(format!("{}.{}.{}", self.managing_agency.code, number.masked(), self.record_type.suffix()))
+    }
+
+    fn number(&self) -> String {
+        format!("{}.{}.{}", self.managing_agency.code, self.personal_id_number, self.record_type.suffix())
     }
 
     fn into_facts(self, portrait: Option<Vec<u8>>) -> Result<CardFacts, Fault> {

@@ -8,8 +8,10 @@
 //! * An event of the change feed is written with its change; numbers have no gap, and whoever sees one sees all before.
 //! * A status index is given to one credential only, in whatever process.
 
+mod approvals;
 mod audit;
 mod authorizations;
+mod card_search;
 mod cards;
 mod clients;
 mod deliveries;
@@ -22,9 +24,12 @@ mod imports;
 mod issuances;
 mod matches;
 mod offers;
+mod office_sessions;
+mod officers;
 mod population_feed;
 mod population_queries;
 mod presentations;
+mod quality;
 mod records;
 mod refreshes;
 mod reorganisations;
@@ -45,9 +50,11 @@ use sqlx::{AnyPool, Connection};
 use tokio::sync::watch;
 
 use crate::error::Fault;
+pub use approvals::{ApprovalRow, ApproverCertificate};
 pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
-pub use cards::{FoundCard, NewCard};
+pub use card_search::CardFilter;
+pub use cards::{FoundCard, ListedCard, NewCard};
 pub use deliveries::{Attempt, Claimed, DuePush, PushCounts, Subscriber};
 pub use documents::{Document, DocumentHead};
 pub use events::{EventFilter, EventPage};
@@ -58,9 +65,14 @@ pub use imports::{BatchOutcome, IncomingRecord, Progress};
 pub use issuances::{Issuance, NewCredential, Recorded};
 pub use matches::{Asked, Concluded, Held, ToMatch};
 pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
+pub use office_sessions::{OfficeSession, OfficerSignIn};
+pub use officers::{OfficerChange, OfficerFilter};
 pub use population_feed::{FeedClaim, FeedState};
 pub use population_queries::{PopulationQueryLine, PopulationState};
 pub use presentations::{DueEnd, Judged, NewPresentation, OpenSecrets, Presentation, PresentationName, Returned};
+pub use quality::{
+    Claim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow, Rows, UnitQuality,
+};
 pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use reorganisations::{Reorganisation, Stage, Wave};

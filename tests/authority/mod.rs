@@ -25,6 +25,19 @@ pub struct Authority {
     pub der: Vec<u8>,
 }
 
+/// Somebody who signs with a tool of their own.
+#[allow(dead_code)]
+pub struct Person {
+    /// The private key, PEM.
+    pub key: String,
+    /// The certificate, PEM.
+    pub pem: String,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+    /// The private key, PKCS#8.
+    pub pkcs8: Vec<u8>,
+}
+
 /// What is wrong with a signer's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
@@ -66,6 +79,53 @@ impl Authority {
         let key = fresh();
         let der = params.self_signed(&key).unwrap().der().to_vec();
         Self { key, params, der }
+    }
+
+    // Not every test binary has people who sign, hence the allowances below.
+
+    /// A person's key and certificate for signatures, in force until `until`: both as PEM.
+    #[allow(dead_code)]
+    pub fn person(&self, name: &str, usage: KeyUsagePurpose, until: i64) -> Person {
+        let mut params = params(name, "VN", until);
+        params.key_usages = vec![usage];
+        params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(rcgen::SerialNumber::from(name.bytes().map(u64::from).sum::<u64>()));
+        let key = fresh();
+        let certificate = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
+        Person {
+            key: key.serialize_pem(),
+            pem: certificate.pem(),
+            der: certificate.der().to_vec(),
+            pkcs8: key.serialize_der(),
+        }
+    }
+
+    /// Its own certificate as PEM.
+    #[allow(dead_code)]
+    pub fn pem(&self) -> String {
+        let text = base64::engine::general_purpose::STANDARD.encode(&self.der);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    }
+
+    /// A list, current until `until`, that takes back the certificate of the person of this name.
+    #[allow(dead_code)]
+    pub fn takes_back(&self, name: &str, until: i64) -> String {
+        let instant = |at| time::OffsetDateTime::from_unix_timestamp(at).unwrap();
+        let revoked = rcgen::RevokedCertParams {
+            serial_number: rcgen::SerialNumber::from(name.bytes().map(u64::from).sum::<u64>()),
+            revocation_time: instant(NOW),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: instant(NOW - 1),
+            next_update: instant(until),
+            crl_number: rcgen::SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        list.signed_by(&Issuer::from_params(&self.params, &self.key)).unwrap().pem().unwrap()
     }
 
     /// A signer with its certificate, critical extended key usages as a document signer has them.

@@ -6,12 +6,14 @@
 
 mod abroad;
 mod api;
+mod approvals;
 mod attestations;
 mod attester;
 #[path = "../authority/mod.rs"]
 mod authority;
 mod authorize;
 mod browser;
+mod bureau;
 mod checkpoint;
 mod crash;
 mod deferred;
@@ -31,6 +33,8 @@ mod life;
 mod life_meets;
 mod mdoc;
 mod metadata;
+mod office;
+mod office_cards;
 mod population;
 mod present;
 mod present_queries;
@@ -38,11 +42,13 @@ mod present_refused;
 mod presented;
 mod presenter;
 mod proofs;
+mod quality;
 mod races;
 mod records;
 mod refresh;
 mod reorganisation;
 mod revoke;
+mod rights;
 mod show;
 mod sign_in;
 mod status_host;

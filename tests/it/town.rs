@@ -222,6 +222,11 @@ impl Town {
         Officer { town: self, token: self.service.mint_token(client, 3600).await.unwrap() }
     }
 
+    /// The same with a token that outlives the story.
+    pub async fn stays(&self, client: &str) -> Officer<'_> {
+        Officer { town: self, token: self.service.mint_token(client, 400 * 86_400).await.unwrap() }
+    }
+
     /// A wallet with a fresh P-256 key.
     pub fn wallet(&self) -> Wallet<'_> {
         Wallet { town: self, key: FileKey::new(&keyring::fresh_p256_jwk().unwrap(), Vec::new()).unwrap() }

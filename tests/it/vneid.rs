@@ -1,7 +1,7 @@
 //! VNeID in town: the simulator of `examples/vneid_sign_in` on a free port, and a person at a browser in front of it.
 
 #[path = "../../examples/vneid_sign_in/provider/mod.rs"]
-mod provider;
+pub mod provider;
 
 use officials_card::chance::Chance;
 use officials_card::clock::Clock;
@@ -42,6 +42,7 @@ impl Vneid {
             redirect_uris: vec![redirect_uri.to_owned()],
             password: PASSWORD.into(),
             algorithm,
+            officers: None,
         };
         let router = provider::router(settings, clock.clone(), Chance::system()).unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

@@ -8,8 +8,8 @@ use officials_card::model::id::PersonalNumber;
 use openidconnect::url::Url;
 use serde::Deserialize;
 
-use super::token::Code;
-use super::{ACR_LEVEL_1, CODE_SECONDS, FORM_SECONDS, Provider, Shared, page, remember};
+use super::token::{Code, Who, subject};
+use super::{ACR_LEVEL_1, CODE_SECONDS, FORM_SECONDS, Provider, Shared, officers, page, remember};
 
 type Parameters = Vec<(String, String)>;
 
@@ -22,6 +22,8 @@ pub struct Request {
     /// PKCE, S256.
     pub challenge: String,
     pub scopes: Vec<String>,
+    /// The officer whose password was right, and the one-time code that they were told.
+    pub waiting: Option<officers::Waiting>,
 }
 
 /// Why a request is refused: told to the client if that is safe (RFC 6749 section 4.1.2.1), to the person otherwise.
@@ -53,7 +55,7 @@ fn authorize(provider: &Provider, parameters: &[(String, String)]) -> Response {
             if !remember(&mut provider.memory().forms, name.clone(), request, now + FORM_SECONDS, now) {
                 return page::error("quá nhiều yêu cầu", "too many requests");
             }
-            page::form(&name, None)
+            form_of(provider, &name, false)
         }
         Err(Refused::Here(what)) => page::error("yêu cầu không hợp lệ", what),
         Err(Refused::There { redirect_uri, state, error }) => {
@@ -127,17 +129,18 @@ fn read(provider: &Provider, parameters: &[(String, String)]) -> Result<Request,
         nonce: once("nonce")?.map(str::to_owned),
         challenge: challenge.to_owned(),
         scopes,
+        waiting: None,
     })
 }
 
 /// The form that the person sends.
 #[derive(Deserialize)]
 pub struct SignIn {
-    request: String,
+    pub request: String,
     #[serde(default)]
-    username: String,
+    pub username: String,
     #[serde(default)]
-    password: String,
+    pub password: String,
     #[serde(default)]
     level: String,
     action: String,
@@ -157,22 +160,43 @@ pub async fn sign_in(State(provider): Shared, form: Result<Form<SignIn>, FormRej
     if form.action != "submit" {
         return back(&provider, &request.redirect_uri, request.state.as_deref(), ("error", "access_denied"));
     }
+    if provider.settings.officers.is_some() {
+        return officers::password(&provider, &form, open);
+    }
     let person = PersonalNumber::parse(form.username.trim()).filter(|_| form.password == provider.settings.password);
     let Some(person) = person else {
         // The same form again, open as long as it was.
         provider.memory().forms.insert(form.request.clone(), open);
-        return page::form(
-            &form.request,
-            Some(("Số định danh hoặc mật khẩu không đúng", "The personal number or the password is wrong")),
-        );
+        return form_of(&provider, &form.request, true);
     };
+    let who = Who {
+        sub: subject(&provider, &person),
+        person: request.scopes.contains(&provider.personal_number.scope).then_some(person),
+        acr: Some(if form.level == "1" { ACR_LEVEL_1.to_owned() } else { provider.acr_level_2.clone() }),
+        amr: vec!["pwd"],
+    };
+    finish(&provider, request, who)
+}
+
+/// The form of an open request: empty, or once more after a mistake.
+pub fn form_of(provider: &Provider, name: &str, was_wrong: bool) -> Response {
+    if provider.settings.officers.is_some() {
+        let wrong = ("Tên đăng nhập hoặc mật khẩu không đúng", "The name or the password is wrong");
+        return page::officers_form(name, was_wrong.then_some(wrong));
+    }
+    let wrong = ("Số định danh hoặc mật khẩu không đúng", "The personal number or the password is wrong");
+    page::form(name, was_wrong.then_some(wrong))
+}
+
+/// Sends the browser back with a code for whoever signed in.
+pub fn finish(provider: &Provider, request: &Request, who: Who) -> Response {
+    let now = provider.clock.now();
     let code = Code {
-        person,
+        who,
         redirect_uri: request.redirect_uri.clone(),
         nonce: request.nonce.clone(),
         challenge: request.challenge.clone(),
         scopes: request.scopes.clone(),
-        acr: if form.level == "1" { ACR_LEVEL_1.to_owned() } else { provider.acr_level_2.clone() },
         signed_in_at: now,
         used_for: None,
     };
@@ -180,13 +204,13 @@ pub async fn sign_in(State(provider): Shared, form: Result<Form<SignIn>, FormRej
     // Remembered longer than it is good for, so that its second use is recognised.
     let until = now + CODE_SECONDS + super::TOKEN_SECONDS;
     if !remember(&mut provider.memory().codes, name.clone(), code, until, now) {
-        return back(&provider, &request.redirect_uri, request.state.as_deref(), ("error", "temporarily_unavailable"));
+        return back(provider, &request.redirect_uri, request.state.as_deref(), ("error", "temporarily_unavailable"));
     }
-    back(&provider, &request.redirect_uri, request.state.as_deref(), ("code", &name))
+    back(provider, &request.redirect_uri, request.state.as_deref(), ("code", &name))
 }
 
 /// Sends the browser back to a registered redirect URI, with `state` and `iss` (RFC 9207).
-fn back(provider: &Provider, redirect_uri: &str, state: Option<&str>, answer: (&str, &str)) -> Response {
+pub fn back(provider: &Provider, redirect_uri: &str, state: Option<&str>, answer: (&str, &str)) -> Response {
     let Ok(mut url) = Url::parse(redirect_uri) else {
         return page::error("địa chỉ trở về không hợp lệ", "the redirect URI is not a URL");
     };

@@ -2,6 +2,7 @@
 
 mod authorize;
 mod keys;
+mod officers;
 mod page;
 mod token;
 
@@ -22,6 +23,7 @@ use officials_card::config::SignIn;
 use serde_json::{Value, json};
 
 use keys::Keys;
+pub use officers::Account;
 
 /// How long a form may stay open.
 const FORM_SECONDS: i64 = 600;
@@ -49,10 +51,12 @@ pub struct Settings {
     pub password: String,
     /// How ID tokens are signed.
     pub algorithm: Algorithm,
+    /// The accounts, when it is officers who sign in here, with a second factor; else everybody with twelve digits has one.
+    pub officers: Option<Vec<Account>>,
 }
 
 /// How ID tokens are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Algorithm {
     Rs256,
     Es256,
@@ -76,6 +80,8 @@ pub fn router(settings: Settings, clock: Clock, chance: Chance) -> Result<Router
         .route("/jwks.json", get(jwks))
         .route("/authorize", get(authorize::by_get).post(authorize::by_post))
         .route("/sign-in", post(authorize::sign_in))
+        .route("/second-factor", post(officers::second_factor))
+        .route("/sign-out", get(officers::sign_out))
         .route("/token", post(token::exchange))
         .route("/userinfo", get(token::userinfo).post(token::userinfo))
         .with_state(Arc::new(provider)))
@@ -126,7 +132,11 @@ impl Provider {
 
     /// What may be asked for is known; the rest of the scopes is ignored.
     fn granted_scopes(&self, asked: &str) -> Vec<String> {
-        let known = ["openid", &self.personal_number.scope];
+        let known: &[&str] = if self.settings.officers.is_some() {
+            &["openid", officers::SCOPE]
+        } else {
+            &["openid", &self.personal_number.scope]
+        };
         asked.split(' ').filter(|scope| known.contains(scope)).map(str::to_owned).collect()
     }
 }
@@ -157,7 +167,7 @@ async fn discovery(State(provider): Shared) -> Json<Value> {
         methods.push("private_key_jwt");
     }
     let PersonalNumberScope { scope, claim } = &provider.personal_number;
-    Json(json!({
+    let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
@@ -179,7 +189,13 @@ async fn discovery(State(provider): Shared) -> Json<Value> {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "ui_locales_supported": ["vi", "en"],
-    }))
+    });
+    if provider.settings.officers.is_some() {
+        document["scopes_supported"] = json!(["openid", officers::SCOPE]);
+        document["subject_types_supported"] = json!(["public"]);
+        document["end_session_endpoint"] = json!(format!("{issuer}/sign-out"));
+    }
+    Json(document)
 }
 
 async fn jwks(State(provider): Shared) -> Response {

@@ -23,15 +23,24 @@ const MAX_ASSERTION_SECONDS: i64 = 600;
 
 /// A code and what it stands for.
 pub struct Code {
-    pub person: PersonalNumber,
+    pub who: Who,
     pub redirect_uri: String,
     pub nonce: Option<String>,
     pub challenge: String,
     pub scopes: Vec<String>,
-    pub acr: String,
     pub signed_in_at: UnixSeconds,
     /// The access token that it was exchanged for.
     pub used_for: Option<String>,
+}
+
+/// Somebody who signed in, as the client gets to see them.
+#[derive(Clone)]
+pub struct Who {
+    pub sub: String,
+    pub person: Option<PersonalNumber>,
+    pub acr: Option<String>,
+    /// RFC 8176.
+    pub amr: Vec<&'static str>,
 }
 
 /// What an access token lets see.
@@ -110,21 +119,23 @@ fn grant(provider: &Provider, headers: &HeaderMap, form: &[(String, String)]) ->
     if expired || code.redirect_uri != redirect_uri || challenge(verifier) != Some(code.challenge.clone()) {
         return Err(Refused("invalid_grant"));
     }
-    let sees_number = code.scopes.contains(&provider.personal_number.scope);
-    let sub = subject(provider, &code.person);
+    let Who { sub, person, acr, amr } = code.who.clone();
     let mut claims = json!({
         "iss": provider.settings.issuer, "sub": sub, "aud": own, "iat": now, "exp": now + TOKEN_SECONDS,
-        "auth_time": code.signed_in_at, "acr": code.acr, "amr": ["pwd"],
+        "auth_time": code.signed_in_at, "amr": amr,
         "at_hash": URL_SAFE_NO_PAD.encode(&Sha256::digest(&access_token)[..16]),
     });
     if let Some(nonce) = &code.nonce {
         claims["nonce"] = json!(nonce);
     }
-    if sees_number {
-        claims[&provider.personal_number.claim] = json!(code.person.expose());
+    if let Some(acr) = acr {
+        claims["acr"] = json!(acr);
+    }
+    if let Some(person) = &person {
+        claims[&provider.personal_number.claim] = json!(person.expose());
     }
     let scope = code.scopes.join(" ");
-    let access = Access { sub, person: sees_number.then(|| code.person.clone()) };
+    let access = Access { sub, person };
     let id_token = provider.keys.sign(&claims).map_err(|_| Refused("server_error"))?;
     if !remember(&mut memory.tokens, access_token.clone(), access, now + TOKEN_SECONDS, now) {
         return Err(Refused("temporarily_unavailable"));
@@ -144,7 +155,7 @@ fn challenge(verifier: &str) -> Option<String> {
 
 /// A name of the person that is this client's alone (OpenID Connect Core 1.0 section 8.1), from which the number cannot
 /// be found.
-fn subject(provider: &Provider, person: &PersonalNumber) -> String {
+pub fn subject(provider: &Provider, person: &PersonalNumber) -> String {
     let hash = Sha256::new()
         .chain_update(provider.pairwise_salt)
         .chain_update(&provider.settings.client_id)

@@ -49,6 +49,8 @@ B. Nhận thẻ bằng đăng nhập VNeID (mô phỏng tại {sign_in}) / by si
 3. Khi thông tin đổi, ví tự lấy thẻ mới / when the facts change, the wallet gets the new card by itself:
    {wallet} --dir {dir}/wallet-b refresh
 
+C. Văn phòng đơn vị / the unit office: {url}/office/ (đăng nhập mô phỏng tại {office}, mật khẩu / password {password}; mã một lần hiện trên trang / the page tells the one-time code)
+{officers}
 Lời mời khác / another offer: {own} --config {dir}/officials-card.toml offer --person {person}
 Token API / API token: {token}
 Dừng / stop: Ctrl-C",
@@ -60,6 +62,8 @@ Dừng / stop: Ctrl-C",
         token = ready.token,
         sign_in = ready.sign_in_url,
         password = super::PASSWORD,
+        office = ready.office_url,
+        officers = super::office::guide(),
         verified = super::VERIFIED.person,
         under_review = super::UNDER_REVIEW.person,
         review_unit = super::UNDER_REVIEW.unit,

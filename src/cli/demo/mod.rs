@@ -3,6 +3,7 @@
 //! of their own (`examples/`).
 
 mod guide;
+mod office;
 mod settings;
 mod simulators;
 
@@ -77,6 +78,7 @@ struct Ready {
     token: String,
     person: PersonalNumber,
     sign_in_url: String,
+    office_url: String,
     redirect_uri: String,
     products: [Product; 2],
 }
@@ -103,6 +105,7 @@ impl Demo {
         let population = simulators::population_registry(&people, &population_secret).await?;
         let callback = format!("{url}/sign-in/callback");
         let vneid = simulators::vneid_sign_in(SIGN_IN_CLIENT, &sign_in_secret, &callback, PASSWORD).await?;
+        let office = office::simulator(&url, PASSWORD, &sign_in_secret).await?;
         let redirect_uri = format!("http://127.0.0.1:{}/callback", free_port().await?);
         let settings = Settings {
             dir: &dir,
@@ -112,15 +115,20 @@ impl Demo {
             sign_in_url: &vneid.url,
             sign_in_client: SIGN_IN_CLIENT,
             sign_in_secret: &sign_in_secret,
+            office_url: &office.url,
+            office_client: office::CLIENT,
+            office_secret: &sign_in_secret,
             redirect_uri: &redirect_uri,
         };
         let (config, products) = settings.write(clock.now())?;
         start_log(&config)?;
         let service = service(config).await?;
         let person = fill(&service, &dir).await?;
+        office::fill(&service).await?;
         let token = service.mint_token("vneid-backend", TOKEN_SECONDS).await?;
         service.refresh_published().await?;
-        let ready = Ready { url, dir, token, person, sign_in_url: vneid.url.clone(), redirect_uri, products };
+        let (sign_in_url, office_url) = (vneid.url.clone(), office.url.clone());
+        let ready = Ready { url, dir, token, person, sign_in_url, office_url, redirect_uri, products };
         keyring::write_new(&ready.dir.join("demo.json"), format!("{}\n", ready.to_json()).as_bytes())?;
         if self.json {
             println!("{}", ready.to_json());
@@ -151,9 +159,10 @@ impl Ready {
             "iaca_pem_file": dir.join("keys/iaca.pem"),
             "config": dir.join("officials-card.toml"),
             "dir": dir,
-            "pages": {"start": format!("{url}/"), "docs": format!("{url}/docs"), "wallet": format!("{url}/demo/wallet")},
+            "pages": {"start": format!("{url}/"), "docs": format!("{url}/docs"), "wallet": format!("{url}/demo/wallet"), "office": format!("{url}/office/")},
             "personnel_file": dir.join("personnel.csv"),
             "sign_in": {"issuer": self.sign_in_url, "password": PASSWORD},
+            "office": office::to_json(&self.office_url, PASSWORD),
             // Who can sign in, and what comes of it.
             "people": {
                 "verified": VERIFIED.person,

@@ -36,6 +36,12 @@ pub struct Settings<'a> {
     pub sign_in_client: &'a str,
     /// The secret that it knows us by.
     pub sign_in_secret: &'a str,
+    /// The simulated sign-in of officers.
+    pub office_url: &'a str,
+    /// Who we are there.
+    pub office_client: &'a str,
+    /// The secret that it knows us by.
+    pub office_secret: &'a str,
     /// Where the wallets wait for browsers.
     pub redirect_uri: &'a str,
 }
@@ -78,7 +84,7 @@ impl Settings<'_> {
 
     fn text(&self, file: &Path, backend: &str, wallet: &str) -> String {
         let Self { address, population_url, population_secret, sign_in_url, redirect_uri, .. } = self;
-        let Self { sign_in_client, sign_in_secret, dir, .. } = self;
+        let Self { sign_in_client, sign_in_secret, office_url, office_client, office_secret, dir, .. } = self;
         format!(
             r#"# Settings of this demo: `officials-card --config {file} …` works on its data.
 listen = "{address}"
@@ -117,10 +123,16 @@ issuer = "{sign_in_url}"
 client_id = "{sign_in_client}"
 client_secret = "{sign_in_secret}"
 
+# The simulated sign-in of officers, for the pages under /office.
+[office_sign_in]
+issuer = "{office_url}"
+client_id = "{office_client}"
+client_secret = "{office_secret}"
+
 # The VNeID backend: its private key is vneid-backend.jwk.
 [[clients]]
 name = "vneid-backend"
-scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write"]
+scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write", "quality:read"]
 jwks = {{ keys = [{backend}] }}
 
 # A wallet product whose instances are attested by their provider, and one that has a key of its own.
@@ -189,6 +201,9 @@ mod tests {
             sign_in_url: "http://127.0.0.1:3",
             sign_in_client: "client",
             sign_in_secret: "secret",
+            office_url: "http://127.0.0.1:5",
+            office_client: "office",
+            office_secret: "secret",
             redirect_uri: "http://127.0.0.1:4/callback",
         };
         let written = settings.write(1_795_325_268);

@@ -46,6 +46,26 @@ pub async fn vneid_sign_in(client_id: &str, secret: &str, callback: &str, passwo
     .await
 }
 
+/// The sign-in of officers, who have these accounts, some with their personal numbers behind `=`.
+pub async fn officer_sign_in(
+    client_id: &str,
+    secret: &str,
+    callback: &str,
+    password: &str,
+    accounts: &[String],
+) -> Result<Simulator> {
+    start("officer_sign_in", |command| {
+        command
+            .args(["--listen", "127.0.0.1:0", "--client-id", client_id])
+            .args(["--redirect-uri", callback, "--password", password])
+            .env("OFFICER_SIGN_IN_CLIENT_SECRET", secret);
+        for account in accounts {
+            command.args(["--account", account]);
+        }
+    })
+    .await
+}
+
 /// Starts an example of this crate and waits for its address, which it prints first.
 async fn start(name: &str, arguments: impl FnOnce(&mut Command)) -> Result<Simulator> {
     let doing = "starting a simulator";

@@ -8,6 +8,7 @@ use openidconnect::core::{
     CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken,
     CoreRevocationErrorResponse, CoreSubjectIdentifierType, CoreTokenIntrospectionResponse, CoreTokenType,
 };
+use openidconnect::url::Url;
 use openidconnect::{
     AdditionalClaims, AdditionalProviderMetadata, AuthType, Client, ClientId, ClientSecret, DiscoveryError,
     EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken, IdTokenFields, IssuerUrl,
@@ -33,6 +34,9 @@ pub struct Announced {
     /// RFC 9207.
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    /// OpenID Connect RP-Initiated Logout 1.0 section 2.1.
+    #[serde(default)]
+    end_session_endpoint: Option<Url>,
 }
 
 impl AdditionalProviderMetadata for Announced {}
@@ -122,6 +126,8 @@ pub struct Provider {
     pub keys: CoreJsonWebKeySet,
     /// Whether it promises `iss` in its authorization answers (RFC 9207).
     pub announces_iss: bool,
+    /// Where browsers sign out.
+    pub end_session: Option<Url>,
     jwks_uri: JsonWebKeySetUrl,
     discovered_at: UnixSeconds,
 }
@@ -221,6 +227,8 @@ async fn discover(registration: &Registration, http: &Http, now: UnixSeconds) ->
         return Err(SignInError::Refused("an address of the provider is not https"));
     }
     let announces_iss = metadata.additional_metadata().authorization_response_iss_parameter_supported;
+    // An address that a browser may not be sent to is as good as none.
+    let end_session = metadata.additional_metadata().end_session_endpoint.clone().filter(|url| http.may_ask(url));
     let (keys, jwks_uri) = (metadata.jwks().clone(), metadata.jwks_uri().clone());
     let secret = registration.client_secret.clone();
     // Without a secret the name goes into the body, beside the assertion.
@@ -228,7 +236,7 @@ async fn discover(registration: &Registration, http: &Http, now: UnixSeconds) ->
     let client = RelyingParty::from_provider_metadata(metadata, registration.client_id.clone(), secret)
         .set_auth_type(authentication)
         .set_redirect_uri(registration.redirect_uri.clone());
-    Ok(Provider { client, keys, announces_iss, jwks_uri, discovered_at: now })
+    Ok(Provider { client, keys, announces_iss, end_session, jwks_uri, discovered_at: now })
 }
 
 /// Why a discovery document or key set cannot be used. What the provider wrote is not repeated.
