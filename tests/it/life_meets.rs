@@ -23,7 +23,7 @@ use crate::town::{Officer, Town};
 const PERSON: &str = "001199000018";
 const UNIT: &str = "H26";
 const DAY: Date = date!(2026 - 12 - 01);
-const JPEG: [u8; 10] = [0xff, 0xd8, 0xff, 0xe0, 0, 4, 0, 0, 0xff, 0xd9];
+const JPEG: [u8; 10] = [0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 1, 0xff, 0xd9];
 
 fn origin() -> Origin {
     Origin { way: Way::Upload, reference: "1".into(), actor: "test".into() }
