@@ -6,7 +6,9 @@ mod edge;
 mod office;
 mod population;
 mod presentation;
+mod self_service;
 mod trust;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,9 +26,11 @@ pub use presentation::{
     AgencyRule, ClientIdPrefix, Conformance, PresentationFlow, PresentationTemplate, RequestUriMethod, ResponseMode,
     StatusRule,
 };
+pub use self_service::SelfService;
 pub use trust::{
     MAX_STATUS_URI_BYTES, StatusFetches, StatusLists, StatusNeed, StatusPrefix, TrustFault, TrustedIssuer, is_public,
 };
+pub use uploads::Uploads;
 
 /// All settings of a server or command.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Config {
     pub database_url: Secret,
     /// `OFFICIALS_CARD_KEYS`: the folder of `officials-card keys init`.
     pub keys: PathBuf,
+    /// `OFFICIALS_CARD_DATA_DIR`: the folder of files that are kept outside the database, encrypted; shared by all
+    /// processes of a deployment.
+    pub data_dir: PathBuf,
     /// `OFFICIALS_CARD_KEYS_PASSPHRASE`: when the key files are encrypted.
     pub keys_passphrase: Option<Secret>,
     /// `OFFICIALS_CARD_POPULATION_…`: the national population database; without it nobody is matched.
@@ -107,6 +114,10 @@ pub struct Config {
     pub approver_roots: Vec<ApproverRoot>,
     /// When they may.
     pub approvals: ApprovalRules,
+    /// What officials may do for themselves.
+    pub self_service: SelfService,
+    /// Filled-in forms that units upload.
+    pub uploads: Uploads,
 }
 
 /// Somebody who vouches for wallets or keys.
@@ -374,6 +385,7 @@ impl Default for Config {
             public_url: "http://127.0.0.1:8080".into(),
             database_url: Secret::new("sqlite://officials-card.db"),
             keys: "keys".into(),
+            data_dir: "officials-card-data".into(),
             keys_passphrase: None,
             population: None,
             sign_in: None,
@@ -405,6 +417,8 @@ impl Default for Config {
             conformance: Conformance::default(),
             approver_roots: Vec::new(),
             approvals: ApprovalRules::default(),
+            self_service: SelfService::default(),
+            uploads: Uploads::default(),
         }
     }
 }
@@ -472,6 +486,7 @@ impl Config {
         set(&mut self.public_url, "PUBLIC_URL");
         set(&mut self.database_url.0, "DATABASE_URL");
         set(&mut self.log, "LOG");
+        self.data_dir = variable("DATA_DIR").map_or_else(|| self.data_dir.clone(), PathBuf::from);
         self.keys = variable("KEYS").map_or_else(|| self.keys.clone(), PathBuf::from);
         self.keys_passphrase = variable("KEYS_PASSPHRASE").map(Secret).or_else(|| self.keys_passphrase.clone());
         population::override_by(&mut self.population, &variable);
@@ -489,6 +504,9 @@ impl Config {
         }
         self.override_sign_in(&variable);
         self.office_sign_in = OfficeSignIn::overridden(self.office_sign_in.as_ref(), &variable);
+        if let Some(folder) = variable("EVIDENCE") {
+            self.self_service.evidence = folder.into();
+        }
         edge::override_by(self, variable)
     }
 
@@ -563,6 +581,8 @@ impl Config {
             sign_in.check().or_else(|what| wrong(&format!("office_sign_in: {what}")))?;
         }
         edge::check(self).or_else(wrong)?;
+        self.self_service.check().or_else(wrong)?;
+        self.uploads.check().or_else(wrong)?;
         trust::check(self).or_else(|what| wrong(&what.to_string()))?;
         approvals::check(self).or_else(wrong)?;
         let limits = &self.limits;

@@ -106,7 +106,7 @@ pub enum Refusal {
     /// An officer's session that is over: by time, by signing out, or because the officer was blocked.
     #[error("the session is over; sign in again")]
     SessionEnded,
-    /// The officer signed in too long ago for what is asked (RFC 9470).
+    /// The person signed in too long ago for what is asked (RFC 9470).
     #[error("this takes a sign-in of the last {max_age_seconds} seconds; sign in again")]
     SignInTooOld {
         /// How long ago it may have been.
@@ -115,9 +115,32 @@ pub enum Refusal {
     /// A request with an officer's cookie that was not made by our own pages.
     #[error("a request of an officer must come from the office's own pages: {0}")]
     CrossSite(&'static str),
+    /// The upload's state does not allow this.
+    #[error("the upload {0}")]
+    UploadState(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// The state of a proposal does not allow this.
+    #[error("a proposal that is {state} cannot be {action}")]
+    ProposalState {
+        /// The state that the proposal is in.
+        state: &'static str,
+        /// The past participle of what was asked.
+        action: &'static str,
+    },
+    /// Another reviewer works on it.
+    #[error("another reviewer works on this proposal")]
+    Claimed,
+    /// Who decides must be another.
+    #[error("{0}")]
+    NotImpartial(&'static str),
+    /// A request with a cookie that another site may have made the browser send.
+    #[error("a request that changes something with a cookie must come from this service's own pages")]
+    ForeignOrigin,
+    /// A file that is not taken.
+    #[error("{0}")]
+    UnacceptableFile(&'static str),
     /// As many at the same time as are served; see `Retry-After`.
     #[error("too many {0} at the same time; try again in a few seconds")]
     Busy(&'static str),

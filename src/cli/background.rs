@@ -38,6 +38,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
     every(&mut jobs, ROUND, "computing quality", with(|service| Box::pin(compute_quality(service))));
+    every(&mut jobs, ROUND, "working on uploads", with(|service| Box::pin(work_on_uploads(service))));
     jobs
 }
 
@@ -114,10 +115,12 @@ async fn end_presentations(service: Service) -> Result<()> {
     service.end_presentations().await.map(|_| ())
 }
 
-/// Rows that nobody needs any more.
+/// Rows and files that nobody needs any more.
 async fn clear_away(service: Service) -> Result<()> {
     service.store().clear_away(service.clock.now()).await?;
-    service.clear_sync_calls().await.map(|_| ())
+    service.clear_sync_calls().await?;
+    service.clear_evidence().await?;
+    service.store().clear_away(service.clock.now()).await.map(|_| ())
 }
 
 /// Status lists and the trust list.
@@ -141,6 +144,12 @@ async fn match_records(service: Service) -> Result<()> {
 /// Records whose person changed at the population database.
 async fn read_feed(service: Service) -> Result<()> {
     service.read_population_feed().await.map(|_| ())
+}
+
+/// Uploads that a process left when it ended, and those that are old.
+async fn work_on_uploads(service: Service) -> Result<()> {
+    service.work_on_uploads().await?;
+    service.clear_uploads().await.map(|_| ())
 }
 
 #[cfg(test)]

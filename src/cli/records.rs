@@ -36,7 +36,7 @@ pub struct RecordsContext {
 /// `officials-card records …`
 #[derive(Debug, Subcommand)]
 pub enum RecordsCommand {
-    /// Nhập tệp hồ sơ (CSV hoặc NDJSON) / import a personnel file
+    /// Nhập tệp hồ sơ (XLSX, CSV hoặc NDJSON) / import a personnel file
     Import(ImportArguments),
     /// Đối khớp với CSDLQG về dân cư / match pending records with the population database
     Match {
@@ -115,6 +115,8 @@ pub enum FormatArgument {
     Csv,
     /// One JSON object a line.
     Ndjson,
+    /// A workbook.
+    Xlsx,
 }
 
 impl RecordsCommand {
@@ -169,6 +171,7 @@ impl ImportArguments {
         let format = match self.format {
             Some(FormatArgument::Csv) => Format::Csv,
             Some(FormatArgument::Ndjson) => Format::Ndjson,
+            Some(FormatArgument::Xlsx) => Format::Xlsx,
             None => Format::of(&self.file),
         };
         let rejects = self.rejects.unwrap_or_else(|| {

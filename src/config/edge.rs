@@ -33,6 +33,8 @@ pub struct RateLimits {
     pub client_per_minute: u32,
     /// Offers for, and sign-ins of, one person.
     pub person_per_hour: u32,
+    /// Requests of one official for themselves.
+    pub self_service_per_minute: u32,
 }
 
 impl Default for RateLimits {
@@ -42,14 +44,20 @@ impl Default for RateLimits {
             address_documents_per_minute: 6_000,
             client_per_minute: 60_000,
             person_per_hour: 30,
+            self_service_per_minute: 120,
         }
     }
 }
 
 impl RateLimits {
     /// No bound at all.
-    pub const OFF: Self =
-        Self { address_per_minute: 0, address_documents_per_minute: 0, client_per_minute: 0, person_per_hour: 0 };
+    pub const OFF: Self = Self {
+        address_per_minute: 0,
+        address_documents_per_minute: 0,
+        client_per_minute: 0,
+        person_per_hour: 0,
+        self_service_per_minute: 0,
+    };
 }
 
 /// The header in which the trusted proxies say who asked. Only this one is read: a proxy that writes one of them may

@@ -57,6 +57,9 @@ pub struct PresentationTemplate {
     /// purpose is added to it.
     #[serde(default)]
     pub verifier_info: Option<String>,
+    /// Whether this service alone asks with it, on its own behalf, and takes only cards of its own issuing.
+    #[serde(default)]
+    pub own: bool,
     /// Whether it is for a conformance suite; see [`Conformance`].
     #[serde(default)]
     pub conformance: bool,
@@ -250,11 +253,11 @@ mod tests {
     fn the_shipped_templates_stand_and_one_of_the_same_name_replaces() {
         let shipped = templates(&[]).unwrap();
         let ids: Vec<_> = shipped.iter().map(|template| template.id.as_str()).collect();
-        assert_eq!(ids, ["gate-identity", "position-agency", "works-for", "full-card"]);
+        assert_eq!(ids, ["gate-identity", "position-agency", "works-for", "full-card", "self-service"]);
         assert_eq!(shipped[2].agency, AgencyRule::Required);
         let own = PresentationTemplate { ttl_seconds: 60, ..shipped[0].clone() };
         let mixed = templates(std::slice::from_ref(&own)).unwrap();
-        assert_eq!((mixed.len(), &mixed[0]), (4, &own));
+        assert_eq!((mixed.len(), &mixed[0]), (5, &own));
         assert_eq!(check(&Config::default()), Ok(()));
     }
 

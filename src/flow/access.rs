@@ -9,8 +9,8 @@ use crate::config::Client;
 use crate::credential::PublicKey;
 use crate::credential::jws::Jws;
 use crate::error::{Fault, Refusal, Result};
-use crate::model::officer::Officer;
-use crate::model::rights::Role;
+use crate::model::officer::{Officer, OfficerState};
+use crate::model::rights::{Role, rights};
 use crate::protocol::oauth::{ClientAssertion, SCOPES, TokenResponse};
 
 /// How far a client's clock may be ahead, and how far its assertion's end.
@@ -133,6 +133,23 @@ impl Service {
         let scopes = scopes.split(' ').filter(|scope| client.scopes.iter().any(|own| own == scope));
         let (scopes, units) = (scopes.map(str::to_owned).collect(), client.units.clone());
         Ok(Caller { name, scopes, units, standing: Standing::Program })
+    }
+
+    /// Who may act under this name, with all that they may do now: an active officer, or a registered program.
+    pub(super) async fn caller_named(&self, name: &str) -> Result<Option<Caller>> {
+        if let Some(officer) = self.officer(name).await? {
+            let is_active = officer.state_at(self.clock.now()) == OfficerState::Active;
+            let person = officer.person.clone();
+            let seat = Seat { role: officer.role, person, takes_sign_in: Vec::new(), max_age_seconds: 0 };
+            let scopes = rights().scopes_of(officer.role).to_vec();
+            return Ok(is_active.then(|| Caller::officer(&officer, scopes, seat)));
+        }
+        Ok(self.config.client(name).map(|client| Caller {
+            name: client.name.clone(),
+            scopes: client.scopes.clone(),
+            units: client.units.clone(),
+            standing: Standing::Program,
+        }))
     }
 
     /// The token endpoint for client credentials. Returns the token response.

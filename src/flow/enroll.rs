@@ -24,14 +24,20 @@ pub async fn confirm(store: &Store, clock: &Clock, unit: &str, which: Confirmed,
 
 impl Service {
     /// A program confirms for a unit that it may act for: the records with these numbers, or all of the unit and of the
-    /// units below it. Returns how many.
-    pub async fn confirm_records(&self, caller: &Caller, unit: &str, numbers: Option<Vec<String>>) -> Result<u64> {
+    /// units below it. Returns how many, and how many are left to others because the caller uploaded them.
+    pub async fn confirm_records(
+        &self,
+        caller: &Caller,
+        unit: &str,
+        numbers: Option<Vec<String>>,
+    ) -> Result<(u64, u64)> {
         caller.needs("records:confirm")?;
         let unit = unit_code(unit)?;
         caller.may_touch(unit.as_str())?;
         let which =
             numbers.map_or(Ok(Confirmed::All), |numbers| personnel_numbers(&numbers).map(Confirmed::Numbers))?;
-        confirm(&self.store, &self.clock, unit.as_str(), which, &caller.name).await
+        let (words, now) = (self.words_of(caller, &unit).await?, self.clock.now());
+        self.store.confirm_records_of_others(unit.as_str(), which, &caller.name, words, now).await
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) struct Limiters {
     documents: Option<Limiter>,
     clients: Option<Limiter>,
     people: Option<Limiter>,
+    self_service: Option<Limiter>,
 }
 
 impl Limiters {
@@ -54,6 +55,7 @@ impl Limiters {
             documents: limiter(limits.address_documents_per_minute, MINUTE),
             clients: limiter(limits.client_per_minute, MINUTE),
             people: limiter(limits.person_per_hour, HOUR),
+            self_service: limiter(limits.self_service_per_minute, MINUTE),
         }
     }
 }
@@ -81,10 +83,16 @@ impl Service {
         check(self.limiters.people.as_ref(), person.expose())
     }
 
+    /// Counts a request of an official for themselves.
+    pub fn limit_self_service(&self, person: &PersonalNumber) -> Result<(), Refusal> {
+        check(self.limiters.self_service.as_ref(), person.expose())
+    }
+
     /// Forgets callers who have their whole allowance again. To be called every now and then.
     pub fn forget_idle_callers(&self) {
         let limiters = &self.limiters;
-        let all = [&limiters.requests, &limiters.documents, &limiters.clients, &limiters.people];
+        let all =
+            [&limiters.requests, &limiters.documents, &limiters.clients, &limiters.people, &limiters.self_service];
         for Limiter { limiter, .. } in all.into_iter().flatten() {
             limiter.retain_recent();
             limiter.shrink_to_fit();

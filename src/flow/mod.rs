@@ -7,11 +7,15 @@ pub mod authorize;
 mod badges;
 mod card_search;
 mod checkpoint;
+mod confirmations;
+mod decide;
 mod deferred;
+mod delegate;
 mod delivery;
 pub mod enroll;
 mod feed;
 mod follow;
+pub mod form;
 mod gates;
 pub mod import;
 mod issue;
@@ -32,12 +36,15 @@ pub mod receive;
 pub mod records;
 pub mod reorganise;
 mod reports;
+mod review;
 mod revoke;
 mod sealing;
+pub mod self_service;
 mod show;
 mod statuses;
 pub mod sync;
 mod token;
+pub mod uploads;
 mod verify;
 mod wallet;
 
@@ -61,16 +68,20 @@ use crate::remote::sign_in::{OfficeSignIn, VneidSignIn};
 use crate::store::Store;
 
 pub use crate::credential::verdict::Verdict;
+pub use crate::store::Delegation;
 pub use crate::store::SyncCall;
 pub use crate::store::{CardFilter, ListedCard};
 pub use access::Caller;
-pub use badges::{BadgeChoice, MOST_BADGES};
-pub use card_search::CardSearch;
 pub use approvals::{
     ApprovalCheck, ApprovalCheckError, ApprovalFile, ChangedRecord, NewApproverCertificate, QualityApproval,
     check_approval,
 };
+pub use badges::{BadgeChoice, MOST_BADGES};
+pub use card_search::CardSearch;
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
+pub use confirmations::{Confirmation, ConfirmationRequest};
+pub use decide::{Approval, Decided, Outcome, Verdict as ReviewVerdict, parse_day};
+pub use delegate::{LENT_DAYS, NewDelegation};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};
 pub use gates::{DutyEntry, GateRules, GateState};
@@ -88,6 +99,9 @@ pub use quality::{
 };
 pub use receive::{Became, Expects, Incoming, Received};
 pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
+pub use review::{
+    CLAIM_MINUTES, FieldChange, FieldName, QueueRequest, Reviewed, ReviewedWhole, USUAL_CLAIM_MINUTES, Workload,
+};
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use statuses::StatusCounts;
@@ -122,6 +136,7 @@ pub struct Parts {
     trusted_issuers: Vec<TrustedIssuer>,
     positions: positions::Positions,
     presenting: present::Presenting,
+    own: self_service::SelfService,
     published: publish::Published,
     carried: checkpoint::Carried,
     documents: metadata::Documents,
@@ -133,6 +148,7 @@ pub struct Parts {
     refreshing: tokio::sync::Mutex<String>,
     counted: Mutex<Option<revoke::Counts>>,
     passwords: sync::Passwords,
+    uploading: uploads::Places,
     stopping: tokio::sync::watch::Sender<bool>,
 }
 
@@ -153,8 +169,8 @@ impl Service {
             challenges: Nonces::new(&keys.secret, "attestation challenge"),
             wallet_tokens: WalletTokens::new(&keys.secret),
             // Settings that cannot be used: `check_settings` tells.
-            sign_in: sign_in(&config, &clock).ok().flatten(),
             office_sign_in: office_sign_in(&config, &clock).ok().flatten(),
+            sign_in: sign_in_at(&config, &clock, "/sign-in/callback").ok().flatten(),
             configurations: Configuration::ALL
                 .into_iter()
                 .filter(|one| config.configurations.is_empty() || config.configurations.iter().any(|id| id == one.id()))
@@ -162,6 +178,7 @@ impl Service {
             trusted_issuers: issuers::trusted(&config, &keys, &templates.vct),
             // As above.
             presenting: present::Presenting::new(&config, &templates.vct).unwrap_or_default(),
+            own: self_service::SelfService::new(&config, &clock),
             templates,
             attesters: attesters::Attesters::new(&config),
             statuses: Arc::new(statuses::Statuses::new(&config, &clock)),
@@ -176,6 +193,7 @@ impl Service {
             refreshing: tokio::sync::Mutex::default(),
             counted: Mutex::default(),
             passwords: sync::Passwords::default(),
+            uploading: uploads::Places::new(&config.uploads),
             stopping: tokio::sync::watch::Sender::new(false),
             config,
             clock,
@@ -199,7 +217,8 @@ impl Service {
             return Err(Fault::new("checking the configuration", what));
         }
         office_sign_in(&self.config, &self.clock)?;
-        sign_in(&self.config, &self.clock).map(|_| ())
+        self_service::check(&self.config, &self.clock)?;
+        sign_in_at(&self.config, &self.clock, "/sign-in/callback").map(|_| ())
     }
 
     /// The store, for the command line and for tests of the whole.
@@ -246,8 +265,9 @@ impl Service {
     }
 }
 
-fn sign_in(config: &Config, clock: &Clock) -> Result<Option<VneidSignIn>, Fault> {
-    let callback = format!("{}/sign-in/callback", config.public_url);
+/// The sign-in at VNeID that brings people back to `path`.
+fn sign_in_at(config: &Config, clock: &Clock, path: &str) -> Result<Option<VneidSignIn>, Fault> {
+    let callback = format!("{}{path}", config.public_url);
     let sign_in = config.sign_in.as_ref().map(|settings| VneidSignIn::new(settings, &callback)).transpose()?;
     Ok(sign_in.map(|sign_in| sign_in.told_time_by(clock.clone())))
 }

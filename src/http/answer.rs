@@ -33,6 +33,9 @@ fn wire(refusal: &Refusal) -> Wire {
         R::NotVerified(_) => (StatusCode::CONFLICT, "not_verified"),
         R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
+        R::ProposalState { .. } => (StatusCode::CONFLICT, "proposal_state"),
+        R::Claimed => (StatusCode::CONFLICT, "claimed"),
+        R::NotImpartial(_) => (StatusCode::FORBIDDEN, "not_impartial"),
         R::OfficerExists => (StatusCode::CONFLICT, "officer_exists"),
         R::NotManageable(_) => (StatusCode::FORBIDDEN, "not_manageable"),
         R::SessionEnded => (StatusCode::UNAUTHORIZED, "session_ended"),
@@ -45,7 +48,10 @@ fn wire(refusal: &Refusal) -> Wire {
         R::StateMoved => (StatusCode::CONFLICT, "state_moved"),
         R::InvalidSignature(_) => (StatusCode::BAD_REQUEST, "invalid_signature"),
         R::UnregisteredCertificate => (StatusCode::FORBIDDEN, "unregistered_certificate"),
+        R::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign_origin"),
+        R::UnacceptableFile(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unacceptable_file"),
         R::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+        R::UploadState(_) => (StatusCode::CONFLICT, "upload_state"),
         R::RecordExists => (StatusCode::CONFLICT, "record_exists"),
         R::MovedOn(_) => (StatusCode::CONFLICT, "moved_on"),
         R::RecordIncomplete(_) => (StatusCode::CONFLICT, "record_incomplete"),
@@ -214,9 +220,6 @@ impl IntoResponse for OAuthError {
 fn challenge(response: &mut Response, refusal: &Refusal) {
     let value = match refusal {
         Refusal::NoToken | Refusal::SessionEnded => "Bearer".to_owned(),
-        Refusal::SignInTooOld { max_age_seconds } => {
-            format!("Bearer error=\"insufficient_user_authentication\", max_age={max_age_seconds}")
-        }
         Refusal::InvalidToken => "Bearer error=\"invalid_token\"".to_owned(),
         Refusal::MissingScope(scope) => format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
         _ => return,

@@ -393,6 +393,32 @@ pub struct ToConfirm {
     #[serde(default)]
     #[schema(min_items = 1, max_items = 1000, example = json!(["CB000001"]))]
     numbers: Option<Vec<String>>,
+    /// Instead: records of the unit or below it, each at exactly the version that was seen.
+    #[serde(default)]
+    #[schema(min_items = 1, max_items = 1000)]
+    records: Option<Vec<SeenRecord>>,
+}
+
+/// A record as it was seen.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeenRecord {
+    /// Its name.
+    #[serde(alias = "handle")]
+    #[schema(example = "7Q2M8K3D5N9R1T4V")]
+    record: String,
+    /// The version that was seen.
+    version: i64,
+}
+
+/// What became of a record that was confirmed as it was seen.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordSaid {
+    /// Its name.
+    record: String,
+    /// `confirmed`, `already`, `moved_on`, `own` or `not_found`.
+    #[schema(example = "confirmed")]
+    outcome: &'static str,
 }
 
 /// What was confirmed.
@@ -400,6 +426,12 @@ pub struct ToConfirm {
 pub struct RecordsConfirmed {
     /// Records that were not confirmed as they stand, and now are.
     confirmed: u64,
+    /// Records that you uploaded yourself, and that somebody else of the unit has to confirm; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own: Option<u64>,
+    /// Each record that was named with its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<Vec<RecordSaid>>,
 }
 
 /// `POST /api/v1/records/confirm`: the unit confirms its records as they stand now. A record that changes later has to be
@@ -412,8 +444,26 @@ pub async fn confirm_records(
     caller: Caller,
     ApiJson(which): ApiJson<ToConfirm>,
 ) -> Result<Json<RecordsConfirmed>, Problem> {
-    let confirmed = service.confirm_records(&caller, &which.unit, which.numbers).await?;
-    Ok(Json(RecordsConfirmed { confirmed }))
+    let Some(seen) = which.records else {
+        let (confirmed, own) = service.confirm_records(&caller, &which.unit, which.numbers).await?;
+        return Ok(Json(RecordsConfirmed { confirmed, own: Some(own).filter(|own| *own > 0), records: None }));
+    };
+    if which.numbers.is_some() {
+        return Err(Refusal::malformed("body", "at most one of numbers and records can be given").into());
+    }
+    let handle = |(place, one): (usize, SeenRecord)| {
+        let handle = Handle::parse(&one.record);
+        let rule = "must be the name of a record";
+        handle
+            .map(|handle| (handle, one.version))
+            .ok_or_else(|| Refusal::malformed(format!("body.records[{place}]"), rule))
+    };
+    let seen = seen.into_iter().enumerate().map(handle).collect::<Result<_, _>>()?;
+    let said = service.confirm_seen(&caller, &which.unit, seen).await?;
+    let count = |word: &str| said.iter().filter(|(_, said)| said.word() == word).count() as u64;
+    let (confirmed, own) = (count("confirmed"), count("own"));
+    let records = said.iter().map(|(record, said)| RecordSaid { record: record.to_string(), outcome: said.word() });
+    Ok(Json(RecordsConfirmed { confirmed, own: Some(own).filter(|own| *own > 0), records: Some(records.collect()) }))
 }
 
 /// What is presented, and what was asked.

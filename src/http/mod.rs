@@ -7,11 +7,14 @@ mod approvals;
 mod authorize;
 mod bulk;
 mod checkpoint;
+mod confirmations;
+mod delegations;
 mod delivery;
 mod demo;
 mod events;
 mod extract;
 mod guard;
+mod me;
 mod negotiate;
 mod observe;
 mod office;
@@ -26,10 +29,12 @@ mod public;
 mod quality;
 mod records;
 mod reorganisations;
+mod review;
 mod server;
 mod sync;
 mod throttle;
 mod tls;
+mod uploads;
 mod vp;
 mod wallet;
 mod web;
@@ -101,6 +106,11 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::requests));
 
+    // Officials for themselves.
+    let own = me::routes()
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::requests));
+
     // Programs of VNeID and of the units.
     let api = Router::new()
         .route("/api/v1/offers", post(api::make_offer))
@@ -140,6 +150,24 @@ pub fn router(service: Service) -> Router {
             get(approvals::list_approver_certificates).post(approvals::add_approver_certificate),
         )
         .route("/api/v1/approver-certificates/{id}", delete(approvals::remove_approver_certificate))
+        .route("/api/v1/confirmations", get(confirmations::list_confirmations))
+        .route("/api/v1/confirmations/{handle}/return", post(confirmations::return_record))
+        .route("/api/v1/proposals", get(review::review_queue))
+        .route("/api/v1/proposals/workload", get(review::review_workload))
+        .route(
+            "/api/v1/proposals/decide",
+            post(review::decide_proposals).layer(DefaultBodyLimit::max(review::MANY_BYTES)),
+        )
+        .route("/api/v1/proposals/{id}", get(review::reviewed_proposal))
+        .route("/api/v1/proposals/{id}/evidence/{evidence}", get(review::proposal_evidence))
+        .route("/api/v1/proposals/{id}/portraits/{which}", get(review::proposal_portrait))
+        .route("/api/v1/proposals/{id}/claim", post(review::claim_proposal))
+        .route("/api/v1/proposals/{id}/release", post(review::release_proposal))
+        .route("/api/v1/proposals/{id}/approve", post(review::approve_proposal))
+        .route("/api/v1/proposals/{id}/refuse", post(review::refuse_proposal))
+        .route("/api/v1/refusal-reasons", get(review::refusal_reasons))
+        .route("/api/v1/delegations", get(delegations::delegations).post(delegations::make_delegation))
+        .route("/api/v1/delegations/{id}", delete(delegations::end_delegation))
         .route("/api/v1/records/{handle}", get(records::read_record))
         .route("/api/v1/records/{handle}/versions", get(records::record_versions))
         .route(
@@ -175,6 +203,13 @@ pub fn router(service: Service) -> Router {
             "/api/v1/gates/{id}",
             get(checkpoint::read_gate).put(checkpoint::change_gate).delete(checkpoint::close_gate),
         )
+        .route("/api/v1/forms/personnel.xlsx", get(uploads::form))
+        .route("/api/v1/uploads/{id}", get(uploads::read).delete(uploads::delete))
+        .route("/api/v1/uploads/{id}/events", get(uploads::events))
+        .route("/api/v1/uploads/{id}/rows", get(uploads::rows))
+        .route("/api/v1/uploads/{id}/submit", post(uploads::submit))
+        .route("/api/v1/uploads/{id}/rejects.xlsx", get(uploads::rejects_xlsx))
+        .route("/api/v1/uploads/{id}/rejects.csv", get(uploads::rejects_csv))
         .route("/api/v1/cards", get(office_cards::list_cards))
         .route("/api/v1/badges/sheet.pdf", post(office_cards::badge_sheet))
         .route("/api/v1/session", get(office::office_session))
@@ -197,6 +232,13 @@ pub fn router(service: Service) -> Router {
         .route("/office/callback", get(office::callback).head(answer::method_not_allowed))
         .route("/office/sign-out", post(office::sign_out))
         .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), throttle::documents));
+
+    // Files come as slowly as the line that they come by: they have a time of their own.
+    let uploading = Router::new()
+        .route("/api/v1/uploads", get(uploads::list).post(uploads::begin))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), guard::by_document))
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
     // Systems of units: the Ministry's synchronisation interface.
@@ -252,15 +294,15 @@ pub fn router(service: Service) -> Router {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    let mut app =
-        wallet.merge(browsers).merge(presenting).merge(api).merge(syncing).merge(everybody).merge(pages).merge(office);
+    let people = wallet.merge(browsers).merge(presenting).merge(own).merge(everybody).merge(pages);
+    let mut app = people.merge(api).merge(syncing).merge(office);
     if service.config.demo {
         app = app.merge(demo(&service));
     }
-    let app = app.fallback(answer::not_found);
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds));
+    let app = app.layer(timeout).merge(uploading).fallback(answer::not_found);
     let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds)))
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(axum::middleware::from_fn(observe::observe))
         .with_state(service)

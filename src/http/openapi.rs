@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme,
+    ApiKey, ApiKeyValue, ClientCredentials, Flow, Http, HttpAuthScheme, OAuth2, Scopes, SecurityRequirement,
+    SecurityScheme,
 };
 use utoipa::openapi::{
     ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
@@ -12,22 +13,48 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{api, approvals, bulk, checkpoint, delivery, office, office_cards, officers, population, presentations, public, quality, records, reorganisations};
+use super::{
+    api, approvals, bulk, checkpoint, confirmations, delegations, delivery, me, office, office_cards, officers,
+    population, presentations, public, quality, records, reorganisations, review, uploads,
+};
 use crate::flow::Service;
 use crate::protocol::oauth::SCOPES;
 
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        api::make_offer, api::card, api::lock_card, api::unlock_card, api::withdraw_card,
-        api::replace_card, api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
+        api::make_offer, api::card, api::lock_card, api::unlock_card, api::withdraw_card, api::replace_card,
+        api::lock_cards, api::unlock_cards, api::withdraw_cards, api::badge_svg, api::badge_png,
         api::confirm_records, api::verify, public::bundle, bulk::make_offers, delivery::offer_qr_svg,
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::waiting_changes, records::cancel_change, records::cards_ending, reorganisations::list_reorganisations, reorganisations::plan_reorganisation, reorganisations::sample_reorganisation, reorganisations::read_reorganisation, reorganisations::count_reorganisation, reorganisations::preview_reorganisation, reorganisations::reorganisation_failures, reorganisations::drop_reorganisation, reorganisations::start_reorganisation, reorganisations::pause_reorganisation, reorganisations::resume_reorganisation, reorganisations::undo_reorganisation, super::sync::calls, super::sync::call_detail, population::match_record, population::queries, population::connection, office::office_session, officers::list_officers, officers::add_officer, officers::read_officer, officers::change_officer, officers::block_officer, officers::unblock_officer, office_cards::list_cards, office_cards::search_cards, office_cards::badge_sheet, quality::quality_scores, quality::quality_history, quality::quality_causes, quality::quality_rows, quality::export_quality_xlsx, quality::export_quality_csv, quality::monthly_report, approvals::approval_document, approvals::approve_month, approvals::list_approvals, approvals::read_approval, approvals::approval_changes, approvals::approval_file, approvals::list_approver_certificates, approvals::add_approver_certificate, approvals::remove_approver_certificate,
+        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions,
+        records::waiting_changes, records::cancel_change, records::cards_ending,
+        reorganisations::list_reorganisations, reorganisations::plan_reorganisation,
+        reorganisations::sample_reorganisation, reorganisations::read_reorganisation,
+        reorganisations::count_reorganisation, reorganisations::preview_reorganisation,
+        reorganisations::reorganisation_failures, reorganisations::drop_reorganisation,
+        reorganisations::start_reorganisation, reorganisations::pause_reorganisation,
+        reorganisations::resume_reorganisation, reorganisations::undo_reorganisation, super::sync::calls,
+        super::sync::call_detail, population::match_record, population::queries, population::connection,
+        review::review_queue, review::reviewed_proposal, review::proposal_evidence, review::proposal_portrait,
+        review::claim_proposal, review::release_proposal, review::approve_proposal, review::refuse_proposal,
+        review::decide_proposals, review::review_workload, review::refusal_reasons,
+        delegations::make_delegation, delegations::delegations, delegations::end_delegation,
+        confirmations::list_confirmations, confirmations::return_record, office::office_session,
+        officers::list_officers, officers::add_officer, officers::read_officer, officers::change_officer,
+        officers::block_officer, officers::unblock_officer, office_cards::list_cards,
+        office_cards::search_cards, office_cards::badge_sheet, quality::quality_scores,
+        quality::quality_history, quality::quality_causes, quality::quality_rows, quality::export_quality_xlsx,
+        quality::export_quality_csv, quality::monthly_report, approvals::approval_document,
+        approvals::approve_month, approvals::list_approvals, approvals::read_approval,
+        approvals::approval_changes, approvals::approval_file, approvals::list_approver_certificates,
+        approvals::add_approver_certificate, approvals::remove_approver_certificate, uploads::form,
+        uploads::begin, uploads::list, uploads::read, uploads::events, uploads::delete, uploads::rows,
+        uploads::submit, uploads::rejects_xlsx, uploads::rejects_csv,
     ),
-    modifiers(&Security, &Refusals)
+    modifiers(&Security)
 )]
 struct Document;
 
@@ -81,6 +108,7 @@ fn meaning(status: &str) -> &'static str {
     match status {
         "200" => "Done",
         "201" => "Made",
+        "202" => "Taken up; the work goes on in the background",
         "204" => "Done; there is nothing to say",
         "400" => "Malformed: the detail names the place and the rule",
         "401" => "No valid access token",
@@ -131,12 +159,18 @@ impl Modify for Security {
                 taken.extend(of_officers);
             }
         }
+        let mut session = Http::new(HttpAuthScheme::Bearer);
+        session.description =
+            Some("An official's session: `/api/v1/me/token`, or the cookie of `/api/v1/me/sign-in`.".into());
+        components.add_security_scheme("official", SecurityScheme::Http(session));
     }
 }
 
 /// The document for a server at `public_url`.
 pub fn document(public_url: &str) -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
+    document.merge(me::Document::openapi());
+    Refusals.modify(&mut document);
     document.info = InfoBuilder::new()
         .title("Officials card")
         .version(env!("CARGO_PKG_VERSION"))

@@ -54,6 +54,11 @@ impl ShippedCodes {
         self.0.contains_key(list)
     }
 
+    /// The codes of a list, in no order; none for a list that does not ship.
+    pub fn codes(&self, list: &str) -> impl Iterator<Item = &str> {
+        self.0.get(list).into_iter().flat_map(HashMap::keys).map(String::as_str)
+    }
+
     /// The word of ours that a code stands for.
     pub fn maps_to(&self, list: &str, code: &str) -> Option<&str> {
         self.code(list, code)?.maps_to.as_deref()
@@ -121,6 +126,15 @@ impl CodeBook {
     }
 }
 
+impl CodeBook {
+    /// Every code of a list in alphabetical order, shipped or loaded.
+    pub fn codes(&self, list: &str) -> Vec<&str> {
+        let loaded = self.loaded.get(list).into_iter().flat_map(HashMap::keys).map(String::as_str);
+        let codes: std::collections::BTreeSet<_> = shipped().codes(list).chain(loaded).collect();
+        codes.into_iter().collect()
+    }
+}
+
 impl CodeLabels for CodeBook {
     fn has_code(&self, list: &str, code: &str) -> bool {
         shipped().has_code(list, code) || self.loaded.get(list).is_some_and(|codes| codes.contains_key(code))
@@ -161,5 +175,8 @@ mod tests {
         assert!(book.has_code("MOHA.CHUCVU", "500") && book.has_code("MOHA.CHUCVU", "163"));
         assert!(!book.has_code("MOHA.CHUCVU", "164"));
         assert_eq!(book.label("GSO.DANTOC", "01").unwrap(), "Kinh");
+        let codes = book.codes("MOHA.CHUCVU");
+        assert_eq!((codes.len(), codes[0], codes[164]), (165, "000", "500"));
+        assert!(book.codes("NOTHING").is_empty());
     }
 }

@@ -8,15 +8,18 @@
 //! Record | Vec<RowFault>
 //! ```
 //!
-//! In CSV, entry 2 of a repeating list has the columns `work_history_from[2]`, `work_history_to[2]` and so on; empty
-//! entries are left out. Fields of the type list hold a JSON array in the cell.
+//! In CSV and in spreadsheets, entry 2 of a repeating list has the columns `work_history_from[2]`, `work_history_to[2]` and
+//! so on; empty entries are left out. Fields of the type list hold a JSON array in the cell, or have the columns
+//! `rewards[1].form`, `rewards[1].authority` and so on.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::model::catalogue::{Catalogue, Field, Required};
+use crate::model::cell::{self, Cell};
 use crate::model::record::{Entry, Record};
 use crate::model::row_fault::{RowFault, Shape};
-use crate::model::rule::{Broken, Knowledge, Raw};
+use crate::model::rule::{Broken, Form, Knowledge, Raw};
 use crate::model::text::normalised;
 use crate::model::value::Value;
 
@@ -36,7 +39,21 @@ pub struct Layout(Vec<Column>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
     Ignored,
+    /// Without a name: nothing may stand in it.
+    Nameless,
     Value(Place),
+    /// A member of an object in a field of the type list.
+    Member(Member),
+}
+
+/// Where a member's value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Member {
+    field: usize,
+    /// From 0.
+    entry: usize,
+    /// Its place in the rule of the field.
+    place: usize,
 }
 
 /// Where a value goes: a field, and the entry when the field is a column of a list.
@@ -73,13 +90,11 @@ impl Layout {
         let (mut columns, mut unknown) = (Vec::new(), Vec::new());
         for cell in header {
             let name = normalised(cell);
-            let place = place_of(catalogue, &name);
-            if place.is_none() && name != FAULTS_COLUMN {
+            let Some(column) = column_of(catalogue, &name) else {
                 unknown.push(name.chars().take(60).collect());
                 continue;
-            }
-            let column = place.map_or(Column::Ignored, Column::Value);
-            if column != Column::Ignored && columns.contains(&column) {
+            };
+            if matches!(column, Column::Value(_) | Column::Member(_)) && columns.contains(&column) {
                 return Err(HeaderFault::Twice(name.into_owned()));
             }
             columns.push(column);
@@ -101,6 +116,35 @@ impl Layout {
     pub fn width(&self) -> usize {
         self.0.len()
     }
+
+    /// Whether a row names fields, so that it is the header and not a title above it.
+    pub fn is_header<'a>(catalogue: &Catalogue, row: impl IntoIterator<Item = &'a str>) -> bool {
+        let names_field =
+            |cell: &&str| matches!(column_of(catalogue, &normalised(cell)), Some(Column::Value(_) | Column::Member(_)));
+        row.into_iter().filter(names_field).take(2).count() == 2
+    }
+}
+
+fn column_of(catalogue: &Catalogue, name: &str) -> Option<Column> {
+    match name {
+        "" => Some(Column::Nameless),
+        FAULTS_COLUMN => Some(Column::Ignored),
+        name => match place_of(catalogue, name) {
+            Some(place) => Some(Column::Value(place)),
+            None => member_of(catalogue, name).map(Column::Member),
+        },
+    }
+}
+
+/// `rewards[1].authority`.
+fn member_of(catalogue: &Catalogue, name: &str) -> Option<Member> {
+    let (list, member) = name.split_once("].")?;
+    let (code, entry) = list.split_once('[')?;
+    let entry: usize = entry.parse().ok().filter(|entry| (1..=MAX_ENTRIES).contains(entry))?;
+    let field = catalogue.index(code)?;
+    let Form::Items(members) = &catalogue.fields()[field].rule.form else { return None };
+    let place = members.iter().position(|(known, _)| known == member)?;
+    Some(Member { field, entry: entry - 1, place })
 }
 
 /// `full_name`, or `work_history_from[2]` for columns of lists.
@@ -131,6 +175,16 @@ impl Intake<'_> {
         layout: &Layout,
         cells: impl ExactSizeIterator<Item = &'r str>,
     ) -> Result<Record, Vec<RowFault>> {
+        self.row(line, layout, cells.map(Cell::Text))
+    }
+
+    /// One row of a spreadsheet, whose cells stand in the order of `layout`.
+    pub fn row<'r>(
+        &self,
+        line: u64,
+        layout: &Layout,
+        cells: impl ExactSizeIterator<Item = Cell<'r>>,
+    ) -> Result<Record, Vec<RowFault>> {
         let mut draft = Draft::new(*self, line);
         if cells.len() != layout.width() {
             draft.row_fault(
@@ -141,8 +195,12 @@ impl Intake<'_> {
             return draft.finish();
         }
         for (column, cell) in layout.0.iter().zip(cells) {
-            if let (Column::Value(place), false) = (column, cell.is_empty()) {
-                draft.put(*place, Raw::Text(cell));
+            match column {
+                _ if cell.is_empty() => {}
+                Column::Value(place) => draft.put_cell(*place, cell),
+                Column::Member(member) => draft.put_member(*member, cell),
+                Column::Ignored => {}
+                Column::Nameless => draft.nameless(),
             }
         }
         draft.finish()
@@ -204,12 +262,44 @@ impl Intake<'_> {
     }
 }
 
+impl Intake<'_> {
+    /// The record with other values of some fields and lists, each by its field's rule; a list is replaced whole, `null`
+    /// empties. Faults are those of what changes: what else the record says was read when it came.
+    pub fn change(
+        &self,
+        base: &Record,
+        changes: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Record, Vec<RowFault>> {
+        let mut draft = Draft::new(*self, 1);
+        let (values, lists) = base.parts();
+        (draft.values, draft.lists) = (values.to_vec(), lists.to_vec());
+        let mut changed = Vec::new();
+        for (name, value) in changes {
+            let list = self.catalogue.lists().iter().position(|list| list.name == *name);
+            if let Some(list) = list {
+                changed.extend(self.catalogue.lists()[list].members.iter().copied());
+                draft.lists[list].clear();
+                draft.put_list(list, value);
+            } else if let Some(place) = place_of(self.catalogue, name).filter(|place| place.entry.is_none()) {
+                changed.push(place.field);
+                draft.values[place.field] = None;
+                draft.put_json(place, value);
+            } else {
+                draft.unknown(name);
+            }
+        }
+        draft.finish_change(&changed)
+    }
+}
+
 /// A record on its way: what was read so far, and what was wrong.
 struct Draft<'a> {
     intake: Intake<'a>,
     line: u64,
     values: Vec<Option<Value>>,
     lists: Vec<Vec<Entry>>,
+    /// Objects of fields of the type list that came member by member: by field and entry.
+    items: BTreeMap<(usize, usize), Vec<(String, String)>>,
     /// Places whose value was refused: nothing more is said of them.
     refused: Vec<Place>,
     /// The row as a whole could not be read.
@@ -221,7 +311,69 @@ impl<'a> Draft<'a> {
     fn new(intake: Intake<'a>, line: u64) -> Self {
         let values = vec![None; intake.catalogue.fields().len()];
         let lists = vec![Vec::new(); intake.catalogue.lists().len()];
-        Self { intake, line, values, lists, refused: Vec::new(), unreadable: false, faults: Vec::new() }
+        let items = BTreeMap::new();
+        Self { intake, line, values, lists, items, refused: Vec::new(), unreadable: false, faults: Vec::new() }
+    }
+
+    /// A cell: what people and spreadsheets do to values is undone where it is certain, and told where it is not.
+    fn put_cell(&mut self, place: Place, cell: Cell<'_>) {
+        let field = &self.intake.catalogue.fields()[place.field];
+        match cell::read(&field.rule.form, cell, self.intake.knowledge) {
+            Ok(None) => {}
+            Ok(Some(value)) => self.keep(place, value),
+            Err(broken) => {
+                self.refused.push(place);
+                self.cell_fault(named(field, place.entry), &field.rule.form, &field.rule_text, cell, broken);
+            }
+        }
+    }
+
+    fn put_member(&mut self, member: Member, cell: Cell<'_>) {
+        let field = &self.intake.catalogue.fields()[member.field];
+        let Form::Items(members) = &field.rule.form else { return };
+        let (name, form) = &members[member.place];
+        match cell::read(form, cell, self.intake.knowledge) {
+            Ok(value) => {
+                let text = match value {
+                    Some(Value::Text(text)) => text,
+                    Some(Value::Date(date)) => date.to_string(),
+                    _ => return,
+                };
+                self.items.entry((member.field, member.entry)).or_default().push((name.clone(), text));
+            }
+            Err(broken) => {
+                self.refused.push(Place { field: member.field, entry: None });
+                let named = format!("{}[{}].{name}", field.code, member.entry + 1);
+                self.cell_fault(named, form, &field.rule_text, cell, broken);
+            }
+        }
+    }
+
+    /// The objects that came member by member, after those of a JSON cell.
+    fn gather_items(&mut self) {
+        let mut gathered: BTreeMap<usize, Vec<Vec<(String, String)>>> = BTreeMap::new();
+        for ((field, _), mut item) in std::mem::take(&mut self.items) {
+            item.sort();
+            gathered.entry(field).or_default().push(item);
+        }
+        for (field, mut items) in gathered {
+            let mut all = match self.values[field].take() {
+                Some(Value::Items(before)) => before,
+                _ => Vec::new(),
+            };
+            all.append(&mut items);
+            if all.len() > Form::MAX_ITEMS {
+                let code = self.intake.catalogue.fields()[field].code.clone();
+                self.list_fault(&code);
+            } else {
+                self.values[field] = Some(Value::Items(all));
+            }
+        }
+    }
+
+    fn nameless(&mut self) {
+        let (vi, en) = ("không có giá trị ở cột không có mã trường", "have no value in a column without a field code");
+        self.fault(String::new(), None, "columns", vi.into(), en.into());
     }
 
     fn put_json(&mut self, place: Place, value: &serde_json::Value) {
@@ -260,14 +412,23 @@ impl<'a> Draft<'a> {
         let field = &self.intake.catalogue.fields()[place.field];
         match field.rule.form.read(raw, self.intake.knowledge) {
             Ok(None) => {}
-            Ok(Some(value)) => match self.cell(place) {
-                Some(cell) => *cell = Some(value),
-                None => self.row_fault("entries", "có ít mục hơn".into(), "have fewer entries".into()),
-            },
+            Ok(Some(value)) => self.keep(place, value),
             Err(broken) => {
                 self.refused.push(place);
-                self.value_fault(place, field, raw, broken);
+                let text = match raw {
+                    Raw::Text(text) => Cow::Borrowed(text),
+                    Raw::Json(json) => Cow::Owned(json.to_string()),
+                };
+                let cell = Cell::Text(&text);
+                self.cell_fault(named(field, place.entry), &field.rule.form, &field.rule_text, cell, broken.into());
             }
+        }
+    }
+
+    fn keep(&mut self, place: Place, value: Value) {
+        match self.cell(place) {
+            Some(cell) => *cell = Some(value),
+            None => self.row_fault("entries", "có ít mục hơn".into(), "have fewer entries".into()),
         }
     }
 
@@ -288,6 +449,7 @@ impl<'a> Draft<'a> {
     }
 
     fn finish(mut self) -> Result<Record, Vec<RowFault>> {
+        self.gather_items();
         if !self.unreadable {
             self.check_required();
             self.check_order();
@@ -300,6 +462,30 @@ impl<'a> Draft<'a> {
             entries.retain(|entry| entry.iter().any(Option::is_some));
         }
         Ok(Record::new(self.intake.catalogue, self.values, self.lists))
+    }
+
+    /// As [`Draft::finish`], but what stands between fields is only looked at where one of them changed.
+    fn finish_change(mut self, changed: &[usize]) -> Result<Record, Vec<RowFault>> {
+        let catalogue = self.intake.catalogue;
+        let is_of_change = |fault: &RowFault| {
+            let code = fault.field.split('[').next().unwrap_or_default();
+            let Some(at) = catalogue.index(code) else { return true };
+            let other = catalogue.fields()[at].rule.not_before.as_deref().and_then(|code| catalogue.index(code));
+            changed.contains(&at) || other.is_some_and(|other| changed.contains(&other))
+        };
+        // What was wrong with the values themselves is all of the change.
+        let own = std::mem::take(&mut self.faults);
+        self.check_required();
+        self.check_order();
+        self.faults.retain(is_of_change);
+        self.faults.splice(..0, own);
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        for entries in &mut self.lists {
+            entries.retain(|entry| entry.iter().any(Option::is_some));
+        }
+        Ok(Record::new(catalogue, self.values, self.lists))
     }
 
     fn check_required(&mut self) {
@@ -351,14 +537,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn value_fault(&mut self, place: Place, field: &Field, raw: Raw<'_>, broken: Broken) {
-        let text = match raw {
-            Raw::Text(text) => Cow::Borrowed(text),
-            Raw::Json(json) => Cow::Owned(json.to_string()),
-        };
+    fn cell_fault(&mut self, field: String, form: &Form, rule: &str, cell: Cell<'_>, broken: cell::Broken) {
         let both = |vi: &str, en: &str| (vi.to_owned(), en.to_owned());
-        let (demand_vi, demand_en) = match broken {
-            Broken::Form | Broken::NoSuchCode => field.rule.form.demand(),
+        let (mut demand_vi, mut demand_en) = match broken.rule {
+            Broken::Form | Broken::NoSuchCode => form.demand(),
             Broken::Birthplace => both(
                 "bắt đầu bằng mã nơi đăng ký khai sinh có trong danh mục 63 tỉnh (Thông tư 07/2016/TT-BCA) hoặc mã quốc gia",
                 "open with a birthplace code of the 63-province list (Circular 07/2016/TT-BCA) or a country code",
@@ -368,8 +550,11 @@ impl<'a> Draft<'a> {
                 "be the code of a unit that exists in the register",
             ),
         };
-        let name = named(field, place.entry);
-        self.fault(name, Some(Shape::of(&text)), &field.rule_text, demand_vi, demand_en);
+        if let Some((vi, en)) = broken.hint.map(cell::Hint::told) {
+            demand_vi = format!("{demand_vi}; {vi}");
+            demand_en = format!("{demand_en}; {en}");
+        }
+        self.fault(field, Some(Shape::of(cell.text())), rule, demand_vi, demand_en);
     }
 
     fn list_fault(&mut self, list: &str) {
@@ -552,6 +737,28 @@ mod tests {
         );
         assert!(matches!(of(&["full_name", "it_level[101]"]), Err(HeaderFault::Unknown(_))));
         assert!(of(&["full_name", "it_level[0]"]).is_err() && of(&["full_name[1]", "gender"]).is_err());
+    }
+
+    #[test]
+    fn a_change_is_read_by_the_same_rules_and_answers_for_itself_alone() {
+        let base = csv(GOOD).unwrap();
+        let change = |changes: serde_json::Value| with(|intake| intake.change(&base, changes.as_object().unwrap()));
+        let changed = change(serde_json::json!({"email": "a@b.vn", "date_of_birth": "1987-05-03"})).unwrap();
+        assert_eq!(changed.text("email"), Some("a@b.vn"));
+        assert_eq!(changed.full_name(), base.full_name());
+        assert_eq!(change(serde_json::json!({"email": null})).unwrap(), base);
+        for (changes, expected) in [
+            (serde_json::json!({"email": "x"}), "email"),
+            (serde_json::json!({"full_name": ""}), "full_name"),
+            (serde_json::json!({"DS_NGOAINGU": [{"email": "a@b.vn"}]}), "email"),
+            (serde_json::json!({"DS_NGOAINGU": 1}), "DS_NGOAINGU"),
+            (serde_json::json!({"first_recruitment_date": "1980"}), "first_recruitment_date"),
+            // The other end of the same rule.
+            (serde_json::json!({"work_history_from[1]": "2010"}), "work_history_from"),
+        ] {
+            let told = faults(change(changes.clone()));
+            assert!(told.len() == 1 && (told[0].0 == expected || told[0].0.is_empty()), "{changes}: {told:?}");
+        }
     }
 
     proptest! {

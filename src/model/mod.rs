@@ -1,7 +1,8 @@
 //! Pure nouns and their rules: nothing here knows of HTTP, SQL, files or keys.
 //!
 //! The card: [`card`], [`id`], and what happens to it: [`event`]. The record that a card is made from, in the order in which a row becomes one:
-//! [`catalogue`] (which fields there are) and [`rule`] (what a value must look like), [`intake`] (a row in),
+//! [`catalogue`] (which fields there are) and [`rule`] (what a value must look like), [`cell`] (what spreadsheets make of
+//! it), [`intake`] (a row in; [`upload`]s bring many),
 //! [`record`] (what comes out) or [`row_fault`] (why not), [`quality`] (how good it is), [`person`] (the match with the
 //! population database, and the verified record that it allows). Every version has an [`origin`]; what changes between two is
 //! a [`patch`]. They lean on [`agency`], [`unit`], [`code_list`],
@@ -17,8 +18,10 @@ pub mod approval;
 pub mod calendar;
 pub mod card;
 pub mod catalogue;
+pub mod cell;
 pub mod code_list;
 pub mod event;
+pub mod evidence;
 pub mod gate;
 pub mod id;
 pub mod intake;
@@ -30,13 +33,18 @@ pub mod patch;
 pub mod person;
 pub mod population;
 pub mod presentation;
+pub mod proposal;
 pub mod quality;
 pub mod record;
 pub mod reorganisation;
+pub mod review;
 pub mod rights;
 pub mod row_fault;
 pub mod rule;
+pub mod self_update;
 pub mod status;
 pub mod text;
 pub mod unit;
+pub mod upload;
 pub mod value;
+pub mod working_days;

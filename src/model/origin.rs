@@ -47,6 +47,16 @@ pub struct Origin {
     pub way: Way,
     /// What brought it, in the words of that way: a file's digest, a transaction, an upload, a proposal. Never personal.
     pub reference: String,
-    /// Who: a client, an account, an officer.
+    /// Who: a client, an account, an officer; [`HOLDER`] for the official themselves.
     pub actor: String,
+}
+
+/// The actor of what an official does for themselves: who they are stands in the record, not in the audit table.
+pub const HOLDER: &str = "holder";
+
+impl Origin {
+    /// Whether it is the official's own change, which can carry the unit's word over but never gives it.
+    pub fn is_of_holder(&self) -> bool {
+        self.way == Way::Update && self.actor == HOLDER
+    }
 }

@@ -49,6 +49,25 @@ impl PartialDate {
         Some(Self { year, month, day })
     }
 
+    /// From what people write in a cell: `d/M/yyyy` or `M/yyyy`, in the Vietnamese order, also with `-` or `.`; `None`
+    /// unless the calendar has that date.
+    pub fn parse_vietnamese(text: &str) -> Option<Self> {
+        let parts: Vec<_> = text.split(['/', '-', '.']).map(str::trim).collect();
+        let (day, month, year) = match *parts {
+            [day, month, year] => (Some(day), month, year),
+            [month, year] => (None, month, year),
+            _ => return None,
+        };
+        let short = |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        if year.len() != 4 || !short(month) || !day.is_none_or(short) {
+            return None;
+        }
+        Self::parse(&match day {
+            Some(day) => format!("{year}{month:0>2}{day:0>2}"),
+            None => format!("{year}{month:0>2}"),
+        })
+    }
+
     /// A whole day.
     pub fn day(date: Date) -> Option<Self> {
         let year = u16::try_from(date.year()).ok().filter(|year| (1900..=2199).contains(year))?;
@@ -126,6 +145,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn people_write_the_day_first() {
+        let read = |text| PartialDate::parse_vietnamese(text).map(|date| date.to_string());
+        for (text, expected) in [
+            ("02/05/1987", Some("19870502")),
+            ("2-5-1987", Some("19870502")),
+            ("2.5.1987", Some("19870502")),
+            ("5/1987", Some("198705")),
+            ("31/02/1987", None),
+            ("1987", None),
+            ("02/05/87", None),
+            ("002/05/1987", None),
+            ("1/2/3/1987", None),
+            ("+1/2/1987", None),
+        ] {
+            assert_eq!(read(text).as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn the_precision_is_kept() {

@@ -12,4 +12,5 @@ pub mod oid4vci;
 pub mod oid4vp;
 #[cfg(feature = "server")]
 pub mod population;
+pub mod self_service;
 pub mod sign_in;

@@ -106,7 +106,7 @@ const GRANT_KEPT_SECONDS: i64 = 30 * DAY_SECONDS;
 const OFFER_KEPT_SECONDS: i64 = 90 * DAY_SECONDS;
 
 /// Tables with their key, for how long a row is kept, and which go: those that were over before `$1`.
-const OVER: [(&str, &str, i64, &str); 9] = [
+const OVER: [(&str, &str, i64, &str); 11] = [
     ("client_assertions", "jti", 0, "expires_at < $1"),
     ("api_tokens", "hash", 0, "expires_at < $1"),
     ("sync_tokens", "hash", 0, "expires_at < $1"),
@@ -129,6 +129,9 @@ const OVER: [(&str, &str, i64, &str); 9] = [
     ("offers", "id", OFFER_KEPT_SECONDS, "expires_at < $1"),
     // Kept for a day: whoever asked can still read how it ended, and is told of it.
     ("presentations", "id", DAY_SECONDS, "expires_at < $1"),
+    // A redeemed code is recognised when it comes again, for a day.
+    ("self_service_sign_ins", "id", DAY_SECONDS, "expires_at < $1"),
+    ("self_service_sessions", "id", 0, "expires_at < $1"),
 ];
 
 struct ClearAway {

@@ -42,6 +42,8 @@ pub struct IncomingRecord {
     pub out_of_service: Option<String>,
     /// The day from which that status holds.
     pub status_on: Option<time::Date>,
+    /// The version that the row was compared with, 0 for none: at another it is not written.
+    pub expects: Option<i64>,
 }
 
 /// What one import has done so far.
@@ -64,6 +66,8 @@ pub struct BatchOutcome {
     pub progress: Progress,
     /// Lines whose record this same file has already written otherwise.
     pub twice: Vec<u64>,
+    /// Lines whose record is not at the version that they expect.
+    pub moved_on: Vec<u64>,
 }
 
 impl Store {
@@ -156,6 +160,7 @@ impl Change for ImportBatch {
         let before = self.begin(transaction).await?;
         let mut progress = before.clone();
         let (mut written, mut twice) = (Vec::with_capacity(self.records.len()), Vec::new());
+        let mut moved_on = Vec::new();
         let count = |counter: &mut u64, line: u64| *counter += u64::from(line > before.line);
         for chunk in self.records.chunks(self.rows) {
             let mut open: Vec<_> = chunk.iter().collect();
@@ -166,6 +171,9 @@ impl Change for ImportBatch {
                 for incoming in open {
                     match current.get(&incoming.key) {
                         Some(known) if known.digest == incoming.digest => count(&mut progress.unchanged, incoming.line),
+                        known if incoming.expects.is_some_and(|at| at != known.map_or(0, |known| known.version)) => {
+                            moved_on.push(incoming.line);
+                        }
                         Some(known) if known.run == self.origin.reference => twice.push(incoming.line),
                         known => {
                             let write = Write::after(known, incoming);
@@ -192,7 +200,7 @@ impl Change for ImportBatch {
             let (actor, subject) = (self.origin.actor.clone(), self.origin.reference.clone());
             transaction.note(Line { at: self.at, actor, action: "records.imported", subject, detail });
         }
-        Ok(BatchOutcome { progress, twice })
+        Ok(BatchOutcome { progress, twice, moved_on })
     }
 }
 
@@ -435,6 +443,7 @@ impl IncomingRecord {
             match_key: record.match_key(),
             out_of_service: record.out_of_service().map(str::to_owned),
             status_on: record.date("employment_status_date").and_then(PartialDate::exact),
+            expects: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::handle;
+use super::confirmations::{RETURNED, UPLOADED_BY_2};
 use super::imports::ROWS;
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
@@ -84,6 +85,15 @@ impl RecordFilter {
             Self::Removed => "listed.removed_at IS NOT NULL",
         }
     }
+}
+
+/// Whose uploads an officer confirms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// Everybody's: nobody else is there to do it.
+    All,
+    /// Everybody's but their own.
+    ButOwnUploads,
 }
 
 /// Which records an officer confirms.
@@ -186,7 +196,23 @@ impl Store {
         seen_at: UnixSeconds,
         at: UnixSeconds,
     ) -> Result<u64> {
-        self.write(Confirm { unit: unit.to_owned(), which, officer: officer.to_owned(), seen_at, at }).await
+        let words = Words::All;
+        let confirm = Confirm { unit: unit.to_owned(), which, officer: officer.to_owned(), words, seen_at, at };
+        Ok(self.write(confirm).await?.0)
+    }
+
+    /// The same for an officer who may not confirm what they uploaded themselves, and does not confirm with all the rest
+    /// what was sent back. Returns how many are confirmed by this, and how many are left out as their own.
+    pub async fn confirm_records_of_others(
+        &self,
+        unit: &str,
+        which: Confirmed,
+        officer: &str,
+        words: Words,
+        at: UnixSeconds,
+    ) -> Result<(u64, u64)> {
+        let (unit, officer) = (unit.to_owned(), officer.to_owned());
+        self.write(Confirm { unit, which, officer, words, seen_at: at, at }).await
     }
 
     /// The units that have records: all of which an officer could confirm.
@@ -223,7 +249,8 @@ impl Store {
         rows.map_err(failed("reading records"))?.iter().map(stored).collect()
     }
 
-    async fn attach_portrait(&self, stored: &mut StoredRecord) -> Result<(), Fault> {
+    /// Gives the portrait of a record its bytes.
+    pub async fn attach_portrait(&self, stored: &mut StoredRecord) -> Result<(), Fault> {
         let doing = "reading a portrait";
         let Some(name) = stored.record.portrait().map(|portrait| portrait.name().replace("sha256:", "")) else {
             return Ok(());
@@ -295,47 +322,74 @@ struct Confirm {
     unit: String,
     which: Confirmed,
     officer: String,
+    words: Words,
     seen_at: UnixSeconds,
     at: UnixSeconds,
 }
 
 impl Change for Confirm {
-    type Done = u64;
+    type Done = (u64, u64);
 
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
-        let set = "UPDATE records SET confirmed_at = $1, confirmed_by = $2, confirmed_version = version, \
-            follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE $1 END \
-            WHERE confirmed_at IS NULL AND removed_at IS NULL AND changed_at <= $3 AND";
-        let mut confirmed = 0;
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<(u64, u64)> {
+        let waiting = "records.confirmed_at IS NULL AND records.removed_at IS NULL AND records.changed_at <= $3";
+        let others = match self.words {
+            Words::All => String::new(),
+            Words::ButOwnUploads => format!("AND NOT {UPLOADED_BY_2}"),
+        };
+        let set = format!(
+            "UPDATE records SET confirmed_at = $1, confirmed_by = $2, confirmed_version = version, \
+             follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE $1 END \
+             WHERE {waiting} {others} AND"
+        );
+        let (mut confirmed, mut own) = (0, 0);
         let doing = "confirming records";
-        match &self.which {
-            Confirmed::All => {
-                let query = sqlx::query(AssertSqlSafe(format!("{set} (unit = $4 OR unit LIKE $5)")))
-                    .bind(self.at)
-                    .bind(&self.officer)
-                    .bind(self.seen_at)
-                    .bind(&self.unit)
-                    .bind(format!("{}.%", self.unit));
-                confirmed += query.execute(&mut **transaction).await.map_err(failed(doing))?.rows_affected();
+        for (condition, values) in self.conditions() {
+            let mut query = sqlx::query(AssertSqlSafe(format!("{set} {condition}")))
+                .bind(self.at)
+                .bind(&self.officer)
+                .bind(self.seen_at);
+            for value in &values {
+                query = query.bind(value);
             }
-            Confirmed::Numbers(numbers) => {
-                for chunk in numbers.chunks(ROWS) {
-                    let places = (5..5 + chunk.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
-                    let mut query = sqlx::query(AssertSqlSafe(format!("{set} unit = $4 AND number IN ({places})")))
-                        .bind(self.at)
-                        .bind(&self.officer)
-                        .bind(self.seen_at)
-                        .bind(&self.unit);
-                    for number in chunk {
-                        query = query.bind(number);
-                    }
-                    confirmed += query.execute(&mut **transaction).await.map_err(failed(doing))?.rows_affected();
+            confirmed += query.execute(&mut **transaction).await.map_err(failed(doing))?.rows_affected();
+            if self.words == Words::ButOwnUploads {
+                // `$1` has to stand somewhere: PostgreSQL asks for the type of every value.
+                let left = format!(
+                    "SELECT COUNT(*) FROM records WHERE {waiting} AND CAST($1 AS BIGINT) IS NOT NULL AND {UPLOADED_BY_2} \
+                     AND {condition}"
+                );
+                let mut query = sqlx::query(AssertSqlSafe(left)).bind(self.at).bind(&self.officer).bind(self.seen_at);
+                for value in &values {
+                    query = query.bind(value);
                 }
+                let row = query.fetch_one(&mut **transaction).await.map_err(failed(doing))?;
+                own += row.try_get::<i64, _>(0).map_err(failed(doing))?.unsigned_abs();
             }
         }
         let (actor, subject) = (self.officer.clone(), self.unit.clone());
         let detail = format!("{confirmed} records");
         transaction.note(Line { at: self.at, actor, action: "records.confirmed", subject, detail });
-        Ok(confirmed)
+        Ok((confirmed, own))
+    }
+}
+
+impl Confirm {
+    /// Conditions on records, with their values from `$4` on: some hundred numbers each.
+    fn conditions(&self) -> Vec<(String, Vec<String>)> {
+        match &self.which {
+            // What the unit sent back is confirmed by who names it only.
+            Confirmed::All => {
+                let values = vec![self.unit.clone(), format!("{}.%", self.unit)];
+                vec![(format!("(records.unit = $4 OR records.unit LIKE $5) AND NOT {RETURNED}"), values)]
+            }
+            Confirmed::Numbers(numbers) => {
+                let of = |chunk: &[String]| {
+                    let places = (5..5 + chunk.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+                    let values = std::iter::once(self.unit.clone()).chain(chunk.iter().cloned()).collect();
+                    (format!("records.unit = $4 AND records.number IN ({places})"), values)
+                };
+                numbers.chunks(ROWS).map(of).collect()
+            }
+        }
     }
 }

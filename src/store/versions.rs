@@ -28,7 +28,7 @@ pub struct VersionWrite {
     pub new: IncomingRecord,
     /// Where it comes from.
     pub origin: Origin,
-    /// Who gives the unit's word with it.
+    /// Who gives the unit's word with it; of a change by the official, who gave it for the version before.
     pub confirmed_by: Option<String>,
     /// What becomes of the card.
     pub card: CardStep,
@@ -136,7 +136,7 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
     let detail = format!("version {version} by {} {}", origin.way.word(), origin.reference);
     let (actor, subject) = (origin.actor.clone(), record.to_string());
     transaction.note(Line { at: *at, actor, action: "record.changed", subject: subject.clone(), detail });
-    if let Some(officer) = confirmed_by {
+    if let Some(officer) = confirmed_by.as_ref().filter(|_| !origin.is_of_holder()) {
         let (actor, detail) = (officer.clone(), format!("version {version}"));
         transaction.note(Line { at: *at, actor, action: "record.confirmed", subject, detail });
     }
@@ -189,6 +189,12 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
          AND other.id <> excluded.id)"
     );
     let confirmed = write.confirmed_by.as_ref();
+    // What the official changes without the unit leaves the unit's word as it was given.
+    let update = if write.origin.is_of_holder() && confirmed.is_some() {
+        update.replace("confirmed_at = excluded.confirmed_at", "confirmed_at = records.confirmed_at")
+    } else {
+        update
+    };
     let statement = if write.base_version == 0 { insert.to_owned() } else { update };
     let written = sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(write.record.as_str())

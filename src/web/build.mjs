@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import { build } from "vite";
 
-const apps = ["checkpoint", "wallet"];
+const apps = ["checkpoint", "wallet", "office"];
 const here = import.meta.dirname;
 const compressed = /\.(js|css|html|wasm|svg|webmanifest|json)$/;
 

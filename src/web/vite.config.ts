@@ -3,6 +3,7 @@
 import { resolve } from "node:path";
 import { defineConfig } from "vite";
 import own from "./package.json" with { type: "json" };
+import { catalogue } from "./lib/catalogue.plugin.ts";
 import { serviceWorker } from "./lib/precache.plugin.ts";
 
 const app = process.env["APP"] ?? "checkpoint";
@@ -13,7 +14,7 @@ export default defineConfig({
   base: "./",
   publicDir: "public",
   define: { __APP_VERSION__: JSON.stringify(own.version) },
-  plugins: [serviceWorker(resolve(here, app))],
+  plugins: [catalogue(), serviceWorker(resolve(here, app))],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   worker: { format: "es" },
   build: {

@@ -1,6 +1,9 @@
 // Unit tests stand beside what they test; what needs a browser is in tests/web.
 import { defineConfig } from "vitest/config";
+import { catalogue } from "./lib/catalogue.plugin.ts";
 
 export default defineConfig({
-  test: { root: import.meta.dirname, include: ["{checkpoint,wallet,lib}/**/*.test.ts"] },
+  plugins: [catalogue()],
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  test: { root: import.meta.dirname, include: ["{checkpoint,wallet,office,lib}/**/*.test.ts"] },
 });

@@ -84,7 +84,7 @@ impl Officer<'_> {
         answer.bytes.to_vec()
     }
 
-    async fn approves(&self, document: &[u8], signature: String) -> Answer {
+    async fn signs_off(&self, document: &[u8], signature: String) -> Answer {
         self.post("/api/v1/approvals", json!({"document": STANDARD.encode(document), "signature": signature})).await
     }
 
@@ -126,41 +126,41 @@ story! {
 
         // Whose certificate.
         let signature = town.signs(&chief, &document, &CADES);
-        assert_eq!(hanoi.approves(&document, signature.clone()).await.problem(403), "unregistered-certificate");
+        assert_eq!(hanoi.signs_off(&document, signature.clone()).await.problem(403), "unregistered-certificate");
         let body = json!({"officer": "hanoi", "certificate": chief.pem});
         assert_eq!(hanoi.post(CERTIFICATES, body).await.problem(403), "foreign-unit");
         let registered = vneid.registers("hanoi", &chief, "certificate").await;
         assert_eq!((&registered["match"], &registered["added_by"]), (&json!("certificate"), &json!("vneid")));
         assert!(registered["subject"].as_str().unwrap().contains("CN=Chief"), "{registered}");
         let theirs = town.signs(&colleague, &document, &CADES);
-        assert_eq!(hanoi.approves(&document, theirs).await.problem(403), "unregistered-certificate");
+        assert_eq!(hanoi.signs_off(&document, theirs).await.problem(403), "unregistered-certificate");
 
         // Over what.
         let longer = town.signs(&chief, &[&document[..], b"\n"].concat(), &CADES);
-        assert_eq!(hanoi.approves(&document, longer).await.problem(400), "invalid-signature");
+        assert_eq!(hanoi.signs_off(&document, longer).await.problem(400), "invalid-signature");
         let plain = town.signs(&chief, &document, &["-md", "sha256"]);
-        assert_eq!(hanoi.approves(&document, plain).await.problem(400), "invalid-signature");
+        assert_eq!(hanoi.signs_off(&document, plain).await.problem(400), "invalid-signature");
         let weak = town.signs(&chief, &document, &["-md", "sha1"]);
-        assert_eq!(hanoi.approves(&document, weak).await.problem(400), "invalid-signature");
+        assert_eq!(hanoi.signs_off(&document, weak).await.problem(400), "invalid-signature");
         for nonsense in ["", "AAAA", "a..b", "MIIB"] {
-            assert_eq!(hanoi.approves(&document, nonsense.into()).await.problem(400), "invalid-signature", "{nonsense}");
+            assert_eq!(hanoi.signs_off(&document, nonsense.into()).await.problem(400), "invalid-signature", "{nonsense}");
         }
         let forged = String::from_utf8(document.clone()).unwrap().replace("\"all\":1", "\"all\":2").into_bytes();
-        let answer = hanoi.approves(&forged, town.signs(&chief, &forged, &CADES)).await;
+        let answer = hanoi.signs_off(&forged, town.signs(&chief, &forged, &CADES)).await;
         assert_eq!(answer.problem(409), "state-moved", "counts are ours to say");
-        assert_eq!(hanoi.approves(b"{}", signature.clone()).await.problem(400), "invalid-request");
+        assert_eq!(hanoi.signs_off(b"{}", signature.clone()).await.problem(400), "invalid-request");
 
         // The state moves while somebody signs.
         town.imports(&person(2), "H26.05", "002", "active").await;
-        let moved = hanoi.approves(&document, signature).await.expect(409);
+        let moved = hanoi.signs_off(&document, signature).await.expect(409);
         assert_eq!(moved["type"], "urn:officials-card:problem:state-moved");
         let anew = STANDARD.decode(moved["document"].as_str().unwrap()).unwrap();
         assert_ne!(StateDocument::parse(&anew).unwrap().root, state.root);
         let signature = town.signs(&chief, &anew, &CADES);
-        let made = hanoi.approves(&anew, signature.clone()).await.expect(201);
+        let made = hanoi.signs_off(&anew, signature.clone()).await.expect(201);
         assert_eq!((&made["approver"], &made["records"], &made["changed_since"]), (&json!("hanoi"), &json!(2), &json!(0)));
         assert_eq!(made["document_sha256"], StateDocument::digest(&anew));
-        assert_eq!(hanoi.approves(&anew, signature).await.problem(409), "already-approved");
+        assert_eq!(hanoi.signs_off(&anew, signature).await.problem(409), "already-approved");
         assert_eq!(hanoi.get(DOCUMENT).await.problem(409), "already-approved");
         assert!(town.service.store().history("H26").await.unwrap().iter().any(|line| line.1 == "hanoi" && line.2 == "quality.approved"));
 
@@ -199,7 +199,7 @@ story! {
         town.hires_all(&people, "H26").await;
         town.at(in_the_window());
         let document = hanoi.document(DOCUMENT).await;
-        let made = hanoi.approves(&document, town.signs(&chief, &document, &CADES)).await.expect(201);
+        let made = hanoi.signs_off(&document, town.signs(&chief, &document, &CADES)).await.expect(201);
         let compute = async || while town.service.compute_quality().await.unwrap().entries > 0 {};
         compute().await;
         assert_eq!(hanoi.get("/api/v1/quality?unit=H26").await.expect(200)["unsigned"], 0);
@@ -224,7 +224,7 @@ story! {
         let december = hanoi.document(&DOCUMENT.replace("2026-11", "2026-12")).await;
         let state = StateDocument::parse(&december).unwrap();
         assert_eq!(state.previous, Some(StateDocument::digest(&document)));
-        let next = hanoi.approves(&december, town.signs(&chief, &december, &CADES)).await.expect(201);
+        let next = hanoi.signs_off(&december, town.signs(&chief, &december, &CADES)).await.expect(201);
         assert_eq!(next["previous"], made["document_sha256"]);
         let report = hanoi.get("/api/v1/reports/2026-12.json?unit=H26").await.expect(200);
         assert_eq!((&report["approvals"]["made"][0]["unit"], &report["approvals"]["missing"]), (&json!("H26"), &json!([])));
@@ -301,7 +301,7 @@ story! {
         town.at(in_the_window());
         let document = hanoi.document(DOCUMENT).await;
         for (person, says) in [(&ended, "not valid now"), (&gone, "revoked"), (&stranger, "configured root")] {
-            let refused = hanoi.approves(&document, town.signs(person, &document, &CADES)).await.expect(400);
+            let refused = hanoi.signs_off(&document, town.signs(person, &document, &CADES)).await.expect(400);
             assert_eq!(refused["type"], "urn:officials-card:problem:invalid-signature");
             assert!(refused["detail"].as_str().unwrap().contains(says), "{refused}");
         }
@@ -310,7 +310,7 @@ story! {
         town.write("list.pem", &root.takes_back("Gone", in_the_window() - 1));
         let signature = town.signs(&chief, &document, &CADES);
         let old = town.trusting(&root, 0, Some(&root.takes_back("Gone", in_the_window() - 1)));
-        let refused = old.stays("hanoi").await.approves(&document, signature.clone()).await.expect(400);
+        let refused = old.stays("hanoi").await.signs_off(&document, signature.clone()).await.expect(400);
         assert!(refused["detail"].as_str().unwrap().contains("out of date"), "{refused}");
         let current = town.trusting(&root, 0, Some(&list));
         // A certificate that is taken out approves nothing.
@@ -318,10 +318,10 @@ story! {
         assert_eq!(vneid.call("DELETE", &path, Value::Null).await.status, 204);
         assert_eq!(vneid.call("DELETE", &path, Value::Null).await.problem(404), "not-found");
         let hanoi = current.stays("hanoi").await;
-        assert_eq!(hanoi.approves(&document, signature.clone()).await.problem(403), "unregistered-certificate");
+        assert_eq!(hanoi.signs_off(&document, signature.clone()).await.problem(403), "unregistered-certificate");
         vneid.registers("hanoi", &chief, "certificate").await;
         assert_eq!(vneid.get(CERTIFICATES).await.expect(200)["items"].as_array().unwrap().len(), 4);
-        hanoi.approves(&document, signature).await.expect(201);
+        hanoi.signs_off(&document, signature).await.expect(201);
     }
 }
 
@@ -336,7 +336,7 @@ story! {
         town.at(in_the_window());
         let document = hanoi.document(DOCUMENT).await;
         let signature = town.signs(&chief, &document, &CADES);
-        let answers = join_all((0..6).map(|_| hanoi.approves(&document, signature.clone()))).await;
+        let answers = join_all((0..6).map(|_| hanoi.signs_off(&document, signature.clone()))).await;
         let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [201, 409, 409, 409, 409, 409]);
@@ -355,7 +355,7 @@ story! {
         town.hires(&person(1), "H26").await;
         town.at(in_the_window());
         let document = hanoi.document(DOCUMENT).await;
-        hanoi.approves(&document, town.signs(&chief, &document, &CADES)).await.expect(201);
+        hanoi.signs_off(&document, town.signs(&chief, &document, &CADES)).await.expect(201);
         let pool = sqlx::AnyPool::connect(&town.database_url).await.unwrap();
         for statement in [
             "UPDATE approvals SET approver = 'x'",

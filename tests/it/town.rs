@@ -133,7 +133,10 @@ impl Town {
             Ground::Postgres => fresh_postgres(&name).await,
         };
         let clock = Clock::fixed(NOW);
-        let service = Self::process(Self::settings(&database_url, limits), clock.clone(), number).await;
+        let mut settings = Self::settings(&database_url, limits);
+        settings.self_service.evidence = folder.join("evidence");
+        settings.data_dir = folder.join("data");
+        let service = Self::process(settings, clock.clone(), number).await;
         Self { router: officials_card::http::router(service.clone()), service, clock, database_url, folder }
     }
 
@@ -203,6 +206,13 @@ impl Town {
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    /// Sends a request and gives the answer's body while it still comes.
+    pub async fn opens(&self, request: Request<Body>) -> Body {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body()
     }
 
     /// Fetches a document.

@@ -39,7 +39,7 @@ impl Vneid {
             client_id: "officials-card".into(),
             client_secret: secret.map(str::to_owned),
             client_key,
-            redirect_uris: vec![redirect_uri.to_owned()],
+            redirect_uris: vec![redirect_uri.to_owned(), redirect_uri.replace("/sign-in/callback", "/me/callback")],
             password: PASSWORD.into(),
             algorithm,
             officers: None,

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const START_MILLISECONDS = 120_000;
 
-function program(variable: string): string {
+export function program(variable: string): string {
   const path = process.env[variable];
   if (path === undefined) throw new Error(`${variable} is not set: run tests/web/run.sh`);
   return path;
@@ -163,7 +163,7 @@ export class Holder {
   }
 }
 
-function firstLine(process_: ChildProcess): Promise<string> {
+export function firstLine(process_: ChildProcess): Promise<string> {
   const { stdout } = process_;
   if (stdout === null) throw new Error("no output");
   return new Promise((resolve, reject) => {
@@ -176,7 +176,7 @@ function firstLine(process_: ChildProcess): Promise<string> {
   });
 }
 
-function stopped(process_: ChildProcess): Promise<void> {
+export function stopped(process_: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     if (process_.exitCode !== null) return resolve();
     process_.once("exit", () => resolve());

@@ -103,9 +103,9 @@ impl Demo {
         let (population_secret, sign_in_secret) = (secret(), secret());
         let people = written(&dir, "population.ndjson", POPULATION)?;
         let population = simulators::population_registry(&people, &population_secret).await?;
-        let callback = format!("{url}/sign-in/callback");
-        let vneid = simulators::vneid_sign_in(SIGN_IN_CLIENT, &sign_in_secret, &callback, PASSWORD).await?;
         let office = office::simulator(&url, PASSWORD, &sign_in_secret).await?;
+        let callbacks = ["/sign-in/callback", "/me/callback"].map(|path| format!("{url}{path}"));
+        let vneid = simulators::vneid_sign_in(SIGN_IN_CLIENT, &sign_in_secret, &callbacks, PASSWORD).await?;
         let redirect_uri = format!("http://127.0.0.1:{}/callback", free_port().await?);
         let settings = Settings {
             dir: &dir,

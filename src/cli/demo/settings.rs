@@ -91,6 +91,7 @@ listen = "{address}"
 public_url = "http://{address}"
 database_url = "sqlite://{database}"
 keys = "{keys}"
+data_dir = "{data}"
 log = "warn"
 log_format = "text"
 # 3 tells a wallet apart: not withdrawn, there is a newer card.
@@ -117,6 +118,9 @@ person_per_hour = 0
 [limits]
 deferred_interval_seconds = 3
 
+[self_service]
+evidence = "{evidence}"
+
 # The simulated sign-in at VNeID.
 [sign_in]
 issuer = "{sign_in_url}"
@@ -132,7 +136,7 @@ client_secret = "{office_secret}"
 # The VNeID backend: its private key is vneid-backend.jwk.
 [[clients]]
 name = "vneid-backend"
-scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write", "quality:read"]
+scopes = ["offers:create", "cards:read", "cards:lock", "cards:unlock", "cards:withdraw", "cards:replace", "badges:read", "records:write", "records:confirm", "events:read", "presentations:create", "presentations:read", "gates:write", "quality:read"]
 jwks = {{ keys = [{backend}] }}
 
 # A wallet product whose instances are attested by their provider, and one that has a key of its own.
@@ -171,6 +175,8 @@ dcql_query = """{{"credentials": [{{"id": "card", "format": "dc+sd-jwt", "meta":
             file = file.display(),
             database = dir.join("demo.db").display(),
             keys = dir.join("keys").display(),
+            evidence = dir.join("evidence").display(),
+            data = dir.join("data").display(),
             attester = dir.join("attester-root.pem").display(),
         )
     }

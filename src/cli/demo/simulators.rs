@@ -33,12 +33,13 @@ pub async fn population_registry(people: &Path, secret: &str) -> Result<Simulato
     .await
 }
 
-/// The sign-in at VNeID, which sends browsers back to `callback`.
-pub async fn vneid_sign_in(client_id: &str, secret: &str, callback: &str, password: &str) -> Result<Simulator> {
+/// The sign-in at VNeID, which sends browsers back to one of `callbacks`.
+pub async fn vneid_sign_in(client_id: &str, secret: &str, callbacks: &[String], password: &str) -> Result<Simulator> {
     start("vneid_sign_in", |command| {
         command
             .args(["--listen", "127.0.0.1:0", "--client-id", client_id])
-            .args(["--redirect-uri", callback, "--password", password])
+            .args(callbacks.iter().flat_map(|callback| ["--redirect-uri", callback.as_str()]))
+            .args(["--password", password])
             .env("VNEID_CLIENT_SECRET", secret)
             // It would say the password, which the guide does.
             .stderr(Stdio::null());

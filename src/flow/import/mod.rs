@@ -5,14 +5,20 @@
 //! file → digest (names the run)
 //! rows → Intake → good: batches of 4,000 → Store::import_batch (one transaction with the run's progress)
 //!  read.rs      ↘ bad: rejects.rs
+//!  text.rs      encodings and separators of CSV
+//!  workbook.rs  XLSX, after archive.rs has measured what it unpacks to
 //! ```
 //!
 //! Bounds: a row has at most [`MAX_ROW_BYTES`], a header at most [`crate::model::intake::MAX_COLUMNS`] columns, a list at
 //! most [`crate::model::intake::MAX_ENTRIES`] entries. A CSV row beyond its bound ends the import (most likely a quotation
 //! mark is not closed); an NDJSON line beyond it is rejected alone.
 
-mod read;
-mod rejects;
+mod archive;
+mod fault;
+pub(in crate::flow) mod read;
+pub(in crate::flow) mod rejects;
+mod text;
+mod workbook;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,7 +28,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use self::read::{Batch, read_batches, too_far, twice};
+use self::read::{Batch, Input, Wanted, read_batches, too_far, twice};
 use self::rejects::Rejects;
 use super::enroll::day_in_vietnam;
 use super::receive::{Became, Expects, Incoming, MOST_DAYS_AHEAD, receive};
@@ -36,6 +42,14 @@ use crate::model::record::Record;
 use crate::model::value::hex;
 use crate::store::{IncomingRecord, Progress, Store};
 
+pub use self::archive::MAX_PACKED_BYTES;
+pub use self::fault::FileFault;
+pub use self::text::Encoding;
+
+/// Rows at the top of a table among which the field codes are looked for: titles and labels may stand above them.
+pub const HEADER_ROWS: usize = 10;
+/// The most cells with content in the sheet of a workbook.
+pub const MAX_CELLS: u64 = 8_000_000;
 /// The longest row.
 pub const MAX_ROW_BYTES: u64 = 1 << 20;
 /// Keys of one file that are kept in mind, some 16 MB, to notice one that comes twice and says otherwise. In a longer file
@@ -49,13 +63,16 @@ pub enum Format {
     Csv,
     /// One JSON object a line.
     Ndjson,
+    /// A workbook: the row of field codes, then a row for each record.
+    Xlsx,
 }
 
 impl Format {
-    /// By the ending of the file's name; CSV unless it says `.ndjson`, `.jsonl` or `.json`.
+    /// By the ending of the file's name; CSV unless it says `.xlsx`, `.ndjson`, `.jsonl` or `.json`.
     pub fn of(path: &Path) -> Self {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("ndjson" | "jsonl" | "json") => Self::Ndjson,
+            Some("xlsx" | "XLSX" | "xls" | "xlsm") => Self::Xlsx,
             _ => Self::Csv,
         }
     }
@@ -117,6 +134,9 @@ pub enum ImportError {
     /// Its header is wrong.
     #[error(transparent)]
     Header(#[from] HeaderFault),
+    /// It cannot be read as what it is.
+    #[error(transparent)]
+    File(#[from] FileFault),
     /// A row is longer than [`MAX_ROW_BYTES`].
     #[error(
         "dòng {0} dài quá 1 MiB, có thể thiếu dấu ngoặc kép đóng / the row at line {0} is longer than 1 MiB: perhaps a \
@@ -166,7 +186,9 @@ pub async fn import(
     let (sender, mut batches) = mpsc::channel(1);
     // The reader draws the names of new records from a generator of its own.
     let (path, names) = (request.file.clone(), Chance::seeded(chance.bytes()));
-    let reader = spawn_blocking(move || read_batches(&path, format, &knowledge, &names, &sender));
+    let reader = spawn_blocking(move || {
+        read_batches(Input::Path(&path), format, &knowledge, &names, Wanted::default(), &sender)
+    });
 
     let mut summary = ImportSummary::default();
     if let Some(earlier) = &earlier {
@@ -178,7 +200,7 @@ pub async fn import(
     let mut rejects = Rejects::new(request.rejects.clone());
     let mut seen = Seen { bytes_total, ..Seen::default() };
     while let Some(batch) = batches.recv().await {
-        let Batch { header, good, raws, bad, bytes } = batch;
+        let Batch { header, good, raws, bad, bytes, .. } = batch;
         seen.rows += (good.len() + bad.len()) as u64;
         seen.bytes = bytes;
         for row in &bad {

@@ -14,10 +14,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::rejects::{JSON_COLUMN, unguarded};
-use super::{Format, ImportError, MAX_ROW_BYTES, MOST_KEYS};
+use super::{FileFault, Format, HEADER_ROWS, ImportError, MAX_ROW_BYTES, MOST_KEYS, text, workbook};
 use crate::chance::Chance;
 use crate::flow::receive::MOST_DAYS_AHEAD;
 use crate::model::catalogue::Catalogue;
+use crate::model::cell::{Cell as SheetCell, Unusable};
 use crate::model::code_list::CodeBook;
 use crate::model::id::Handle;
 use crate::model::intake::{FAULTS_COLUMN, Intake, Layout};
@@ -33,97 +34,282 @@ const BATCH: usize = 4_000;
 const BATCH_BYTES: u64 = 32 << 20;
 
 /// A row as it stood in the file.
-pub(super) enum RawRow {
+pub(in crate::flow) enum RawRow {
     Cells(ByteRecord),
     Json(Vec<u8>),
 }
 
-pub(super) struct BadRow {
-    pub(super) raw: RawRow,
-    pub(super) faults: Vec<RowFault>,
+/// What a cell of a spreadsheet is when it is not text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::flow) enum Kind {
+    Number,
+    Date,
+    Formula,
+    Error,
+}
+
+/// A row of a table.
+#[derive(Default)]
+pub(in crate::flow) struct TableRow {
+    /// Counted from 1 with everything above it.
+    pub(in crate::flow) line: u64,
+    /// What the cells say.
+    pub(in crate::flow) cells: ByteRecord,
+    /// Columns whose cells are not text, in their order.
+    pub(in crate::flow) kinds: Vec<(usize, Kind)>,
+    /// Whether one of its cells is merged with others.
+    pub(in crate::flow) is_merged: bool,
+    /// Whether cells were left out because it is longer than [`MAX_ROW_BYTES`].
+    pub(in crate::flow) is_too_long: bool,
+}
+
+/// What takes the rows of a table as they are read.
+pub(in crate::flow) trait Table {
+    /// The row of field codes; comes first, and once.
+    fn header(&mut self, line: u64, names: &[String]) -> Result<(), ImportError>;
+
+    /// A row, and how many bytes of the file were read with it; `false` when nobody wants more.
+    fn row(&mut self, row: TableRow, bytes: u64) -> bool;
+}
+
+pub(in crate::flow) struct BadRow {
+    pub(in crate::flow) line: u64,
+    pub(in crate::flow) raw: RawRow,
+    pub(in crate::flow) faults: Vec<RowFault>,
 }
 
 /// Rows that are stored together.
-pub(super) struct Batch {
+pub(in crate::flow) struct Batch {
     /// The file's columns; empty for NDJSON.
-    pub(super) header: Arc<[String]>,
-    pub(super) good: Vec<IncomingRecord>,
+    pub(in crate::flow) header: Arc<[String]>,
+    pub(in crate::flow) good: Vec<IncomingRecord>,
+    /// The records of the good rows in the same order, when they are wanted.
+    pub(in crate::flow) records: Vec<Record>,
     /// The good rows as they stood, in the same order: the store may still find one to contradict another.
-    pub(super) raws: Vec<RawRow>,
-    pub(super) bad: Vec<BadRow>,
+    pub(in crate::flow) raws: Vec<RawRow>,
+    pub(in crate::flow) bad: Vec<BadRow>,
     /// Bytes of the file read so far.
-    pub(super) bytes: u64,
+    pub(in crate::flow) bytes: u64,
+}
+
+/// A file, or its bytes.
+pub(in crate::flow) enum Input<'a> {
+    Path(&'a Path),
+    Bytes(Vec<u8>),
+}
+
+/// What is wanted of a reading.
+#[derive(Clone, Default)]
+pub(in crate::flow) struct Wanted {
+    /// Only rows of this unit and below; others are faulty.
+    pub(in crate::flow) unit: Option<String>,
+    /// A key may come once only, even with the same content.
+    pub(in crate::flow) keys_once: bool,
+    /// The records themselves, beside what is stored of them.
+    pub(in crate::flow) records: bool,
+    /// The most rows.
+    pub(in crate::flow) most_rows: Option<u64>,
+    /// Rows of a batch; [`BATCH`] when absent.
+    pub(in crate::flow) batch: Option<usize>,
 }
 
 /// Sends batches until the file ends or the receiver goes away. `chance` names the records that turn out to be new.
-pub(super) fn read_batches(
-    path: &Path,
+pub(in crate::flow) fn read_batches(
+    input: Input<'_>,
     format: Format,
     (units, codes): &(UnitRegister, CodeBook),
     chance: &Chance,
+    wanted: Wanted,
     sender: &mpsc::Sender<Batch>,
 ) -> Result<(), ImportError> {
-    let file = File::open(path).map_err(ImportError::Read)?;
     let intake = Intake { catalogue: Catalogue::current(), knowledge: Knowledge { units, codes } };
-    let mut collector = Collector::new(sender, chance);
-    match format {
-        Format::Csv => read_csv(file, intake, &mut collector)?,
-        Format::Ndjson => read_ndjson(file, intake, &mut collector)?,
+    let mut collector = Collector::new(intake, wanted, sender, chance);
+    match (input, format) {
+        (Input::Path(path), Format::Ndjson) => {
+            read_ndjson(File::open(path).map_err(ImportError::Read)?, &mut collector)?;
+        }
+        (Input::Bytes(bytes), Format::Ndjson) => read_ndjson(&*bytes, &mut collector)?,
+        (input, format) => read_table(input, format, &mut collector)?,
+    }
+    if collector.has_too_many_rows {
+        return Err(FileFault::TooManyRows(collector.wanted.most_rows.unwrap_or_default()).into());
     }
     collector.send();
     Ok(())
 }
 
+/// Hands the rows of a CSV file or a workbook to a table.
+pub(in crate::flow) fn read_table(input: Input<'_>, format: Format, table: &mut impl Table) -> Result<(), ImportError> {
+    match (input, format) {
+        (Input::Path(path), Format::Xlsx) => workbook::read(workbook::bytes_of(path)?, table),
+        (Input::Bytes(bytes), Format::Xlsx) => workbook::read(bytes, table),
+        (Input::Path(path), _) => read_csv(File::open(path).map_err(ImportError::Read)?, table),
+        (Input::Bytes(bytes), _) => read_csv(&*bytes, table),
+    }
+}
+
 /// Gathers rows into batches.
 struct Collector<'a> {
+    intake: Intake<'a>,
+    wanted: Wanted,
     sender: &'a mpsc::Sender<Batch>,
     chance: &'a Chance,
     keys: Keys,
     header: Arc<[String]>,
+    columns: Columns,
+    /// The column of the managing unit.
+    unit_at: Option<usize>,
+    /// The file has been here before, as rejects.
+    came_back: bool,
     good: Vec<IncomingRecord>,
+    records: Vec<Record>,
     raws: Vec<RawRow>,
     bad: Vec<BadRow>,
+    rows: u64,
+    has_too_many_rows: bool,
     bytes: u64,
-    sent_at: u64,
+    /// Bytes of the rows that wait to be sent.
+    weight: u64,
+}
+
+/// How the rows of a table are read.
+enum Columns {
+    Cells(Layout),
+    /// A rejected line of NDJSON stands whole in this column.
+    Json(usize),
+}
+
+impl Table for Collector<'_> {
+    fn header(&mut self, _: u64, names: &[String]) -> Result<(), ImportError> {
+        self.came_back = names.iter().any(|name| name.trim() == FAULTS_COLUMN);
+        if let Some(at) = names.iter().position(|name| name == JSON_COLUMN) {
+            self.columns = Columns::Json(at);
+            return Ok(());
+        }
+        self.columns = Columns::Cells(Layout::of(self.intake.catalogue, names.iter().map(String::as_str))?);
+        self.unit_at = names.iter().position(|name| name.trim() == "managing_unit_code");
+        self.header = names.into();
+        Ok(())
+    }
+
+    fn row(&mut self, row: TableRow, bytes: u64) -> bool {
+        self.bytes = bytes;
+        let line = row.line;
+        // In the form the unit stands in rows that nobody has filled in yet.
+        let mut filled = row.cells.iter().enumerate().filter(|(_, cell)| !cell.is_empty()).map(|(at, _)| at);
+        if row.kinds.is_empty() && filled.next() == self.unit_at && filled.next().is_none() {
+            return true;
+        }
+        match &self.columns {
+            Columns::Json(at) => self.take_json(line, row.cells.get(*at).unwrap_or_default().to_vec()),
+            Columns::Cells(layout) => {
+                let read = self.read_row(layout, &row);
+                self.take(line, RawRow::Cells(row.cells), read)
+            }
+        }
+    }
 }
 
 impl<'a> Collector<'a> {
-    fn new(sender: &'a mpsc::Sender<Batch>, chance: &'a Chance) -> Self {
+    fn new(intake: Intake<'a>, wanted: Wanted, sender: &'a mpsc::Sender<Batch>, chance: &'a Chance) -> Self {
         Self {
+            intake,
+            wanted,
             sender,
             chance,
             keys: Keys::default(),
             header: Arc::default(),
+            columns: Columns::Json(0),
+            unit_at: None,
+            came_back: false,
             good: Vec::new(),
+            records: Vec::new(),
             raws: Vec::new(),
             bad: Vec::new(),
+            rows: 0,
+            has_too_many_rows: false,
             bytes: 0,
-            sent_at: 0,
+            weight: 0,
         }
+    }
+
+    fn read_row(&self, layout: &Layout, row: &TableRow) -> Result<Record, Vec<RowFault>> {
+        let line = row.line;
+        if row.is_too_long {
+            return Err(vec![too_long(line)]);
+        }
+        if row.is_merged {
+            let vi = "không có ô bị gộp (merge): bỏ gộp ô rồi điền từng ô";
+            return Err(vec![row_fault(line, "merged", (vi, "have no merged cells: unmerge them and fill each cell"))]);
+        }
+        let mut kinds = row.kinds.iter().peekable();
+        let mut cells = Vec::with_capacity(row.cells.len());
+        for (column, cell) in row.cells.iter().enumerate() {
+            let Ok(text) = std::str::from_utf8(cell) else { return Err(vec![not_utf8(line)]) };
+            let kind = kinds.next_if(|(at, _)| *at == column).map(|(_, kind)| *kind);
+            cells.push((if self.came_back && kind.is_none() { unguarded(text) } else { text }, kind));
+        }
+        let cells = cells.into_iter().map(|(text, kind)| match kind {
+            None => SheetCell::Text(text),
+            Some(Kind::Number) => SheetCell::Number(text),
+            Some(Kind::Date) => SheetCell::Date(text),
+            Some(Kind::Formula) => SheetCell::Unusable(Unusable::Formula),
+            Some(Kind::Error) => SheetCell::Unusable(Unusable::Error),
+        });
+        self.intake.row(line, layout, cells)
+    }
+
+    fn take_json(&mut self, line: u64, json: Vec<u8>) -> bool {
+        let read = match std::str::from_utf8(&json) {
+            Ok(text) => self.intake.json_row(line, text),
+            Err(_) => Err(vec![not_utf8(line)]),
+        };
+        self.take(line, RawRow::Json(json), read)
     }
 
     /// Takes a row; `false` when nobody wants more.
     fn take(&mut self, line: u64, raw: RawRow, read: Result<Record, Vec<RowFault>>) -> bool {
+        self.rows += 1;
+        // What a row weighs in memory, and not in a file that may be packed.
+        self.weight += match &raw {
+            RawRow::Cells(cells) => cells.as_slice().len() as u64,
+            RawRow::Json(json) => json.len() as u64,
+        };
+        if self.wanted.most_rows.is_some_and(|most| self.rows > most) {
+            self.has_too_many_rows = true;
+            return false;
+        }
         let read = read.and_then(|record| {
             let incoming = IncomingRecord::of(&record, line, Handle::random(self.chance));
-            if self.keys.contradict(&incoming) { Err(vec![twice(line)]) } else { Ok(incoming) }
+            if self.wanted.unit.as_deref().is_some_and(|unit| !is_at_or_below(&incoming.key.unit, unit)) {
+                return Err(vec![foreign(line)]);
+            }
+            if self.keys.contradict(&incoming, self.wanted.keys_once) {
+                return Err(vec![twice(line)]);
+            }
+            Ok((incoming, record))
         });
         match read {
-            Ok(incoming) => {
+            Ok((incoming, record)) => {
                 self.good.push(incoming);
                 self.raws.push(raw);
+                if self.wanted.records {
+                    self.records.push(record);
+                }
             }
-            Err(faults) => self.bad.push(BadRow { raw, faults }),
+            Err(faults) => self.bad.push(BadRow { line, raw, faults }),
         }
-        let full = self.good.len() + self.bad.len() >= BATCH || self.bytes - self.sent_at >= BATCH_BYTES;
+        let rows = self.good.len() + self.bad.len();
+        let full = rows >= self.wanted.batch.unwrap_or(BATCH) || self.weight >= BATCH_BYTES;
         !full || self.send()
     }
 
     fn send(&mut self) -> bool {
-        self.sent_at = self.bytes;
+        self.weight = 0;
         let batch = Batch {
             header: Arc::clone(&self.header),
             good: std::mem::take(&mut self.good),
+            records: std::mem::take(&mut self.records),
             raws: std::mem::take(&mut self.raws),
             bad: std::mem::take(&mut self.bad),
             bytes: self.bytes,
@@ -137,12 +323,13 @@ impl<'a> Collector<'a> {
 struct Keys(HashMap<[u8; 12], [u8; 4]>);
 
 impl Keys {
-    /// Whether an earlier row had the same key and another content. Keys beyond [`MOST_KEYS`] are not kept.
-    fn contradict(&mut self, incoming: &IncomingRecord) -> bool {
+    /// Whether an earlier row had the same key and another content, or, where a key may come `once`, the same key. Keys
+    /// beyond [`MOST_KEYS`] are not kept.
+    fn contradict(&mut self, incoming: &IncomingRecord, once: bool) -> bool {
         let key = fingerprint(&[&incoming.key.unit, "\0", &incoming.key.number]);
         let said = fingerprint(&[&incoming.digest]);
         if let Some(earlier) = self.0.get(&key) {
-            return *earlier != said;
+            return once || *earlier != said;
         }
         if self.0.len() < MOST_KEYS {
             self.0.insert(key, said);
@@ -177,60 +364,65 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-fn read_csv(file: impl Read, intake: Intake<'_>, collector: &mut Collector<'_>) -> Result<(), ImportError> {
+fn read_csv(file: impl Read, table: &mut impl Table) -> Result<(), ImportError> {
     let since_row = Rc::new(Cell::new(0));
-    let bounded = Bounded { inner: file, since_row: Rc::clone(&since_row) };
-    let mut reader =
-        csv::ReaderBuilder::new().flexible(true).has_headers(false).buffer_capacity(1 << 16).from_reader(bounded);
+    let undecodable = |error: io::Error| match error.kind() {
+        io::ErrorKind::InvalidData => ImportError::File(FileFault::NotText),
+        _ => ImportError::Read(error),
+    };
+    let opened = text::open(file).map_err(undecodable)?;
+    if let Some(encoding) = opened.refused {
+        return Err(FileFault::Encoding(encoding).into());
+    }
+    let bounded = Bounded { inner: opened.text, since_row: Rc::clone(&since_row) };
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .has_headers(false)
+        .delimiter(opened.separator)
+        .buffer_capacity(1 << 16)
+        .from_reader(bounded);
     let failed = |error: csv::Error, line: u64| match error.into_kind() {
         csv::ErrorKind::Io(_) if since_row.get() > MAX_ROW_BYTES => ImportError::RowTooLong(line),
-        csv::ErrorKind::Io(error) => ImportError::Read(error),
+        csv::ErrorKind::Io(error) => undecodable(error),
         other => ImportError::Read(io::Error::other(format!("{other:?}"))),
     };
-    let mut header = ByteRecord::new();
-    reader.read_byte_record(&mut header).map_err(|error| failed(error, 1))?;
-    let names: Vec<_> = header.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
-    let json_at = names.iter().position(|name| name.trim_start_matches('\u{feff}') == JSON_COLUMN);
-    let layout = match json_at {
-        Some(_) => None,
-        None => Some(Layout::of(intake.catalogue, names.iter().map(String::as_str))?),
-    };
-    let came_back = names.iter().any(|name| name.trim() == FAULTS_COLUMN);
-    collector.header = if json_at.is_some() { Arc::default() } else { names.into() };
+    let (mut has_header, mut rows, mut first) = (false, 0, Vec::new());
     loop {
         since_row.set(0);
         let mut row = ByteRecord::new();
-        let line = reader.position().line();
+        let line = reader.position().line() + opened.lines_off;
         if !reader.read_byte_record(&mut row).map_err(|error| failed(error, line))? {
-            return Ok(());
+            // Nothing in it is a header: what is wrong with the first row tells most.
+            return if has_header { Ok(()) } else { table.header(1, &first) };
         }
-        let line = row.position().map_or(line, csv::Position::line);
-        collector.bytes = reader.position().byte();
-        if row.iter().all(<[u8]>::is_empty) {
+        let line = row.position().map_or(line, |position| position.line() + opened.lines_off);
+        if has_header {
+            if row.iter().all(<[u8]>::is_empty) {
+                continue;
+            }
+            let row = TableRow { line, cells: row, ..TableRow::default() };
+            if !table.row(row, reader.position().byte()) {
+                return Ok(());
+            }
             continue;
         }
-        let wanted = match (&layout, json_at) {
-            (Some(layout), _) => {
-                let text = |cell| std::str::from_utf8(cell).map(|cell| if came_back { unguarded(cell) } else { cell });
-                let cells: Result<Vec<_>, _> = row.iter().map(text).collect();
-                let read = match cells {
-                    Ok(cells) => intake.csv_row(line, layout, cells.into_iter()),
-                    Err(_) => Err(vec![not_utf8(line)]),
-                };
-                collector.take(line, RawRow::Cells(row), read)
-            }
-            (None, at) => {
-                let json = row.get(at.unwrap_or_default()).unwrap_or_default().to_vec();
-                take_json(line, json, intake, collector)
-            }
-        };
-        if !wanted {
-            return Ok(());
+        let names: Vec<_> = row.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+        let is_header = names.iter().any(|name| name == JSON_COLUMN)
+            || Layout::is_header(Catalogue::current(), names.iter().map(String::as_str));
+        if rows == 0 {
+            first.clone_from(&names);
+        }
+        rows += 1;
+        if is_header {
+            table.header(line, &names)?;
+            has_header = true;
+        } else if rows == HEADER_ROWS {
+            return table.header(1, &first);
         }
     }
 }
 
-fn read_ndjson(file: impl Read, intake: Intake<'_>, collector: &mut Collector<'_>) -> Result<(), ImportError> {
+fn read_ndjson(file: impl Read, collector: &mut Collector<'_>) -> Result<(), ImportError> {
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let mut line = 0;
     loop {
@@ -243,8 +435,7 @@ fn read_ndjson(file: impl Read, intake: Intake<'_>, collector: &mut Collector<'_
         collector.bytes += read as u64;
         if row.len() as u64 > MAX_ROW_BYTES && row.last() != Some(&b'\n') {
             collector.bytes += reader.skip_until(b'\n').map_err(ImportError::Read)? as u64;
-            let fault = row_fault(line, "length", ("không dài quá 1 MiB", "be no longer than 1 MiB"));
-            if !collector.take(line, RawRow::Json(Vec::new()), Err(vec![fault])) {
+            if !collector.take(line, RawRow::Json(Vec::new()), Err(vec![too_long(line)])) {
                 return Ok(());
             }
             continue;
@@ -253,18 +444,25 @@ fn read_ndjson(file: impl Read, intake: Intake<'_>, collector: &mut Collector<'_
             row.pop();
         }
         let start = if line == 1 && row.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        if row.len() > start && !take_json(line, row.split_off(start), intake, collector) {
+        if row.len() > start && !collector.take_json(line, row.split_off(start)) {
             return Ok(());
         }
     }
 }
 
-fn take_json(line: u64, json: Vec<u8>, intake: Intake<'_>, collector: &mut Collector<'_>) -> bool {
-    let read = match std::str::from_utf8(&json) {
-        Ok(text) => intake.json_row(line, text),
-        Err(_) => Err(vec![not_utf8(line)]),
-    };
-    collector.take(line, RawRow::Json(json), read)
+fn is_at_or_below(unit: &str, top: &str) -> bool {
+    unit.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn too_long(line: u64) -> RowFault {
+    row_fault(line, "length", ("không dài quá 1 MiB", "be no longer than 1 MiB"))
+}
+
+/// A row of a unit that the file is not for.
+fn foreign(line: u64) -> RowFault {
+    let vi = "thuộc đơn vị của tệp tải lên hoặc đơn vị trực thuộc";
+    let fault = row_fault(line, "foreign_unit", (vi, "be of the unit that the file is for, or below it"));
+    RowFault { field: "managing_unit_code".to_owned(), ..fault }
 }
 
 fn not_utf8(line: u64) -> RowFault {
@@ -272,7 +470,7 @@ fn not_utf8(line: u64) -> RowFault {
 }
 
 /// A row that came twice with different contents.
-pub(super) fn twice(line: u64) -> RowFault {
+pub(in crate::flow) fn twice(line: u64) -> RowFault {
     let vi = "chỉ có một lần trong tệp với cùng đơn vị và số hiệu";
     row_fault(line, "once", (vi, "come once in the file for the same unit and number"))
 }
@@ -305,10 +503,10 @@ mod tests {
         let (units, codes) = (UnitRegister::on(date!(2025 - 12 - 01)), CodeBook::default());
         let intake = Intake { catalogue: Catalogue::current(), knowledge: Knowledge { units: &units, codes: &codes } };
         let chance = Chance::seeded([1; 32]);
-        let mut collector = Collector::new(&sender, &chance);
+        let mut collector = Collector::new(intake, Wanted::default(), &sender, &chance);
         match format {
-            Format::Csv => read_csv(text, intake, &mut collector)?,
-            Format::Ndjson => read_ndjson(text, intake, &mut collector)?,
+            Format::Ndjson => read_ndjson(text, &mut collector)?,
+            format => read_table(Input::Bytes(text.to_vec()), format, &mut collector)?,
         }
         collector.send();
         let (mut good, mut bad) = (Vec::new(), Vec::new());
@@ -351,13 +549,15 @@ mod tests {
     fn batches_hold_a_bounded_number_of_rows() {
         let (sender, mut batches) = mpsc::channel(8);
         let chance = Chance::seeded([1; 32]);
-        let mut collector = Collector::new(&sender, &chance);
+        let (units, codes) = (UnitRegister::on(date!(2025 - 12 - 01)), CodeBook::default());
+        let intake = Intake { catalogue: Catalogue::current(), knowledge: Knowledge { units: &units, codes: &codes } };
+        let mut collector = Collector::new(intake, Wanted::default(), &sender, &chance);
         for line in 0..=BATCH as u64 {
             assert!(collector.take(line, RawRow::Json(Vec::new()), Err(vec![not_utf8(line)])));
         }
         assert_eq!(batches.try_recv().unwrap().bad.len(), BATCH);
         assert!(batches.try_recv().is_err());
-        collector.bytes = BATCH_BYTES;
+        collector.weight = BATCH_BYTES;
         assert!(collector.take(0, RawRow::Json(Vec::new()), Err(Vec::new())));
         assert_eq!(batches.try_recv().unwrap().bad.len(), 2);
     }

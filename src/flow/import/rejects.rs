@@ -11,7 +11,7 @@ use crate::model::intake::FAULTS_COLUMN;
 use crate::model::row_fault::RowFault;
 
 /// The column of a rejects file in which a rejected line of NDJSON stands.
-pub(super) const JSON_COLUMN: &str = "__json";
+pub(in crate::flow) const JSON_COLUMN: &str = "__json";
 
 /// The file; made when the first row comes.
 pub(super) struct Rejects {
@@ -66,12 +66,12 @@ impl Rejects {
 }
 
 /// A spreadsheet would run a cell that begins like a formula: an apostrophe keeps it text.
-fn guarded(cell: &str) -> Cow<'_, str> {
+pub(in crate::flow) fn guarded(cell: &str) -> Cow<'_, str> {
     if begins_like_formula(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
 /// What [`guarded`] was given.
-pub(super) fn unguarded(cell: &str) -> &str {
+pub(in crate::flow) fn unguarded(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|cell| begins_like_formula(cell)).unwrap_or(cell)
 }
 

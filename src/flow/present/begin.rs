@@ -61,6 +61,8 @@ impl Service {
     pub async fn make_presentation(&self, caller: &Caller, request: PresentationRequest) -> Result<PresentationMade> {
         caller.needs("presentations:create")?;
         let ready = self.presenting.templates.named(&request.template);
+        // What this service asks on its own behalf is nobody else's to ask.
+        let ready = ready.filter(|ready| !ready.template.own || caller.name == crate::flow::self_service::CLIENT);
         let ready = ready.ok_or_else(|| Refusal::malformed("body.template", "is no template of this deployment"))?;
         let same_device = self.check_presentation(caller, &request, ready)?;
         let request_hash = hash(&[
@@ -80,6 +82,7 @@ impl Service {
             agency: request.agency,
             conformance: template.conformance,
             status_required: template.status == StatusRule::Required,
+            only_ours: template.own,
             verifier_info: ready.verifier_info.clone(),
             name: [template.name_vi.clone(), template.name_en.clone()],
             purpose: [template.purpose_vi.clone(), template.purpose_en.clone()],
@@ -140,7 +143,8 @@ impl Service {
         if request.reference.as_ref().is_some_and(|text| text.is_empty() || text.chars().count() > MAX_REFERENCE) {
             return Err(Refusal::malformed("body.reference", "must be 1 to 128 characters"));
         }
-        if let Some(url) = &request.return_url {
+        // Of its own transactions this service has looked at the address itself.
+        if let Some(url) = request.return_url.as_ref().filter(|_| !template.own) {
             let origins = self.config.client(&caller.name).map_or(&[][..], |client| &client.return_origins);
             let parsed = url::Url::parse(url).ok().filter(|_| url.len() <= MAX_RETURN_URL && url.is_ascii());
             let is_allowed = parsed.is_some_and(|parsed| {

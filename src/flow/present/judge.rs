@@ -139,6 +139,9 @@ impl Service {
             credentials.push(told(&query, one, status));
         }
         is_one_person(&believed)?;
+        if asked.terms.only_ours && believed.iter().any(|one| self.card_issuer(one.issuer) != CardIssuer::Ours) {
+            return Err("other_issuer".into());
+        }
         if let Some(agency) = &asked.terms.agency {
             self.is_of_agency(&believed, agency)?;
         }

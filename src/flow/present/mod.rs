@@ -100,6 +100,9 @@ struct Terms {
     conformance: bool,
     /// Whether a card without status is refused even where its issuer allows it.
     status_required: bool,
+    /// Whether only cards of this issuer count.
+    #[serde(default)]
+    only_ours: bool,
     verifier_info: Option<Value>,
     name: [String; 2],
     purpose: [String; 2],

@@ -1,10 +1,15 @@
 // Bytes and their texts.
 
-/** Base64url without padding (RFC 4648 section 5). */
-export function base64url(bytes: Uint8Array): string {
+/** Base64 (RFC 4648 section 4). */
+export function toBase64(bytes: Uint8Array): string {
   let binary = "";
   for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(binary);
+}
+
+/** Base64url without padding (RFC 4648 section 5). */
+export function base64url(bytes: Uint8Array): string {
+  return toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 /** The bytes of base64url text, or `undefined` if it is none. */

@@ -1,0 +1,235 @@
+//! Proposals as their official sees them: old, new and now side by side, what stands in the way, what can be done.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::see::label_of;
+use super::{KeptEvidence, Official, Service};
+use crate::clock::UnixSeconds;
+use crate::error::{Error, Fault, Refusal, Result};
+use crate::flow::is_random_name;
+use crate::model::catalogue::{Catalogue, Field};
+use crate::model::patch::Patch;
+use crate::model::proposal::ProposalState;
+use crate::store::{Proposal, StoredRecord};
+
+/// A page of proposals.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct ProposalPage {
+    /// The proposals, newest first.
+    pub items: Vec<OwnProposal>,
+    /// What to send as `after` for the next page.
+    pub next: Option<String>,
+}
+
+/// One proposal.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct OwnProposal {
+    /// Its name.
+    #[schema(example = "kX3bV9kX3mN7rT5wY8zA1c")]
+    pub proposal: String,
+    /// The record.
+    #[schema(example = "7Q2M8K3D5N9R1T4V")]
+    pub record: String,
+    /// The unit that decides.
+    #[schema(example = "H26.05")]
+    pub unit: String,
+    /// `open`, `first_approved`, `approved`, `refused`, `withdrawn`, `appealed`, `appeal_refused` or `expired`.
+    #[schema(example = "open")]
+    pub state: &'static str,
+    /// Whether it touches sensitive data.
+    pub is_sensitive: bool,
+    /// When it was made (Unix seconds).
+    pub created_at: UnixSeconds,
+    /// Until when it has to be decided (Unix seconds).
+    pub due_at: UnixSeconds,
+    /// Whether it should have been decided.
+    pub is_overdue: bool,
+    /// The version that it starts from.
+    pub base_version: i64,
+    /// The version that the record is at.
+    pub record_version: Option<i64>,
+    /// From which day it is to hold.
+    pub effective_on: Option<String>,
+    /// What the person said to it.
+    pub note: String,
+    /// Every changed field.
+    pub changes: Vec<FieldChange>,
+    /// The fields that somebody else changed meanwhile.
+    pub conflicts: Vec<String>,
+    /// Other proposals for the same fields that wait.
+    pub others: Vec<String>,
+    /// The files beside it.
+    pub evidence: Vec<KeptEvidence>,
+    /// When it was decided (Unix seconds).
+    pub decided_at: Option<UnixSeconds>,
+    /// Why it was refused: a code of `/api/v1/refusal-reasons`.
+    pub reason: Option<String>,
+    /// The same in the reviewer's words.
+    pub reason_note: Option<String>,
+    /// When the person appealed (Unix seconds).
+    pub appealed_at: Option<UnixSeconds>,
+    /// What the person said against the refusal.
+    pub appeal_note: Option<String>,
+    /// Whether it can be taken back.
+    pub may_withdraw: bool,
+    /// Whether there is an appeal.
+    pub may_appeal: bool,
+    /// The version of the record that it became.
+    pub version: Option<i64>,
+}
+
+/// One changed field or list.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct FieldChange {
+    /// Its code or name.
+    #[schema(example = "marital_status")]
+    pub field: String,
+    /// Vietnamese label.
+    pub label_vi: String,
+    /// English label.
+    pub label_en: String,
+    /// What it said; null is empty.
+    pub old: Value,
+    /// What it shall say.
+    pub new: Value,
+    /// What it says at present.
+    pub now: Value,
+    /// What a code means, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_label: Option<String>,
+    /// What a code means, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_label: Option<String>,
+    /// What a code means, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now_label: Option<String>,
+    /// Whether somebody else changed it meanwhile.
+    pub is_conflict: bool,
+}
+
+impl Service {
+    /// The official's proposals, newest first. `after` is `next` of the page before.
+    pub async fn self_proposals(&self, official: &Official, after: Option<&str>, limit: i64) -> Result<ProposalPage> {
+        let after = after.map(place).transpose()?;
+        let mut found = self.store.proposals_of(&official.person, after, limit + 1).await?;
+        let has_more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
+        found.truncate(usize::try_from(limit).unwrap_or(0));
+        let next = found.last().filter(|_| has_more).map(|last| format!("{}.{}", last.created_at, last.id));
+        let records = self.store.records_of(&official.person).await?;
+        let mut items = Vec::with_capacity(found.len());
+        for proposal in found {
+            items.push(self.own_proposal(proposal, &records).await?);
+        }
+        Ok(ProposalPage { items, next })
+    }
+
+    /// One of the official's proposals.
+    pub async fn self_proposal(&self, official: &Official, id: &str) -> Result<OwnProposal> {
+        let proposal = self.proposal_of(official, id).await?;
+        let records = self.store.records_of(&official.person).await?;
+        self.own_proposal(proposal, &records).await
+    }
+
+    /// The row of one of the official's proposals; of others it is not said that they are there.
+    pub(super) async fn proposal_of(&self, official: &Official, id: &str) -> Result<Proposal> {
+        let missing = || Error::from(Refusal::NotFound("proposal"));
+        if !is_random_name(id) {
+            return Err(missing());
+        }
+        self.store.proposal(id).await?.filter(|found| found.person == official.person).ok_or_else(missing)
+    }
+
+    pub(super) async fn own_proposal(&self, proposal: Proposal, records: &[StoredRecord]) -> Result<OwnProposal> {
+        let (now, labels) = (self.clock.now(), self.code_book().await?);
+        let patch = Patch::parse(&proposal.patch).map_err(|error| Fault::new("reading a proposal", error))?;
+        let current = records.iter().find(|stored| stored.handle == proposal.record);
+        let catalogue = current.map_or_else(Catalogue::current, |stored| stored.record.catalogue());
+        let members: Map<String, Value> = match current {
+            Some(stored) => {
+                serde_json::from_str(&stored.record.content()).map_err(|error| Fault::new("reading a record", error))?
+            }
+            None => Map::new(),
+        };
+        let waits = proposal.state.is_waiting();
+        let conflicts = current.filter(|_| waits).map(|stored| patch.conflicts(&stored.record)).unwrap_or_default();
+        let others = if waits { self.others(&proposal, &patch).await? } else { Vec::new() };
+        let changes = patch.differences().map(|(name, difference)| {
+            let value = |value: Option<&Value>| value.cloned().unwrap_or(Value::Null);
+            let (old, new) = (value(difference.old.as_ref()), value(difference.new.as_ref()));
+            let now = value(members.get(name));
+            let label = |value: &Value| catalogue.field(name).and_then(|field| label_of(field, value, &labels));
+            let (label_vi, label_en) = names(catalogue, name);
+            FieldChange {
+                field: name.to_owned(),
+                label_vi,
+                label_en,
+                old_label: label(&old),
+                new_label: label(&new),
+                now_label: label(&now),
+                old,
+                new,
+                now,
+                is_conflict: conflicts.iter().any(|conflict| conflict == name),
+            }
+        });
+        let evidence = self.store.evidence_of(&proposal.id).await?;
+        Ok(OwnProposal {
+            changes: changes.collect(),
+            conflicts: conflicts.clone(),
+            others,
+            evidence: evidence.iter().map(KeptEvidence::from).collect(),
+            proposal: proposal.id,
+            record: proposal.record.to_string(),
+            unit: proposal.unit,
+            state: proposal.state.word(),
+            is_sensitive: proposal.is_sensitive,
+            created_at: proposal.created_at,
+            due_at: proposal.due_at,
+            is_overdue: waits && now >= proposal.due_at,
+            base_version: proposal.base_version,
+            record_version: current.map(|stored| stored.version),
+            effective_on: proposal.effective_on,
+            note: proposal.note,
+            decided_at: proposal.decided_at,
+            reason: proposal.reason,
+            reason_note: proposal.reason_note,
+            may_withdraw: waits,
+            may_appeal: proposal.state == ProposalState::Refused && proposal.appealed_at.is_none(),
+            appealed_at: proposal.appealed_at,
+            appeal_note: proposal.appeal_note,
+            version: proposal.version,
+        })
+    }
+
+    /// Other proposals about the same fields that wait.
+    async fn others(&self, proposal: &Proposal, patch: &Patch) -> Result<Vec<String>> {
+        let waiting = self.store.waiting_proposals_of(&proposal.record).await?;
+        let touches = |other: &Proposal| {
+            Patch::parse(&other.patch)
+                .is_ok_and(|other| other.fields().any(|field| patch.fields().any(|own| own == field)))
+        };
+        let others = waiting.into_iter().filter(|other| other.id != proposal.id && touches(other));
+        Ok(others.map(|other| other.id).collect())
+    }
+}
+
+/// Where a page begins: `instant.name` of the last proposal of the page before.
+fn place(text: &str) -> Result<(UnixSeconds, String), Refusal> {
+    let parts = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id)));
+    let (at, id) = parts
+        .filter(|(_, id)| is_random_name(id))
+        .ok_or_else(|| Refusal::malformed("after", "must be `next` of the page before"))?;
+    Ok((at, id.to_owned()))
+}
+
+/// The labels of a field, or of a list by its columns.
+fn names(catalogue: &Catalogue, name: &str) -> (String, String) {
+    let list = catalogue.lists().iter().find(|list| list.name == name);
+    let columns = list.map(|list| list.members.as_slice()).unwrap_or_default();
+    let fields: Vec<&Field> =
+        catalogue.field(name).into_iter().chain(columns.iter().map(|at| &catalogue.fields()[*at])).collect();
+    let join = |label: fn(&Field) -> &str| fields.iter().map(|field| label(field)).collect::<Vec<_>>().join("; ");
+    (join(|field| &field.label_vi), join(|field| &field.label_en))
+}

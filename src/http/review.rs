@@ -1,0 +1,932 @@
+//! `/api/v1/proposals`: the review queue of a unit.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use super::answer::{Problem, ProblemDocument};
+use super::extract::{ApiJson, InPath, InQuery};
+use crate::error::Refusal;
+use crate::flow::{
+    Approval, Caller, Decided, FieldChange, FieldName, Outcome, QueueRequest, ReviewVerdict, Reviewed, ReviewedWhole,
+    Service, USUAL_CLAIM_MINUTES, Workload,
+};
+use crate::model::proposal::ProposalState;
+use crate::model::review::{RefusalReason, is_on_card};
+use crate::model::unit::UnitCode;
+
+/// Items of a page, when the caller does not say, and at most.
+const USUAL_PAGE: i64 = 50;
+const MOST_PAGE: i64 = 200;
+/// Decisions that one call brings at most.
+const MOST_DECISIONS: usize = 500;
+/// Bytes of such a call: each may bring a note.
+pub const MANY_BYTES: usize = 4 << 20;
+/// Fields that an approval names at most; the catalogue has fewer.
+const MOST_FIELDS: usize = 200;
+
+/// JSON that no cache keeps: it holds personal data.
+pub(super) fn fresh(body: impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// Which proposals are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct QueueQuery {
+    /// Of this unit and below; all that you see when absent.
+    #[serde(default)]
+    unit: Option<String>,
+    /// States, separated by commas; those that wait for a decision when absent.
+    #[serde(default)]
+    state: Option<String>,
+    /// Past their deadline, or not.
+    #[serde(default)]
+    overdue: Option<bool>,
+    /// `me`, `none` or an officer: who works on them.
+    #[serde(default)]
+    assigned: Option<String>,
+    /// `next` of the page before.
+    #[serde(default)]
+    after: Option<String>,
+    /// 1 to 200; 50 when absent.
+    #[serde(default)]
+    limit: Option<i64>,
+}
+
+/// A proposal in the queue: no values but the name.
+// The wire's flags, each for itself.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QueueItem {
+    /// The proposal's name.
+    #[schema(example = "kX3hY0t2Qm9ZbC4dE5fGaA")]
+    proposal: String,
+    /// The record that it is about.
+    #[schema(example = "7Q2M8K3D5N9R1T4V")]
+    record: String,
+    /// Code of the managing unit.
+    unit: String,
+    /// The personal number, masked.
+    #[schema(example = "*********018")]
+    person_masked: String,
+    /// Name.
+    full_name: String,
+    /// What it changes.
+    fields: Vec<FieldName>,
+    /// Where it stands.
+    #[schema(example = "open")]
+    state: &'static str,
+    /// `one`, `two`, `second`, `appeal` or `nobody`.
+    #[schema(example = "one")]
+    needs: &'static str,
+    /// Whether it touches sensitive data.
+    is_sensitive: bool,
+    /// Whether it touches what the card shows.
+    is_on_card: bool,
+    /// Whether somebody else changed one of the fields meanwhile.
+    has_conflicts: bool,
+    /// Files beside it.
+    evidence_count: i64,
+    /// From which day it is to hold.
+    effective_on: Option<String>,
+    /// Unix seconds.
+    created_at: i64,
+    /// Until when it has to be decided (Unix seconds).
+    due_at: i64,
+    /// Whether that is over.
+    is_overdue: bool,
+    /// The unit above, once it is overdue.
+    escalated_to: Option<String>,
+    /// Who works on it.
+    claimed_by: Option<String>,
+    /// Until when (Unix seconds).
+    claimed_until: Option<i64>,
+    /// Who approved first of two.
+    first_approved_by: Option<String>,
+    /// Whether you may decide.
+    may_decide: bool,
+    /// Why not: `self`, `first_approver`, `decided_before`, `from_appeal`, `scope` or `decided`.
+    why_not: Option<&'static str>,
+}
+
+impl QueueItem {
+    fn new(reviewed: &Reviewed, now: i64) -> Self {
+        let (queued, proposal) = (&reviewed.queued, &reviewed.queued.proposal);
+        let catalogue = queued.record.catalogue();
+        let is_waiting = proposal.state.is_waiting();
+        Self {
+            proposal: proposal.id.clone(),
+            record: proposal.record.to_string(),
+            unit: proposal.unit.clone(),
+            person_masked: proposal.person.masked(),
+            full_name: queued.record.full_name().to_owned(),
+            fields: reviewed.patch.fields().map(|field| FieldName::of(catalogue, field)).collect(),
+            state: proposal.state.word(),
+            needs: reviewed.need.word(),
+            is_sensitive: proposal.is_sensitive,
+            is_on_card: reviewed.patch.fields().any(|field| is_on_card(catalogue, field)),
+            has_conflicts: is_waiting && !reviewed.patch.conflicts(&queued.record).is_empty(),
+            evidence_count: queued.evidence_count,
+            effective_on: proposal.effective_on.clone(),
+            created_at: proposal.created_at,
+            due_at: proposal.due_at,
+            is_overdue: is_waiting && proposal.due_at < now,
+            escalated_to: reviewed.escalated_to.as_ref().map(ToString::to_string),
+            claimed_by: queued.claim.as_ref().map(|claim| claim.reviewer.clone()),
+            claimed_until: queued.claim.as_ref().map(|claim| claim.expires_at),
+            first_approved_by: proposal.first_approved_by.clone(),
+            may_decide: reviewed.may_decide.is_ok(),
+            why_not: reviewed.may_decide.err().map(crate::model::review::WhyNot::word),
+        }
+    }
+}
+
+/// A page of proposals.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QueuePage {
+    /// Those that are due first.
+    items: Vec<QueueItem>,
+    /// What to give as `after` for more.
+    next: Option<String>,
+}
+
+/// `GET /api/v1/proposals`: what waits for a decision in your units and below.
+#[utoipa::path(get, path = "/api/v1/proposals", tag = "Review", params(QueueQuery),
+    responses((status = 200, body = QueuePage)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn review_queue(
+    State(service): State<Service>,
+    caller: Caller,
+    InQuery(query): InQuery<QueueQuery>,
+) -> Result<Response, Problem> {
+    let limit = page_size(query.limit)?;
+    let request = QueueRequest {
+        unit: unit(query.unit)?,
+        states: states(query.state.as_deref())?,
+        is_overdue: query.overdue,
+        assigned: query.assigned,
+        after: query.after.as_deref().map(place).transpose()?,
+        limit,
+    };
+    let queue = service.review_queue(&caller, request).await?;
+    let now = service.clock.now();
+    let next = queue.last().filter(|_| i64::try_from(queue.len()) == Ok(limit)).map(|last| {
+        let proposal = &last.queued.proposal;
+        format!("{}.{}", proposal.due_at, proposal.id)
+    });
+    Ok(fresh(QueuePage { items: queue.iter().map(|reviewed| QueueItem::new(reviewed, now)).collect(), next }))
+}
+
+/// A file beside a proposal.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EvidenceItem {
+    /// Its name.
+    evidence: String,
+    /// The file's name.
+    name: String,
+    /// By its content.
+    media_type: String,
+    /// Bytes.
+    size: i64,
+    /// Hexadecimal.
+    sha256: String,
+    /// Unix seconds.
+    created_at: i64,
+    /// Where it is fetched.
+    href: String,
+}
+
+/// What was decided.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionItem {
+    /// Unix seconds.
+    at: i64,
+    /// Who decided.
+    by: String,
+    /// Whose right it was, when it was lent.
+    on_behalf_of: Option<String>,
+    /// `approved_first`, `approved`, `refused` or `appeal_refused`.
+    what: String,
+    /// The fields.
+    fields: Vec<String>,
+    /// Why.
+    reason: Option<String>,
+    /// The same in the reviewer's words.
+    note: Option<String>,
+}
+
+/// Another proposal that waits and touches the same fields.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OtherProposal {
+    /// Its name.
+    proposal: String,
+    /// Where it stands.
+    state: &'static str,
+    /// The fields that both touch.
+    fields: Vec<String>,
+    /// Unix seconds.
+    created_at: i64,
+}
+
+/// A proposal with all that a decision is made on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WholeProposal {
+    /// As in the list.
+    #[serde(flatten)]
+    item: QueueItem,
+    /// What the person says to it.
+    note: String,
+    /// The version of the record that it was made on.
+    base_version: i64,
+    /// The version now: what `expected_version` is compared with.
+    record_version: i64,
+    /// Old, new and now, side by side.
+    changes: Vec<FieldChange>,
+    /// Files beside it.
+    evidence: Vec<EvidenceItem>,
+    /// What was decided so far, oldest first.
+    history: Vec<DecisionItem>,
+    /// Others that wait and touch the same fields.
+    others: Vec<OtherProposal>,
+    /// Why it was refused, or a part of it.
+    reason: Option<String>,
+    /// The same in the reviewer's words.
+    reason_note: Option<String>,
+    /// What the person says against the refusal.
+    appeal_note: Option<String>,
+    /// The fields that were approved, when not all.
+    approved_fields: Option<Vec<String>>,
+    /// The day on which an approved change acts.
+    waits_until: Option<String>,
+    /// The version of the record that it became.
+    version: Option<i64>,
+}
+
+impl WholeProposal {
+    fn new(whole: ReviewedWhole, now: i64) -> Self {
+        let ReviewedWhole { reviewed, changes, evidence, decisions, others } = whole;
+        let item = QueueItem::new(&reviewed, now);
+        let href = |id: &str| format!("/api/v1/proposals/{}/evidence/{id}", item.proposal);
+        let evidence = evidence
+            .into_iter()
+            .map(|one| EvidenceItem {
+                href: href(&one.id),
+                evidence: one.id,
+                name: one.name,
+                media_type: one.media_type,
+                size: one.size,
+                sha256: one.sha256,
+                created_at: one.created_at,
+            })
+            .collect();
+        let decided = decisions.into_iter().map(|decision| DecisionItem {
+            at: decision.at,
+            by: decision.reviewer,
+            on_behalf_of: decision.on_behalf_of,
+            what: decision.decision,
+            fields: decision.fields,
+            reason: decision.reason,
+            note: decision.note,
+        });
+        let others = others.into_iter().map(|(other, fields)| OtherProposal {
+            proposal: other.id,
+            state: other.state.word(),
+            fields,
+            created_at: other.created_at,
+        });
+        let (history, others) = (decided.collect(), others.collect());
+        let (queued, proposal) = (reviewed.queued, item);
+        Self {
+            item: proposal,
+            note: queued.proposal.note,
+            base_version: queued.proposal.base_version,
+            record_version: queued.record_version,
+            changes,
+            evidence,
+            history,
+            others,
+            reason: queued.proposal.reason,
+            reason_note: queued.proposal.reason_note,
+            appeal_note: queued.proposal.appeal_note,
+            approved_fields: queued.approved_fields.and_then(|fields| serde_json::from_str(&fields).ok()),
+            waits_until: queued.waits_until,
+            version: queued.proposal.version,
+        }
+    }
+}
+
+/// `GET /api/v1/proposals/{id}`: old, new and now side by side. Written down as a look at the person's record.
+#[utoipa::path(get, path = "/api/v1/proposals/{id}", tag = "Review", params(("id" = String, Path, description = "The proposal's name")),
+    responses((status = 200, body = WholeProposal), (status = 404, body = ProblemDocument)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn reviewed_proposal(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath(id): InPath<String>,
+) -> Result<Response, Problem> {
+    let whole = service.review(&caller, &id).await?;
+    Ok(fresh(WholeProposal::new(whole, service.clock.now())))
+}
+
+/// `GET /api/v1/proposals/{id}/evidence/{evidence}`: a file beside a proposal. Written down as a look at it.
+#[utoipa::path(get, path = "/api/v1/proposals/{id}/evidence/{evidence}", tag = "Review",
+    params(("id" = String, Path, description = "The proposal's name"), ("evidence" = String, Path, description = "The file's name here")),
+    responses((status = 200, content_type = "application/octet-stream", description = "The file, under its own media type"), (status = 404, body = ProblemDocument)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn proposal_evidence(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath((id, evidence)): InPath<(String, String)>,
+) -> Result<Response, Problem> {
+    let file = service.review_evidence(&caller, &id, &evidence).await?;
+    // The name is one that the person gave: RFC 8187, and never ours to show in the page.
+    let name: String = file.about.name.bytes().fold(String::new(), |mut name, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => name.push(char::from(byte)),
+            byte => {
+                let _ = write!(name, "%{byte:02X}");
+            }
+        }
+        name
+    });
+    let headers = [
+        (header::CONTENT_TYPE, file.about.media_type.clone()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{name}")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    Ok((headers, file.bytes.to_vec()).into_response())
+}
+
+/// Which of two portraits.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// The one that the proposal starts from.
+    Old,
+    /// The one that it asks for.
+    New,
+}
+
+/// `GET /api/v1/proposals/{id}/portraits/{which}`: the portrait that a proposal starts from, or asks for. Written down as a
+/// look at the record.
+#[utoipa::path(get, path = "/api/v1/proposals/{id}/portraits/{which}", tag = "Review",
+    params(("id" = String, Path, description = "The proposal's name"), ("which" = Which, Path, description = "`old` or `new`")),
+    responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn proposal_portrait(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath((id, which)): InPath<(String, Which)>,
+) -> Result<Response, Problem> {
+    let jpeg = service.review_portrait(&caller, &id, matches!(which, Which::New)).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, jpeg).into_response())
+}
+
+/// For how long a proposal is taken.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimFor {
+    /// 1 to 60; 15 when absent.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 60)]
+    minutes: Option<i64>,
+}
+
+/// Who has a proposal.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClaimAnswer {
+    /// The proposal's name.
+    proposal: String,
+    /// You.
+    claimed_by: String,
+    /// Until when (Unix seconds).
+    claimed_until: i64,
+}
+
+/// `POST /api/v1/proposals/{id}/claim`: you work on it, so that nobody else begins. A hint: deciding needs none.
+#[utoipa::path(post, path = "/api/v1/proposals/{id}/claim", tag = "Review", request_body = ClaimFor,
+    params(("id" = String, Path, description = "The proposal's name")),
+    responses((status = 200, body = ClaimAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn claim_proposal(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath(id): InPath<String>,
+    ApiJson(claim): ApiJson<ClaimFor>,
+) -> Result<Response, Problem> {
+    let claim = service.claim(&caller, &id, claim.minutes.unwrap_or(USUAL_CLAIM_MINUTES)).await?;
+    Ok(fresh(ClaimAnswer { proposal: id, claimed_by: claim.reviewer, claimed_until: claim.expires_at }))
+}
+
+/// `POST /api/v1/proposals/{id}/release`: you do not work on it any more.
+#[utoipa::path(post, path = "/api/v1/proposals/{id}/release", tag = "Review", params(("id" = String, Path, description = "The proposal's name")),
+    responses((status = 204), (status = 404, body = ProblemDocument)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn release_proposal(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath(id): InPath<String>,
+) -> Result<StatusCode, Problem> {
+    service.release(&caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An approval. `{}` approves all of it.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToApprove {
+    /// The version of the record that you saw; at another one nothing is written.
+    #[serde(default)]
+    expected_version: Option<i64>,
+    /// The fields that you approve; all when absent. The rest is refused, and needs `reason`.
+    #[serde(default)]
+    fields: Option<Vec<String>>,
+    /// The day from which they hold (`yyyy-mm-dd`).
+    #[serde(default)]
+    effective_on: Option<String>,
+    /// Fields that somebody else changed meanwhile and that are changed all the same; needs `expected_version`.
+    #[serde(default)]
+    overwrite: Vec<String>,
+    /// Why the rest is refused.
+    #[serde(default)]
+    reason: Option<String>,
+    /// The same in your words.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    note: Option<String>,
+}
+
+impl ToApprove {
+    fn parse(self) -> Result<ReviewVerdict, Refusal> {
+        if self.fields.as_ref().is_some_and(|fields| fields.len() > MOST_FIELDS) || self.overwrite.len() > MOST_FIELDS {
+            return Err(Refusal::malformed("body.fields", "names too many fields"));
+        }
+        let day = self.effective_on.as_deref().map(|day| {
+            crate::flow::parse_day(day).ok_or_else(|| Refusal::malformed("body.effective_on", "must be yyyy-mm-dd"))
+        });
+        Ok(ReviewVerdict::Approve(Approval {
+            expected_version: self.expected_version,
+            fields: self.fields,
+            effective_on: day.transpose()?,
+            overwrite: self.overwrite,
+            reason: self.reason,
+            note: self.note,
+        }))
+    }
+}
+
+/// A refusal.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToRefuse {
+    /// A code of `GET /api/v1/refusal-reasons`.
+    #[schema(example = "evidence_missing")]
+    reason: String,
+    /// The same in your words; some reasons need it.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    note: Option<String>,
+}
+
+/// What became of a proposal.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecidedAnswer {
+    /// The proposal's name.
+    proposal: String,
+    /// Where it stands now.
+    #[schema(example = "approved")]
+    state: &'static str,
+    /// The version of the record that it became.
+    record_version: Option<i64>,
+    /// The new card, when the card had to change.
+    card: Option<String>,
+    /// The card in whose place it stands.
+    replaced_card: Option<String>,
+    /// The day on which the change acts.
+    waits_until: Option<String>,
+    /// Whether another reviewer has to approve too.
+    awaits_second: bool,
+    /// Whether the record still waits for the unit's word on what others sent before: its card follows then.
+    awaits_confirmation: bool,
+}
+
+impl From<Decided> for DecidedAnswer {
+    fn from(decided: Decided) -> Self {
+        let (card, replaced_card) =
+            decided.card.map_or((None, None), |(new, old)| (Some(new.to_string()), Some(old.to_string())));
+        Self {
+            proposal: decided.proposal,
+            state: decided.state.word(),
+            record_version: decided.record_version,
+            card,
+            replaced_card,
+            waits_until: decided.waits_until.map(|day| day.to_string()),
+            awaits_second: decided.state == ProposalState::FirstApproved,
+            awaits_confirmation: decided.awaits_confirmation,
+        }
+    }
+}
+
+/// What stands in the record now, instead of what the reviewer went by: a problem document with two more members.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConflictDocument {
+    /// The problem.
+    #[serde(flatten)]
+    problem: ProblemDocument,
+    /// The version of the record now.
+    record_version: i64,
+    /// The fields that say something else by now.
+    conflicts: Vec<FieldChange>,
+}
+
+impl ConflictDocument {
+    fn new(record_version: i64, conflicts: Vec<FieldChange>) -> Self {
+        Self { problem: Problem::from(Refusal::MovedOn("record")).document(), record_version, conflicts }
+    }
+}
+
+fn decided(outcome: Outcome) -> Response {
+    match outcome {
+        Outcome::Done(decided) => fresh(DecidedAnswer::from(decided)),
+        Outcome::Conflict { record_version, changes } => {
+            let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
+            let document = json!(ConflictDocument::new(record_version, changes)).to_string();
+            (StatusCode::CONFLICT, headers, document).into_response()
+        }
+    }
+}
+
+/// `POST /api/v1/proposals/{id}/approve`: the record, its card and the person's answer follow in one transaction.
+#[utoipa::path(post, path = "/api/v1/proposals/{id}/approve", tag = "Review", request_body = ToApprove,
+    params(("id" = String, Path, description = "The proposal's name")),
+    responses((status = 200, body = DecidedAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ConflictDocument, content_type = "application/problem+json")),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn approve_proposal(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath(id): InPath<String>,
+    ApiJson(approval): ApiJson<ToApprove>,
+) -> Result<Response, Problem> {
+    Ok(decided(service.decide_proposal(&caller, &id, &approval.parse()?).await?))
+}
+
+/// `POST /api/v1/proposals/{id}/refuse`: with a reason of the list, which the person reads.
+#[utoipa::path(post, path = "/api/v1/proposals/{id}/refuse", tag = "Review", request_body = ToRefuse,
+    params(("id" = String, Path, description = "The proposal's name")),
+    responses((status = 200, body = DecidedAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn refuse_proposal(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath(id): InPath<String>,
+    ApiJson(ToRefuse { reason, note }): ApiJson<ToRefuse>,
+) -> Result<Response, Problem> {
+    Ok(decided(service.decide_proposal(&caller, &id, &ReviewVerdict::Refuse { reason, note }).await?))
+}
+
+/// What is decided.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// As `…/approve`.
+    Approve,
+    /// As `…/refuse`.
+    Refuse,
+}
+
+/// One decision of many: the members of `…/approve` or of `…/refuse`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OneDecision {
+    /// The proposal's name.
+    proposal: String,
+    /// What is decided.
+    decision: DecisionKind,
+    /// As in an approval.
+    #[serde(default)]
+    expected_version: Option<i64>,
+    /// As in an approval.
+    #[serde(default)]
+    fields: Option<Vec<String>>,
+    /// As in an approval.
+    #[serde(default)]
+    effective_on: Option<String>,
+    /// As in an approval.
+    #[serde(default)]
+    overwrite: Vec<String>,
+    /// As in an approval or refusal.
+    #[serde(default)]
+    reason: Option<String>,
+    /// As in an approval or refusal.
+    #[serde(default)]
+    note: Option<String>,
+}
+
+impl OneDecision {
+    fn parse(self) -> Result<ReviewVerdict, Refusal> {
+        let Self { decision, expected_version, fields, effective_on, overwrite, reason, note, .. } = self;
+        match decision {
+            DecisionKind::Approve => {
+                ToApprove { expected_version, fields, effective_on, overwrite, reason, note }.parse()
+            }
+            DecisionKind::Refuse if expected_version.is_some() || fields.is_some() || effective_on.is_some() => {
+                Err(Refusal::malformed("decision", "a refusal has a reason and a note, nothing else"))
+            }
+            DecisionKind::Refuse => {
+                let reason = reason.ok_or_else(|| Refusal::malformed("reason", "is needed for a refusal"))?;
+                Ok(ReviewVerdict::Refuse { reason, note })
+            }
+        }
+    }
+}
+
+/// Many decisions.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ManyDecisions {
+    /// 1 to 500, each for itself.
+    #[schema(min_items = 1, max_items = 500)]
+    items: Vec<OneDecision>,
+}
+
+/// The answer to one of many.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OneAnswer {
+    /// The proposal's name.
+    proposal: String,
+    /// What became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<DecidedAnswer>,
+    /// Why nothing did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemOrConflict>,
+}
+
+/// A problem, or what stands in the record now.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ProblemOrConflict {
+    /// With what stands there now.
+    Conflict(Box<ConflictDocument>),
+    /// A problem document.
+    Problem(ProblemDocument),
+}
+
+/// The answers, in the order of the request.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ManyAnswers {
+    /// One for each decision.
+    items: Vec<OneAnswer>,
+    /// How many were done.
+    done: usize,
+    /// How many were not.
+    problems: usize,
+}
+
+/// `POST /api/v1/proposals/decide`: many decisions, each with its own answer; a bad one harms no other.
+#[utoipa::path(post, path = "/api/v1/proposals/decide", tag = "Review", request_body = ManyDecisions,
+    responses((status = 200, body = ManyAnswers)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn decide_proposals(
+    State(service): State<Service>,
+    caller: Caller,
+    ApiJson(ManyDecisions { items }): ApiJson<ManyDecisions>,
+) -> Result<Response, Problem> {
+    if items.is_empty() {
+        return Err(Refusal::malformed("body.items", "must have 1 to 500 decisions").into());
+    }
+    if items.len() > MOST_DECISIONS {
+        return Err(Refusal::TooMuch(format!("at most {MOST_DECISIONS} decisions at once")).into());
+    }
+    let verdicts = items.into_iter().map(|one| (one.proposal.clone(), one.parse())).collect();
+    let mut answers = Vec::new();
+    for (proposal, outcome) in service.decide_proposals(&caller, verdicts).await {
+        let answer = match outcome {
+            Ok(Outcome::Done(decided)) => OneAnswer { proposal, done: Some(decided.into()), problem: None },
+            Ok(Outcome::Conflict { record_version, changes }) => {
+                let conflict = Box::new(ConflictDocument::new(record_version, changes));
+                OneAnswer { proposal, done: None, problem: Some(ProblemOrConflict::Conflict(conflict)) }
+            }
+            Err(error) => {
+                let problem = Some(ProblemOrConflict::Problem(Problem::from(error).document()));
+                OneAnswer { proposal, done: None, problem }
+            }
+        };
+        answers.push(answer);
+    }
+    let done = answers.iter().filter(|answer| answer.done.is_some()).count();
+    let problems = answers.len() - done;
+    Ok(fresh(ManyAnswers { items: answers, done, problems }))
+}
+
+/// Of which unit.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct OfUnit {
+    /// That unit and below; all that you see when absent.
+    #[serde(default)]
+    unit: Option<String>,
+}
+
+/// What is due on a day.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DueOn {
+    /// In Vietnam.
+    day: String,
+    /// Proposals.
+    count: i64,
+}
+
+/// What one reviewer works on and decided.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct ReviewerLoad {
+    /// The officer.
+    reviewer: String,
+    /// Proposals that they work on.
+    claimed: i64,
+    /// Decisions.
+    decided_last_30_days: usize,
+    /// Refusals among them.
+    refused_last_30_days: usize,
+    /// The middle of how long these had waited.
+    median_working_hours: Option<f64>,
+}
+
+/// What waits in one unit.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnitLoad {
+    /// Its code.
+    unit: String,
+    /// Proposals that wait.
+    waiting: i64,
+    /// Those past their deadline.
+    overdue: i64,
+}
+
+/// How much work there is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WorkloadAnswer {
+    /// The unit that was asked about.
+    unit: Option<String>,
+    /// Waiting for a first decision.
+    open: i64,
+    /// Waiting for the second of two.
+    first_approved: i64,
+    /// Waiting for a decision on an appeal.
+    appealed: i64,
+    /// Of all these, past their deadline.
+    overdue: i64,
+    /// Of all these, nobody works on.
+    unclaimed: i64,
+    /// When the oldest was proposed (Unix seconds).
+    oldest_created_at: Option<i64>,
+    /// The middle of how long those decided in the last 30 days had waited.
+    median_working_hours: Option<f64>,
+    /// Decisions.
+    decided_last_30_days: usize,
+    /// Today and the next five working days.
+    due: Vec<DueOn>,
+    /// By reviewer.
+    reviewers: Vec<ReviewerLoad>,
+    /// By unit, those with most overdue first.
+    units: Vec<UnitLoad>,
+}
+
+impl WorkloadAnswer {
+    fn new(unit: Option<String>, load: Workload) -> Self {
+        let mut reviewers: std::collections::BTreeMap<String, ReviewerLoad> = std::collections::BTreeMap::new();
+        for (reviewer, decided_last_30_days, refused_last_30_days, median_working_hours) in load.reviewers {
+            let own = ReviewerLoad {
+                reviewer: reviewer.clone(),
+                claimed: 0,
+                decided_last_30_days,
+                refused_last_30_days,
+                median_working_hours,
+            };
+            reviewers.insert(reviewer, own);
+        }
+        for (reviewer, claimed) in load.counts.claimed {
+            let none = || ReviewerLoad { reviewer: reviewer.clone(), ..ReviewerLoad::default() };
+            reviewers.entry(reviewer.clone()).or_insert_with(none).claimed = claimed;
+        }
+        let [open, first_approved, appealed] = load.counts.by_state;
+        let unit_load = |(unit, waiting, overdue)| UnitLoad { unit, waiting, overdue };
+        Self {
+            unit,
+            open,
+            first_approved,
+            appealed,
+            overdue: load.counts.overdue,
+            unclaimed: load.counts.unclaimed,
+            oldest_created_at: load.counts.oldest_at,
+            median_working_hours: load.median_hours,
+            decided_last_30_days: load.decided,
+            due: load.due.into_iter().map(|(day, count)| DueOn { day, count }).collect(),
+            reviewers: reviewers.into_values().collect(),
+            units: load.counts.units.into_iter().map(unit_load).collect(),
+        }
+    }
+}
+
+/// `GET /api/v1/proposals/workload`: how much waits, where, and how fast it is decided.
+#[utoipa::path(get, path = "/api/v1/proposals/workload", tag = "Review", params(OfUnit),
+    responses((status = 200, body = WorkloadAnswer)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
+pub async fn review_workload(
+    State(service): State<Service>,
+    caller: Caller,
+    InQuery(query): InQuery<OfUnit>,
+) -> Result<Response, Problem> {
+    let asked = unit(query.unit)?;
+    let load = service.workload(&caller, asked.as_deref()).await?;
+    Ok(fresh(WorkloadAnswer::new(asked, load)))
+}
+
+/// A reason that something can be refused for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReasonItem {
+    /// The code.
+    #[schema(example = "evidence_missing")]
+    reason: &'static str,
+    /// The Vietnamese sentence.
+    vi: &'static str,
+    /// The English sentence.
+    en: &'static str,
+    /// Whether a note is needed.
+    needs_note: bool,
+    /// `proposal`, `appeal`, `confirmation`: what it can refuse.
+    #[serde(rename = "for")]
+    occasions: Vec<&'static str>,
+}
+
+/// Every reason.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Reasons {
+    /// In the order in which they are offered.
+    items: Vec<ReasonItem>,
+}
+
+/// `GET /api/v1/refusal-reasons`: why something can be refused.
+#[utoipa::path(get, path = "/api/v1/refusal-reasons", tag = "Review", responses((status = 200, body = Reasons)),
+    security(("client" = ["updates:read"]), ("client" = ["updates:decide"]), ("client" = ["records:confirm"])))]
+pub async fn refusal_reasons(caller: Caller) -> Result<Json<Reasons>, Problem> {
+    ["updates:decide", "records:confirm", "updates:read"]
+        .into_iter()
+        .map(|scope| caller.needs(scope))
+        .reduce(Result::or)
+        .unwrap_or(Ok(()))?;
+    let items = RefusalReason::ALL.into_iter().map(|reason| ReasonItem {
+        reason: reason.code,
+        vi: reason.vi,
+        en: reason.en,
+        needs_note: reason.needs_note,
+        occasions: reason.occasions.iter().map(|occasion| occasion.word()).collect(),
+    });
+    Ok(Json(Reasons { items: items.collect() }))
+}
+
+/// A unit's code in a query.
+pub(super) fn unit(code: Option<String>) -> Result<Option<String>, Refusal> {
+    let Some(code) = code else { return Ok(None) };
+    let unit = UnitCode::parse(&code);
+    unit.map(|unit| Some(unit.to_string()))
+        .ok_or_else(|| Refusal::malformed("unit", "must be a unit code such as H26.05"))
+}
+
+/// The size of a page.
+pub(super) fn page_size(limit: Option<i64>) -> Result<i64, Refusal> {
+    let limit = limit.unwrap_or(USUAL_PAGE);
+    if (1..=MOST_PAGE).contains(&limit) { Ok(limit) } else { Err(Refusal::malformed("limit", "must be 1 to 200")) }
+}
+
+/// Instant and name of the last item of a page, as we gave it.
+pub(super) fn place(after: &str) -> Result<(i64, String), Refusal> {
+    let parts = after.split_once('.').and_then(|(at, name)| Some((at.parse().ok()?, name.to_owned())));
+    parts.filter(|(_, name)| name.len() <= 64).ok_or_else(|| Refusal::malformed("after", "must be next of a page"))
+}
+
+fn states(words: Option<&str>) -> Result<Vec<ProposalState>, Refusal> {
+    let Some(words) = words else {
+        return Ok(ProposalState::ALL.into_iter().filter(|state| state.is_waiting()).collect());
+    };
+    let known = words.split(',').map(ProposalState::parse).collect::<Option<Vec<_>>>();
+    known.ok_or_else(|| {
+        let words = ProposalState::ALL.map(ProposalState::word).join(", ");
+        Refusal::malformed("state", format!("must be states separated by commas: {words}"))
+    })
+}

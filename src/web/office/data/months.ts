@@ -1,0 +1,24 @@
+// Months of the calendar of Viet Nam, and the days in which one is approved.
+import { isoDay } from "./dates.ts";
+
+/** Circular 06/2023/TT-BNV: the last five days of the month. */
+const WINDOW_DAYS = 5;
+
+/** The month of a moment, `yyyy-MM`. */
+export function monthOf(unixSeconds: number): string {
+  return isoDay(unixSeconds).slice(0, 7);
+}
+
+/** The first and last day in which a month is approved. */
+export function windowOf(month: string): { from: string; to: string } {
+  const [year = 0, number = 1] = month.split("-").map(Number);
+  const last = new Date(Date.UTC(year, number, 0)).getUTCDate();
+  return { from: `${month}-${last - WINDOW_DAYS + 1}`, to: `${month}-${last}` };
+}
+
+/** Whether a month can be approved at a moment. */
+export function isOpen(month: string, unixSeconds: number): boolean {
+  const today = isoDay(unixSeconds);
+  const { from, to } = windowOf(month);
+  return from <= today && today <= to;
+}

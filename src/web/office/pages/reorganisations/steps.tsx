@@ -1,0 +1,61 @@
+// Start, pause, resume, take back: each says before what it does.
+import { useState } from "preact/hooks";
+import { useTexts } from "../../../lib/language.ts";
+import { dropReorganisation, type Reorganisation, type ReorganisationState, type ReorganisationStep, stepReorganisation } from "../../api/reorganisations.ts";
+import { partialDate } from "../../data/dates.ts";
+import { go } from "../../data/router.ts";
+import { Dialog } from "../../parts/dialog.tsx";
+import { StepUp } from "../../parts/step_up.tsx";
+import { say } from "../../parts/voice.tsx";
+import { useWork } from "../../parts/work.ts";
+import { TEXTS } from "./texts.ts";
+
+type Deed = ReorganisationStep | "drop";
+
+const DEEDS: Readonly<Record<ReorganisationState, readonly Deed[]>> = {
+  draft: ["start", "drop"],
+  scheduled: ["pause", "undo"],
+  running: ["pause"],
+  paused: ["resume", "undo"],
+  done: [],
+};
+
+export function Steps({ plan, put }: { plan: Reorganisation; put: (plan: Reorganisation) => void }) {
+  const texts = useTexts(TEXTS);
+  const [deed, setDeed] = useState<Deed>();
+  const work = useWork();
+  const open = DEEDS[plan.state].filter((known) => known !== "undo" || plan.can_be_undone);
+  const name = (known: Deed) => (known === "drop" ? texts.drop : texts.steps[known]);
+  const act = () =>
+    work.run(async () => {
+      if (deed === undefined) return;
+      const after = deed === "drop" ? undefined : await stepReorganisation(plan.id, deed);
+      if (after === undefined) await dropReorganisation(plan.id);
+      say(texts.done[deed]);
+      setDeed(undefined);
+      if (after === undefined) go("reorganisations");
+      else put(after);
+    });
+  return (
+    <div class="buttons">
+      {open.map((known) => (
+        <button key={known} type="button" onClick={() => setDeed(known)}>
+          {name(known)}
+        </button>
+      ))}
+      {deed !== undefined && (
+        <Dialog title={texts.titles[deed]} deed={name(deed)} isGrave={deed === "start" || deed === "drop"} work={work} act={act} close={() => setDeed(undefined)}>
+          <p>
+            <strong>{plan.name}</strong>, {partialDate(plan.effective_on)}
+          </p>
+          <StepUp scope="reorganisations:write" />
+          <ul class="bullets">
+            {texts.consequences[deed].map((sentence) => (
+              <li key={sentence}>{sentence}</li>
+            ))}
+          </ul>
+        </Dialog>
+      )}
+    </div>
+  );
+}
