@@ -47,4 +47,5 @@ CREATE TABLE waiting_changes (
 );
 CREATE INDEX waiting_changes_due ON waiting_changes (due_at) WHERE state = 'waiting';
 CREATE INDEX waiting_changes_open ON waiting_changes (unit, id) WHERE state IN ('waiting', 'conflict');
+CREATE INDEX waiting_changes_by_record ON waiting_changes (record) WHERE state IN ('waiting', 'conflict');
 CREATE INDEX waiting_changes_by_key ON waiting_changes (unit, number) WHERE state IN ('waiting', 'conflict');

@@ -275,6 +275,8 @@ impl Service {
                 origin,
                 confirmed_by,
                 created_at: now,
+                // Its bytes were kept with the proposal.
+                portrait: None,
                 supersedes: Vec::new(),
             };
             return Ok(Some((Effect::Waiting(Box::new(waiting)), Decided { waits_until: Some(day), ..done })));

@@ -3,7 +3,7 @@
 //! | the record says | the unit's word | the card |
 //! |---|---|---|
 //! | resigned, dismissed, retired, transferred | given | withdrawn, for that reason |
-//! | deceased | given | every card of the person withdrawn |
+//! | deceased | given | withdrawn; once the record is matched, every card of the person |
 //! | one of these | not yet | locked (`under_review`): a clerk's row ends nobody's card |
 //! | suspended | either | locked, for as long as the record says so |
 //! | in service again | either | what was locked for this cause is given back |
@@ -34,16 +34,18 @@ impl Service {
         let mut followed = 0;
         for stored in due {
             let (step, reason) = step_of(&stored);
-            let selector = match (reason, stored.record.personal_number()) {
-                (Reason::Deceased, Some(person)) => Selector::Person(person),
-                _ => Selector::Record(stored.handle.clone()),
-            };
+            let mut selectors = vec![Selector::Record(stored.handle.clone())];
+            // A number that the population database did not find to be this person's ends nobody else's cards.
+            let is_matched = stored.standing.population == Some(MatchOutcome::Matched);
+            if reason == Reason::Deceased && is_matched {
+                selectors.extend(stored.record.personal_number().map(Selector::Person));
+            }
             let follow = FollowStep {
                 record: stored.handle.clone(),
                 version: stored.version,
                 confirmed_at: stored.standing.confirmed_at,
                 changed_at: stored.standing.changed_at,
-                selector,
+                selectors,
                 step,
                 reason,
                 at: self.clock.now(),

@@ -35,6 +35,8 @@ pub const MOST_DAYS_AHEAD: i64 = 5 * 366;
 const ATTEMPTS: usize = 5;
 /// Waiting changes taken up by one round.
 const ROUND: i64 = 500;
+/// Faults after which a round ends: it is then not the changes.
+const MOST_FAULTS: usize = 100;
 
 /// A record that comes in.
 #[derive(Clone, Debug)]
@@ -120,11 +122,21 @@ impl Service {
 
     /// Acts on the changes whose day has come. Returns how many were acted on.
     pub async fn act_on_waiting(&self) -> Result<u64> {
-        let mut acted = 0;
+        let (mut acted, mut faults) = (0, Vec::new());
         for waiting in self.store.due_changes(self.clock.now(), ROUND).await? {
-            acted += u64::from(self.act_on(&waiting).await?);
+            match self.act_on(&waiting).await {
+                Ok(is_done) => acted += u64::from(is_done),
+                // One that cannot be made keeps no other from its day.
+                Err(error) => {
+                    tracing::error!(%error, change = waiting.id, "a waiting change could not be made");
+                    faults.push(error);
+                    if faults.len() >= MOST_FAULTS {
+                        break;
+                    }
+                }
+            }
         }
-        Ok(acted)
+        faults.pop().map_or(Ok(acted), Err)
     }
 
     /// Cancels a change that waits.
@@ -148,13 +160,15 @@ impl Service {
     async fn act_on(&self, waiting: &Waiting) -> Result<bool> {
         let now = self.clock.now();
         for _ in 0..ATTEMPTS {
-            let current = self.store.record(&waiting.key).await?;
-            let base =
-                current.as_ref().map_or_else(|| empty(&waiting.catalogue), |stored| Ok(stored.record.clone()))?;
-            let conflicts = match &current {
-                // Somebody brought the record meanwhile.
-                Some(_) if waiting.base_version == 0 => waiting.patch.conflicts(&base),
-                Some(stored) if stored.removed_at.is_some() => vec!["removed".to_owned()],
+            // By its name: it may have gone to another unit since. One to come is known by its key alone.
+            let current = match self.store.record_named(&waiting.record).await? {
+                None => self.store.record(&waiting.key).await?,
+                named => named,
+            };
+            let there = current.as_ref().filter(|stored| stored.removed_at.is_none());
+            let base = there.map_or_else(|| empty(&waiting.catalogue), |stored| Ok(stored.record.clone()))?;
+            let conflicts = match there {
+                // Of one to come, too: somebody may have brought it meanwhile.
                 Some(_) => waiting.patch.conflicts(&base),
                 None if waiting.base_version == 0 => Vec::new(),
                 None => vec!["removed".to_owned()],
@@ -163,9 +177,9 @@ impl Service {
                 return self.store.end_waiting(&waiting.id, "conflict", "system", conflicts.join(","), now).await;
             }
             let new = waiting.patch.apply(&base).map_err(|error| Fault::new("applying a waiting change", error))?;
-            let write = match &current {
+            let write = match there {
                 Some(stored) if new.content() == stored.record.content() => None,
-                current => {
+                _ => {
                     let incoming = IncomingRecord::of(&new, 0, waiting.record.clone());
                     let confirmed_by = waiting.confirmed_by.clone();
                     Some(version(current.as_ref(), incoming, &waiting.origin, confirmed_by, now))
@@ -307,14 +321,18 @@ impl<'a> Plan<'a> {
         on: Date,
         one: &Incoming,
     ) {
-        let same_way = |waiting: &&Waiting| waiting.origin.way == self.origin.way && waiting.state == "waiting";
+        let same_way = |waiting: &&Waiting| waiting.origin.way == self.origin.way;
+        let same = |waiting: &Waiting| waiting.state == "waiting" && waiting.due_on == on && waiting.patch == patch;
         // Who sends the whole record every night says the same thing again.
-        if earlier.iter().filter(same_way).any(|waiting| waiting.due_on == on && waiting.patch == patch) {
+        if earlier.iter().filter(same_way).any(same) {
             return;
         }
         let covered = |waiting: &&Waiting| waiting.patch.fields().all(|field| patch.fields().any(|own| own == field));
         let supersedes = earlier.iter().filter(same_way).filter(covered).map(|waiting| waiting.id.clone()).collect();
+        let brings = patch.fields().any(|field| field == "portrait_photo");
+        let portrait = IncomingRecord::of(&one.record, 0, record.clone()).portrait.filter(|_| brings);
         self.waiting.push(NewWaiting {
+            portrait,
             id: Handle::random(self.chance).to_string(),
             record: record.clone(),
             key: key.clone(),

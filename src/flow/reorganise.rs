@@ -19,13 +19,15 @@ use super::{Caller, Service};
 use crate::error::{Error, Fault, Refusal, Result};
 use crate::model::agency::agencies;
 use crate::model::card::{Card, Selector, State};
+use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
+use crate::model::patch::Patch;
 use crate::model::record::{Record, RecordKey};
-use crate::model::reorganisation::{Moves, UnitMove};
+use crate::model::reorganisation::{Moves, UNIT_FIELDS, UnitMove};
 use crate::model::unit::UnitDirectory;
 pub use crate::store::Reorganisation;
-use crate::store::{CardStep, IncomingRecord, Stage, StoredRecord, VersionWrite, Wave};
+use crate::store::{CardStep, IncomingRecord, MovedWaiting, Stage, StoredRecord, VersionWrite, Wave};
 
 /// Records of one page of a preview.
 pub const PAGE: i64 = 200;
@@ -35,6 +37,8 @@ pub const WAVE: (i64, i64, i64) = (1, 2_000, 200);
 const WAVES: usize = 20;
 /// Reorganisations that one answer tells.
 const MOST: i64 = 200;
+/// Faults after which a wave ends: it is then not the records.
+const MOST_FAULTS: usize = 10;
 /// How often a record is tried that somebody else was in the way of.
 const ATTEMPTS: usize = 3;
 
@@ -312,20 +316,89 @@ impl Service {
         let place = page.last().map_or_else(|| plan.place.clone(), |stored| stored.handle.to_string());
         let mut wave = Wave { place, is_last, ..Wave::default() };
         let names = self.names_after(plan).await?;
+        let mut faults = 0;
         for stored in page {
             if plan.moves.apply(&stored.record, &|_| None).is_none() {
                 continue;
             }
-            match self.reorganise_record(plan, &stored.handle, &names).await? {
-                Moved::Outside => {}
-                Moved::Done { has_new_card } => {
+            match self.reorganise_record(plan, &stored.handle, &names).await {
+                Ok(Moved::Outside) => {}
+                Ok(Moved::Done { has_new_card }) => {
                     wave.moved += 1;
                     wave.cards += i64::from(has_new_card);
                 }
-                Moved::Failed(reason) => wave.failures.push((stored.handle, reason)),
+                Ok(Moved::Failed(reason)) => wave.failures.push((stored.handle, reason)),
+                // One record that cannot be read keeps no other from its new unit; several are not the records.
+                Err(error) => {
+                    tracing::error!(%error, record = stored.handle.as_str(), "a record could not be moved");
+                    faults += 1;
+                    if faults >= MOST_FAULTS {
+                        return Err(error);
+                    }
+                    wave.failures.push((stored.handle, "fault"));
+                }
             }
         }
+        if is_last {
+            self.move_newcomers(plan, &names).await?;
+        }
         Ok(wave)
+    }
+
+    /// Records that are still to come go to the new units, too: what waits for their day says so.
+    async fn move_newcomers(&self, plan: &Reorganisation, names: &HashMap<String, String>) -> Result<()> {
+        let known = |code: &str| name_of(plan, names, code);
+        for top in plan.moves.level_1() {
+            let mut place = String::new();
+            loop {
+                let page = self.store.waiting_in(top, &place, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                place.clone_from(&last.id);
+                let mut moved = Vec::new();
+                for waiting in page.into_iter().filter(|waiting| waiting.base_version == 0) {
+                    if self.store.record(&waiting.key).await?.is_some_and(|stored| stored.removed_at.is_none()) {
+                        continue;
+                    }
+                    let Some(catalogue) = Catalogue::version(&waiting.catalogue) else { continue };
+                    let empty = Record::empty(catalogue);
+                    let Ok(record) = waiting.patch.apply(&empty) else { continue };
+                    if let Some(Ok(after)) = plan.moves.apply(&record, &known) {
+                        let (key, patch) = (after.key(), Patch::between(&empty, &after));
+                        moved.push(MovedWaiting { id: waiting.id, key, patch });
+                    }
+                }
+                self.store.move_waiting(moved).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What waits for a record, where it names units: made to what the record says afterwards. What is in conflict already
+    /// stays as it is, for the unit to decide.
+    async fn waiting_after(
+        &self,
+        plan: &Reorganisation,
+        stored: &StoredRecord,
+        after: &Record,
+        names: &HashMap<String, String>,
+    ) -> Result<Vec<MovedWaiting>> {
+        let known = |code: &str| name_of(plan, names, code);
+        let mut moved = Vec::new();
+        for waiting in self.store.waiting_of(&stored.record.key()).await? {
+            let names_units = waiting.patch.fields().any(|field| UNIT_FIELDS.iter().any(|(code, _)| *code == field));
+            if !names_units || !waiting.patch.conflicts(&stored.record).is_empty() {
+                continue;
+            }
+            let Ok(then) = waiting.patch.apply(&stored.record) else { continue };
+            let then = match plan.moves.apply(&then, &known) {
+                Some(Ok(then)) => then,
+                _ => then,
+            };
+            // A number that changes with the move is not changed back.
+            let (patch, _) = Patch::between(after, &then).split(|field| field == "agency_personnel_number");
+            moved.push(MovedWaiting { id: waiting.id, key: after.key(), patch });
+        }
+        Ok(moved)
     }
 
     async fn reorganise_record(
@@ -347,7 +420,8 @@ impl Service {
             let new = IncomingRecord::of(&after, 0, stored.handle.clone());
             let (record, base_version, at) = (stored.handle.clone(), stored.version, self.clock.now());
             let write = VersionWrite { record, base_version, new, origin, confirmed_by, card, at };
-            match self.store.move_record(write).await {
+            let waiting = self.waiting_after(plan, &stored, &after, names).await?;
+            match self.store.move_record(write, waiting).await {
                 Ok(_) => return Ok(Moved::Done { has_new_card }),
                 Err(Error::Refusal(Refusal::MovedOn(_) | Refusal::CardState { .. })) => {}
                 Err(Error::Refusal(_)) => return Ok(Moved::Failed("refused")),
@@ -364,10 +438,7 @@ impl Service {
         stored: &StoredRecord,
         names: &HashMap<String, String>,
     ) -> Result<Option<(Record, bool)>> {
-        let known = |code: &str| {
-            let level_1 = agencies().on(code, plan.effective_on).map(|agency| agency.name_vi.clone());
-            names.get(code).cloned().or(level_1)
-        };
+        let known = |code: &str| name_of(plan, names, code);
         let Some(after) = plan.moves.apply(&stored.record, &known) else { return Ok(None) };
         let after = after.map_err(|error| Fault::new("moving a record to its new unit", error))?;
         let (old, new) = (stored.record.key(), after.key());
@@ -425,6 +496,12 @@ enum Moved {
     Outside,
     Done { has_new_card: bool },
     Failed(&'static str),
+}
+
+/// What a unit is called after the day.
+fn name_of(plan: &Reorganisation, names: &HashMap<String, String>, code: &str) -> Option<String> {
+    let level_1 = agencies().on(code, plan.effective_on).map(|agency| agency.name_vi.clone());
+    names.get(code).cloned().or(level_1)
 }
 
 fn concerns(caller: &Caller, plan: &Reorganisation) -> bool {

@@ -8,7 +8,7 @@ use super::{Caller, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
 use crate::model::agency::agencies;
-use crate::model::card::{Moved, Reason, Selector, Step};
+use crate::model::card::{Moved, Reason, Selector, StateName, Step};
 use crate::model::id::Handle;
 use crate::model::unit::{UnitCode, UnitDirectory};
 use crate::store::FoundCard;
@@ -72,7 +72,17 @@ impl Service {
             }
         };
         let is_unit = matches!(selector, Selector::Unit(_));
-        let moved = self.store.move_cards(selector, step, reason, caller.name.clone(), now).await?;
+        let mut moved = self.store.move_cards(selector.clone(), step, reason, caller.name.clone(), now).await?;
+        if let (Selector::Person(_), Step::Lock) = (&selector, step) {
+            // What the facts locked already: each by itself, for not all of the person's are the caller's.
+            let locked = meant.iter().filter(|card| card.state_at(now).name() == StateName::Locked);
+            for card in locked {
+                let one = Selector::Card(card.handle.clone());
+                let taken = self.store.move_cards(one, step, reason, caller.name.clone(), now).await?;
+                moved.cards.extend(taken.cards);
+                moved.credentials += taken.credentials;
+            }
+        }
         if moved.cards.is_empty() && !is_unit {
             let newest = meant.first().ok_or(Refusal::NotFound("card"))?;
             newest.may(step, now)?;

@@ -193,7 +193,7 @@ impl From<Affected> for AffectedDocument {
 pub struct FailureDocument {
     /// The record's random name.
     record: String,
-    /// `moved_on` or `refused`.
+    /// `moved_on`, `refused` or `fault`.
     reason: String,
 }
 

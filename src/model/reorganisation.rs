@@ -20,7 +20,7 @@ pub const MOST_MOVES: usize = 500;
 /// The most people that a split names in one move.
 pub const MOST_NUMBERS: usize = 5_000;
 /// Fields that name a unit, each with the field of its name.
-const UNIT_FIELDS: [(&str, &str); 3] = [
+pub const UNIT_FIELDS: [(&str, &str); 3] = [
     ("managing_unit_code", "managing_unit_name"),
     ("using_unit_code", "using_unit_name"),
     ("work_unit_code", "work_unit_name"),

@@ -189,6 +189,9 @@ pub(super) enum By<'a> {
     Facts { hold: &'static str, because: &'a str },
 }
 
+/// The cause of a lock that the employment status of a record sets, in `cards.hold`.
+pub(super) const STATUS: &str = "status";
+
 /// Takes a step on all cards that are meant and may take it, each with its credentials.
 pub(super) async fn move_all(
     transaction: &mut Transaction<'_>,
@@ -204,10 +207,17 @@ pub(super) async fn move_all(
         By::Person => "",
     };
     let own = if *step == Step::Unlock && !hold.is_empty() { "AND hold = $6" } else { "AND $6 = $6" };
+    // A person who locks what the facts have locked already keeps it locked when the facts give it back. Not by way of the
+    // person, whose cards of other units may be among them.
+    let takes_over = *step == Step::Lock && hold.is_empty() && !matches!(selector, Selector::Person(_));
+    let taken_over = if takes_over { "OR (state = 'locked' AND hold IS NOT NULL)" } else { "" };
+    if *step == Step::Unlock && hold != STATUS {
+        look_again(transaction, (meant, [&one, &two]), *at).await?;
+    }
     let statement = format!(
         "UPDATE cards SET state = $3, state_at = $4, state_reason = $5, \
          hold = CASE WHEN $3 = 'locked' AND $6 <> '' THEN $6 END \
-         WHERE {meant} AND state IN ({}) AND valid_until > $4 {own} RETURNING handle, unit",
+         WHERE {meant} AND (state IN ({}) {taken_over}) AND valid_until > $4 {own} RETURNING handle, unit",
         from.join(", ")
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
@@ -249,6 +259,21 @@ pub(super) async fn move_all(
     Ok(Moved { cards, credentials })
 }
 
+/// Has the employment status looked at again for cards that are about to be unlocked and that something else locked: while
+/// that lock stood, the status found nothing to lock. Who unlocks what the status locked has decided against it.
+async fn look_again(
+    transaction: &mut Transaction<'_>,
+    (meant, [one, two]): (&str, [&String; 2]),
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    let statement = format!(
+        "UPDATE records SET follow_due_at = $3 WHERE out_of_service IS NOT NULL AND removed_at IS NULL AND id IN \
+         (SELECT record_id FROM cards WHERE {meant} AND state = 'locked' AND (hold IS NULL OR hold <> '{STATUS}'))"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at);
+    query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("having the facts look again"))
+}
+
 struct ReplaceCard {
     old: Handle,
     new: NewCard,
@@ -273,10 +298,12 @@ pub(super) async fn replace(
     reason: Reason,
     actor: &str,
 ) -> Result<()> {
-    let withdrawn = sqlx::query(
+    // Somebody may have locked it since it was looked at: what waits for its review is not replaced by an unlocked one.
+    let from = if matches!(reason, Reason::Lost | Reason::Stolen) { "('active', 'locked')" } else { "('active')" };
+    let withdrawn = sqlx::query(AssertSqlSafe(format!(
         "UPDATE cards SET state = 'withdrawn', state_at = $2, state_reason = $3, replaced_by = $4 \
-         WHERE handle = $1 AND state IN ('active', 'locked') RETURNING handle, unit",
-    )
+         WHERE handle = $1 AND state IN {from} RETURNING handle, unit"
+    )))
     .bind(old.as_str())
     .bind(new.created_at)
     .bind(reason.code())

@@ -14,8 +14,6 @@ use crate::model::id::Handle;
 
 /// Who acts.
 const ACTOR: &str = "system";
-/// The cause of a lock that the employment status of a record sets, in `cards.hold`.
-const STATUS: &str = "status";
 /// Cards that one change warns of.
 const WARNED: i64 = 500;
 
@@ -31,7 +29,7 @@ pub struct FollowStep {
     /// When that version came.
     pub changed_at: UnixSeconds,
     /// Which cards.
-    pub selector: Selector,
+    pub selectors: Vec<Selector>,
     /// What is done.
     pub step: Step,
     /// Why.
@@ -115,7 +113,7 @@ impl Change for Follow {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let doing = failed("having a card follow its record");
-        let FollowStep { record, version, confirmed_at, changed_at, selector, step, reason, at } = &self.0;
+        let FollowStep { record, version, confirmed_at, changed_at, selectors, step, reason, at } = &self.0;
         let word = if confirmed_at.is_some() { "IS NOT NULL" } else { "IS NULL" };
         let statement = format!(
             "UPDATE records SET follow_due_at = NULL \
@@ -133,9 +131,11 @@ impl Change for Follow {
         if let Some(confirmed_at) = confirmed_at {
             let _ = write!(because, " confirmed {confirmed_at}");
         }
-        let by = By::Facts { hold: STATUS, because: &because };
+        let by = By::Facts { hold: cards::STATUS, because: &because };
         let wanted = Move { step: *step, reason: *reason, actor: ACTOR, at: *at, by };
-        cards::move_all(transaction, selector, &wanted).await?;
+        for selector in selectors {
+            cards::move_all(transaction, selector, &wanted).await?;
+        }
         Ok(true)
     }
 }

@@ -192,7 +192,7 @@ impl Change for ImportBatch {
             }
         }
         progress.line = self.records.iter().map(|record| record.line).fold(progress.line, u64::max);
-        write_portraits(transaction, written.iter().map(|write| write.incoming)).await?;
+        write_portraits(transaction, written.iter().filter_map(|write| write.incoming.portrait.as_ref())).await?;
         self.write_progress(transaction, &progress).await?;
         if !written.is_empty() {
             let (new, changed) = (progress.new - before.new, progress.changed - before.changed);
@@ -340,13 +340,13 @@ pub(super) const CARRIED_OVER: &str = "population = CASE WHEN records.match_key 
     population_detail = CASE WHEN records.match_key = excluded.match_key THEN records.population_detail ELSE '' END, \
     checked_at = CASE WHEN records.match_key = excluded.match_key THEN records.checked_at END";
 
-/// Keeps the portraits of these records, each once.
+/// Keeps portraits (SHA-256 in hexadecimal, bytes), each once.
 pub(super) async fn write_portraits<'a>(
     transaction: &mut Transaction<'_>,
-    records: impl Iterator<Item = &'a IncomingRecord>,
+    portraits: impl Iterator<Item = &'a (String, Vec<u8>)>,
 ) -> Result<(), Fault> {
     let mut seen = HashSet::new();
-    let mut portraits: Vec<_> = records.filter_map(|incoming| incoming.portrait.as_ref()).collect();
+    let mut portraits: Vec<_> = portraits.collect();
     portraits.retain(|(name, _)| seen.insert(name.as_str()));
     // In one order everywhere, so that two imports never wait for each other.
     portraits.sort_unstable();

@@ -295,9 +295,11 @@ impl<const LOCKS: bool> Change for Conclude<LOCKS> {
         let Self { asked, outcome, at } = self;
         let Asked { query, about, officer, purpose } = asked;
         let record = &about.stored.handle;
+        // A death reaches the person's other cards once it is certain whose it is: `follow_due_at`.
         let noted = sqlx::query(
             "UPDATE records SET population = $3, population_detail = $4, checked_at = $5, claimed_until = NULL, \
-             pending_at = NULL, pending_reason = '', \
+             pending_at = NULL, pending_reason = '', follow_due_at = CASE \
+             WHEN $3 = 'matched' AND out_of_service = 'deceased' THEN CAST($5 AS BIGINT) ELSE follow_due_at END, \
              matched_key = CASE WHEN $3 = 'matched' THEN match_key WHEN matched_key = match_key THEN NULL ELSE matched_key END \
              WHERE id = $1 AND version = $2 AND COALESCE(pending_at, 0) = $6 AND removed_at IS NULL",
         )

@@ -69,15 +69,20 @@ pub enum RecordFilter {
     Removed,
 }
 
+/// The unit `$1` and, with `$2` as its code and a dot, all below it: every record's unit is in the register.
+pub(super) const UNIT_AND_BELOW: &str =
+    "(SELECT $1 UNION SELECT code FROM units WHERE substr(code, 1, length($2)) = $2)";
+
 impl RecordFilter {
+    /// On `listed`.
     fn condition(self) -> &'static str {
         match self {
-            Self::All => "records.removed_at IS NULL",
-            Self::Unconfirmed => "records.removed_at IS NULL AND records.confirmed_at IS NULL",
-            Self::Unmatched => "records.removed_at IS NULL AND records.population = 'pending'",
-            Self::Discrepant => "records.removed_at IS NULL AND records.population IN ('not_found', 'mismatched')",
-            Self::OutOfService => "records.removed_at IS NULL AND records.out_of_service IS NOT NULL",
-            Self::Removed => "records.removed_at IS NOT NULL",
+            Self::All => "listed.removed_at IS NULL",
+            Self::Unconfirmed => "listed.removed_at IS NULL AND listed.confirmed_at IS NULL",
+            Self::Unmatched => "listed.removed_at IS NULL AND listed.population = 'pending'",
+            Self::Discrepant => "listed.removed_at IS NULL AND listed.population IN ('not_found', 'mismatched')",
+            Self::OutOfService => "listed.removed_at IS NULL AND listed.out_of_service IS NOT NULL",
+            Self::Removed => "listed.removed_at IS NOT NULL",
         }
     }
 }
@@ -143,9 +148,10 @@ impl Store {
         after: Option<&Handle>,
         limit: i64,
     ) -> Result<Vec<StoredRecord>, Fault> {
+        // The page is chosen by the index of units first: by the order of names, every record of the nation would be read.
         let condition = format!(
-            "{} AND (records.unit = $1 OR substr(records.unit, 1, length($2)) = $2) AND records.id > $3 \
-             ORDER BY records.id LIMIT $4",
+            "records.id IN (SELECT listed.id FROM records listed WHERE {} AND listed.unit IN {UNIT_AND_BELOW} \
+             AND listed.id > $3 ORDER BY listed.id LIMIT $4) ORDER BY records.id",
             filter.condition()
         );
         let (unit, below, after) = (unit.to_owned(), format!("{unit}."), after.map_or("", Handle::as_str).to_owned());

@@ -6,6 +6,7 @@ use time::Date;
 use time::macros::format_description;
 
 use super::versions::{self, VersionWrite};
+use super::waiting::{self, MovedWaiting};
 use super::{Change, Line, Store, StoredRecord, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
@@ -165,9 +166,14 @@ impl Store {
         self.write(Lease { id: plan.id.clone(), place: plan.place.clone(), at }).await
     }
 
-    /// Moves one record and its card.
-    pub async fn move_record(&self, write: VersionWrite) -> Result<i64> {
-        self.write(MoveRecord(write)).await
+    /// Moves one record, its card and what waits for it.
+    pub async fn move_record(&self, write: VersionWrite, waiting: Vec<MovedWaiting>) -> Result<i64> {
+        self.write(MoveRecord { write, waiting }).await
+    }
+
+    /// Moves changes that wait for records to come.
+    pub async fn move_waiting(&self, waiting: Vec<MovedWaiting>) -> Result<()> {
+        self.write(MoveWaiting(waiting)).await
     }
 
     /// Notes what a wave did, and gives the lease back.
@@ -379,7 +385,10 @@ impl Change for Lease {
     }
 }
 
-struct MoveRecord(VersionWrite);
+struct MoveRecord {
+    write: VersionWrite,
+    waiting: Vec<MovedWaiting>,
+}
 
 impl Change for MoveRecord {
     type Done = i64;
@@ -387,7 +396,24 @@ impl Change for MoveRecord {
     const TAKES_BACK: bool = true;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<i64> {
-        versions::write(transaction, &self.0).await
+        let version = versions::write(transaction, &self.write).await?;
+        for moved in &self.waiting {
+            waiting::rewrite(transaction, moved).await?;
+        }
+        Ok(version)
+    }
+}
+
+struct MoveWaiting(Vec<MovedWaiting>);
+
+impl Change for MoveWaiting {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        for moved in &self.0 {
+            waiting::rewrite(transaction, moved).await?;
+        }
+        Ok(())
     }
 }
 

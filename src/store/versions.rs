@@ -2,6 +2,7 @@
 //! was decided on, so that of two at once exactly one wins.
 
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::cards::{self, By, Move, NewCard};
 use super::imports::{CARRIED_OVER, IncomingRecord, write_portraits};
@@ -12,6 +13,8 @@ use crate::model::card::{Reason, Selector, Step};
 use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::origin::Origin;
+use crate::model::record::RecordKey;
+use crate::store::sync;
 use crate::store::waiting::{self, NewWaiting};
 
 /// A version to be written.
@@ -104,8 +107,13 @@ impl Change for WriteVersions {
 pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrite) -> Result<i64> {
     let VersionWrite { record, base_version, new, origin, confirmed_by, card, at } = write;
     let version = base_version + 1;
+    let before = if *base_version == 0 { None } else { key_of(transaction, record).await? };
     if !write_record(transaction, write).await? {
         return Err(Refusal::MovedOn("record").into());
+    }
+    if let Some(before) = before.filter(|before| *before != new.key) {
+        waiting::follow_record(transaction, &before, record, &new.key).await?;
+        sync::follow_record(transaction, &before, &new.key).await?;
     }
     sqlx::query(
         "INSERT INTO record_versions (record, version, catalogue, content, run, line, at, way, reference, actor) \
@@ -124,7 +132,7 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
     .execute(&mut **transaction)
     .await
     .map_err(failed("writing a version of a record"))?;
-    write_portraits(transaction, std::iter::once(new)).await?;
+    write_portraits(transaction, new.portrait.iter()).await?;
     let detail = format!("version {version} by {} {}", origin.way.word(), origin.reference);
     let (actor, subject) = (origin.actor.clone(), record.to_string());
     transaction.note(Line { at: *at, actor, action: "record.changed", subject: subject.clone(), detail });
@@ -145,6 +153,18 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
         }
     }
     Ok(version)
+}
+
+/// Where a record stands; under this name nobody else finds it any more when a version moves it.
+async fn key_of(transaction: &mut Transaction<'_>, record: &Handle) -> Result<Option<RecordKey>, Fault> {
+    let doing = failed("reading where a record stands");
+    let row = sqlx::query("SELECT unit, number FROM records WHERE id = $1")
+        .bind(record.as_str())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(&doing)?;
+    let key = |row: AnyRow| Ok(RecordKey { unit: row.try_get(0)?, number: row.try_get(1)? });
+    row.map(key).transpose().map_err(doing)
 }
 
 /// The record's row; `false` when it is not at the version that was decided on.
@@ -211,20 +231,39 @@ impl Change for RemoveRecord {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let doing = failed("taking a record back");
+        let Origin { way, reference, actor } = &self.origin;
+        // A version of its own, so that whoever decided on the one before has to look again, and the history tells of it.
         let removed = sqlx::query(
-            "UPDATE records SET removed_at = $3, confirmed_at = NULL, confirmed_by = NULL \
-             WHERE id = $1 AND version = $2 AND removed_at IS NULL RETURNING id",
+            "UPDATE records SET version = version + 1, removed_at = $3, confirmed_at = NULL, confirmed_by = NULL, \
+             run = $4, changed_at = $3, follow_due_at = NULL WHERE id = $1 AND version = $2 AND removed_at IS NULL \
+             RETURNING id",
         )
         .bind(self.record.as_str())
         .bind(self.version)
         .bind(self.at)
+        .bind(reference)
         .fetch_optional(&mut **transaction)
         .await
         .map_err(&doing)?;
         let Some(row) = removed else { return Err(Refusal::MovedOn("record").into()) };
         let subject: String = row.try_get(0).map_err(&doing)?;
-        let because = format!("record taken back by {} {}", self.origin.way.word(), self.origin.reference);
-        let (actor, at) = (&self.origin.actor, self.at);
+        sqlx::query(
+            "INSERT INTO record_versions (record, version, catalogue, content, run, line, at, way, reference, actor) \
+             SELECT record, version + 1, catalogue, content, $4, 0, $3, $5, $4, $6 FROM record_versions \
+             WHERE record = $1 AND version = $2",
+        )
+        .bind(self.record.as_str())
+        .bind(self.version)
+        .bind(self.at)
+        .bind(reference)
+        .bind(way.word())
+        .bind(actor)
+        .execute(&mut **transaction)
+        .await
+        .map_err(&doing)?;
+        waiting::end_with_record(transaction, &self.record, actor, self.at).await?;
+        let because = format!("record taken back by {} {reference}", way.word());
+        let at = self.at;
         transaction.note(Line { at, actor: actor.clone(), action: "record.removed", subject, detail: because.clone() });
         let by = By::Facts { hold: "", because: &because };
         let wanted = Move { step: Step::Withdraw, reason: self.reason, actor, at, by };

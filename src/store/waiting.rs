@@ -6,10 +6,12 @@ use time::Date;
 use time::macros::format_description;
 
 use super::cards::handle;
+use super::imports::write_portraits;
+use super::records::UNIT_AND_BELOW;
 use super::versions::{self, VersionWrite};
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
-use crate::error::{Fault, Result};
+use crate::error::{Fault, Refusal, Result};
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
 use crate::model::patch::Patch;
@@ -38,10 +40,23 @@ pub struct NewWaiting {
     pub origin: Origin,
     /// Who gives the unit's word with it.
     pub confirmed_by: Option<String>,
+    /// The portrait that it brings: SHA-256 in hexadecimal, and bytes. The patch has its name alone.
+    pub portrait: Option<(String, Vec<u8>)>,
     /// Now.
     pub created_at: UnixSeconds,
     /// Changes that it takes the place of.
     pub supersedes: Vec<String>,
+}
+
+/// A waiting change as a reorganisation leaves it.
+#[derive(Clone, Debug)]
+pub struct MovedWaiting {
+    /// Its name.
+    pub id: String,
+    /// Where its record stands then.
+    pub key: RecordKey,
+    /// What it changes then.
+    pub patch: Patch,
 }
 
 /// A change that waits, or waited.
@@ -101,7 +116,7 @@ impl Store {
     pub async fn waiting_in(&self, unit: &str, after: &str, limit: i64) -> Result<Vec<Waiting>, Fault> {
         let statement = format!(
             "SELECT {COLUMNS} FROM waiting_changes WHERE state IN ('waiting', 'conflict') \
-             AND (unit = $1 OR substr(unit, 1, length($2)) = $2) AND id > $3 ORDER BY id LIMIT $4"
+             AND unit IN {UNIT_AND_BELOW} AND id > $3 ORDER BY id LIMIT $4"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(unit)
@@ -139,7 +154,24 @@ impl Store {
 }
 
 /// Keeps a change until its day.
+///
+/// Refuses with [`Refusal::MovedOn`] when the record that it was made against is elsewhere or gone by now.
 pub(super) async fn insert(transaction: &mut Transaction<'_>, new: &NewWaiting) -> Result<()> {
+    if new.base_version > 0 {
+        // A write, so that a move that is under way is waited for.
+        let stands = sqlx::query(
+            "UPDATE records SET version = version WHERE id = $1 AND unit = $2 AND number = $3 AND removed_at IS NULL",
+        )
+        .bind(new.record.as_str())
+        .bind(&new.key.unit)
+        .bind(&new.key.number)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("keeping a waiting change"))?;
+        if stands.rows_affected() == 0 {
+            return Err(Refusal::MovedOn("record").into());
+        }
+    }
     for id in &new.supersedes {
         sqlx::query(
             "UPDATE waiting_changes SET state = 'superseded', ended_at = $2, ended_by = $3 \
@@ -173,6 +205,9 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, new: &NewWaiting) 
     .execute(&mut **transaction)
     .await
     .map_err(failed("keeping a waiting change"))?;
+    if let Some(portrait) = &new.portrait {
+        write_portraits(transaction, std::iter::once(portrait)).await?;
+    }
     transaction.note(Line {
         at: new.created_at,
         actor: new.origin.actor.clone(),
@@ -180,6 +215,79 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, new: &NewWaiting) 
         subject: new.record.to_string(),
         detail: format!("{} on {}", new.id, new.due_on),
     });
+    Ok(())
+}
+
+/// What waits for a record goes with it to another unit or number.
+pub(super) async fn follow_record(
+    transaction: &mut Transaction<'_>,
+    before: &RecordKey,
+    record: &Handle,
+    after: &RecordKey,
+) -> Result<(), Fault> {
+    let doing = failed("moving waiting changes");
+    // One after the other: SQLite would read the whole table for either.
+    sqlx::query(
+        "UPDATE waiting_changes SET unit = $2, number = $3 WHERE record = $1 AND state IN ('waiting', 'conflict')",
+    )
+    .bind(record.as_str())
+    .bind(&after.unit)
+    .bind(&after.number)
+    .execute(&mut **transaction)
+    .await
+    .map_err(&doing)?;
+    sqlx::query(
+        "UPDATE waiting_changes SET unit = $3, number = $4 \
+         WHERE unit = $1 AND number = $2 AND state IN ('waiting', 'conflict')",
+    )
+    .bind(&before.unit)
+    .bind(&before.number)
+    .bind(&after.unit)
+    .bind(&after.number)
+    .execute(&mut **transaction)
+    .await
+    .map(|_| ())
+    .map_err(doing)
+}
+
+/// Has a waiting change say what it says after a reorganisation.
+pub(super) async fn rewrite(transaction: &mut Transaction<'_>, moved: &MovedWaiting) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE waiting_changes SET unit = $2, number = $3, patch = $4 WHERE id = $1 AND state IN ('waiting', 'conflict')",
+    )
+    .bind(&moved.id)
+    .bind(&moved.key.unit)
+    .bind(&moved.key.number)
+    .bind(moved.patch.to_json())
+    .execute(&mut **transaction)
+    .await
+    .map(|_| ())
+    .map_err(failed("moving a waiting change"))
+}
+
+/// What waits for a record that its unit takes back waits no more.
+pub(super) async fn end_with_record(
+    transaction: &mut Transaction<'_>,
+    record: &Handle,
+    actor: &str,
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    let doing = failed("ending waiting changes");
+    let ended = sqlx::query(
+        "UPDATE waiting_changes SET state = 'cancelled', ended_at = $2, ended_by = $3, detail = 'removed' \
+         WHERE record = $1 AND state IN ('waiting', 'conflict') RETURNING id",
+    )
+    .bind(record.as_str())
+    .bind(at)
+    .bind(actor)
+    .fetch_all(&mut **transaction)
+    .await
+    .map_err(&doing)?;
+    for row in ended {
+        let id: String = row.try_get(0).map_err(&doing)?;
+        let (actor, subject, detail) = (actor.to_owned(), record.to_string(), format!("{id} removed"));
+        transaction.note(Line { at, actor, action: "change.cancelled", subject, detail });
+    }
     Ok(())
 }
 

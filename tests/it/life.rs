@@ -292,7 +292,7 @@ story! {
         assert_eq!(removed["items"].as_array().unwrap().len(), 1);
         let add = Incoming { expects: Expects::New, ..incoming(record, None) };
         let received = town.service.receive(&origin(Way::Sync), vec![add]).await.unwrap();
-        assert_eq!((received[0].became, received[0].version), (Became::New, 2), "its history goes on");
+        assert_eq!((received[0].became, received[0].version), (Became::New, 3), "its history goes on");
     }
 }
 

@@ -31,6 +31,7 @@ mod holders;
 mod issue;
 mod kill;
 mod life;
+mod life_meets;
 mod mdoc;
 mod me;
 mod me_evidence;

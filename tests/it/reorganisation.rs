@@ -212,3 +212,37 @@ story! {
         officer.call("DELETE", &format!("/api/v1/reorganisations/{id}"), Value::Null).await.expect(204);
     }
 }
+
+story! {
+    async fn what_waits_is_reorganised_with_the_units_that_it_names(town) {
+        departments(&town).await;
+        let officer = town.officer("hanoi").await;
+        let origin = Origin { way: Way::Upload, reference: "1".into(), actor: "test".into() };
+        let key = |unit: &str, number: &str| RecordKey { unit: unit.into(), number: number.into() };
+        let person = format!("N{}", people(0..1)[0]);
+        let stored = town.service.store().record(&key("H26.05", &person)).await.unwrap().unwrap();
+        let with = |fields: &[(&str, &str)]| {
+            let mut members: Value = serde_json::from_str(&stored.record.content()).unwrap();
+            for (field, value) in fields {
+                members[*field] = json!(value);
+            }
+            Record::restore(Catalogue::current(), &members.to_string()).unwrap()
+        };
+        let later = date!(2027 - 01 - 01);
+        let wait = |record, expects| Incoming { record, expects, effective_on: Some(later), confirmed_by: Some("unit".into()) };
+        // Goes to an office below from the new year on; and somebody who is to come then.
+        let goes = wait(with(&[("using_unit_code", "H26.05.01")]), Expects::Existing);
+        let comes = wait(with(&[("agency_personnel_number", "N1")]), Expects::New);
+        town.service.receive(&origin, vec![goes, comes]).await.unwrap();
+        let id = planned(&officer, merger()).await;
+        step(&officer, &id, "start").await.expect(200);
+        the_day_comes(&town);
+        town.service.reorganise().await.unwrap();
+        town.clock.advance(begins(later) - town.clock.now());
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 2);
+        let went = town.service.store().record(&key("H26.06", &person)).await.unwrap().unwrap();
+        assert_eq!(went.record.text("using_unit_code"), Some("H26.06.01"));
+        let came = town.service.store().record(&key("H26.06", "N1")).await.unwrap().unwrap();
+        assert_eq!(came.record.text("using_unit_code"), Some("H26.06"));
+    }
+}

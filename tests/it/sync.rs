@@ -8,11 +8,13 @@ use futures_util::future::{join, join_all};
 use officials_card::config::RateLimits;
 use officials_card::flow::import::{Format, ImportRequest, import};
 use officials_card::flow::lists::import_units;
+use officials_card::flow::receive::begins;
 use officials_card::flow::sync::{NewSyncAccount, add_sync_account};
 use officials_card::http::Peer;
 use officials_card::model::record::RecordKey;
 use officials_card::store::{StoredRecord, SyncCallFilter};
 use serde_json::{Value, json};
+use time::macros::date;
 
 use crate::story;
 use crate::town::{Answer, Ground, Town};
@@ -453,6 +455,30 @@ story! {
         assert!(System::refused(hanoi.call("servicem0001", "EDIT", json!([to("H26.05"), with(to("H26.05"), "/SoHieuCBCCVC_BNDP", json!("9"))])).await).contains("phải gửi riêng"));
         System::done(hanoi.call("servicem0001", "DEL", json!({"SoHieuCBCCVC_BNDP": "7"})).await);
         assert!(stored(&town, "H26.06", "7").await.is_none());
+    }
+}
+
+story! {
+    async fn a_number_leads_to_its_record_after_a_reorganisation(town) {
+        units(&town).await;
+        let hanoi = system(&town, "hanoi-hrm", "H26").await;
+        System::done(hanoi.call("servicem0001", "ADD", dossier("7", "H26.05")).await);
+        let ours = stored(&town, "H26.05", "7").await.unwrap();
+        let officer = town.officer("hanoi").await;
+        let plan = json!({"name": "Sáp nhập", "decision": "01/QĐ", "effective_on": "2026-12-01",
+            "moves": [{"from": "H26.05", "to": "H26.06"}]});
+        let plan = officer.post("/api/v1/reorganisations", plan).await.expect(201);
+        officer.post(&format!("/api/v1/reorganisations/{}/start", plan["id"].as_str().unwrap()), json!({})).await.expect(200);
+        town.clock.advance(begins(date!(2026 - 12 - 01)) - town.clock.now());
+        assert_eq!(town.service.reorganise().await.unwrap(), 1);
+        // Another unit of the agency has the same number by now: the agency means the one that it added.
+        bring(&town, &[("H26", "7")]).await;
+        let token = log_in(&town, "hanoi-hrm", PASSWORD).await["access_token"].as_str().unwrap().to_owned();
+        let hanoi = System { token, ..hanoi };
+        let renamed = json!({"SoHieuCBCCVC_BNDP": "7", "THONGTINCHUNG": {"HoVaTen": "Nguyễn Thị Mận"}});
+        System::done(hanoi.call("servicem0001", "EDIT", renamed).await);
+        assert_eq!(content(&town, "H26.06", "7").await["full_name"], "Nguyễn Thị Mận");
+        assert_eq!(stored(&town, "H26.06", "7").await.unwrap().handle, ours.handle);
     }
 }
 

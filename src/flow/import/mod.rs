@@ -28,10 +28,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use self::read::{Batch, Input, Wanted, read_batches, twice};
+use self::read::{Batch, Input, Wanted, read_batches, too_far, twice};
 use self::rejects::Rejects;
 use super::enroll::day_in_vietnam;
-use super::receive::{Became, Expects, Incoming, receive};
+use super::receive::{Became, Expects, Incoming, MOST_DAYS_AHEAD, receive};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Refusal};
@@ -221,6 +221,11 @@ pub async fn import(
                 rejects.write(&header, &raws[at], &[twice(line)]).map_err(ImportError::Rejects)?;
             }
             for incoming in later {
+                if incoming.status_on.is_some_and(|on| (on - today).whole_days() > MOST_DAYS_AHEAD) {
+                    let Ok(at) = all_lines.binary_search(&incoming.line) else { continue };
+                    rejects.write(&header, &raws[at], &[too_far(incoming.line)]).map_err(ImportError::Rejects)?;
+                    continue;
+                }
                 wait(store, clock, chance, &origin, incoming, &mut waiting).await?;
             }
         }

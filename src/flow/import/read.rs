@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::rejects::{JSON_COLUMN, unguarded};
 use super::{FileFault, Format, HEADER_ROWS, ImportError, MAX_ROW_BYTES, MOST_KEYS, text, workbook};
 use crate::chance::Chance;
+use crate::flow::receive::MOST_DAYS_AHEAD;
 use crate::model::catalogue::Catalogue;
 use crate::model::cell::{Cell as SheetCell, Unusable};
 use crate::model::code_list::CodeBook;
@@ -472,6 +473,14 @@ fn not_utf8(line: u64) -> RowFault {
 pub(in crate::flow) fn twice(line: u64) -> RowFault {
     let vi = "chỉ có một lần trong tệp với cùng đơn vị và số hiệu";
     row_fault(line, "once", (vi, "come once in the file for the same unit and number"))
+}
+
+/// A status of a day that no change waits for.
+pub(super) fn too_far(line: u64) -> RowFault {
+    let vi = format!("phải không muộn hơn {MOST_DAYS_AHEAD} ngày kể từ hôm nay");
+    let en = format!("lie at most {MOST_DAYS_AHEAD} days ahead");
+    let fault = row_fault(line, "ahead", (&vi, &en));
+    RowFault { field: "employment_status_date".to_owned(), ..fault }
 }
 
 fn row_fault(line: u64, rule: &str, (vi, en): (&str, &str)) -> RowFault {

@@ -7,6 +7,7 @@ use super::super::{Change, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::id::Handle;
+use crate::model::record::RecordKey;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,6 +287,22 @@ impl Change for BeginCall {
         }
         Ok(write_call(transaction, &self.call).await?)
     }
+}
+
+/// Numbers that led to a record lead to it where it stands now. A number that changed with the move is no agency's any more.
+pub(in super::super) async fn follow_record(
+    transaction: &mut Transaction<'_>,
+    before: &RecordKey,
+    after: &RecordKey,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE sync_keys SET unit = $3 WHERE number = $1 AND unit = $2")
+        .bind(&before.number)
+        .bind(&before.unit)
+        .bind(&after.unit)
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+        .map_err(failed("moving the names of dossiers"))
 }
 
 struct NoteCall {

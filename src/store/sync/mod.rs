@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
+pub(super) use calls::follow_record;
 pub use calls::{SyncCall, SyncCallFilter, SyncKey, SyncOutcome};
 
 /// Wrong passwords after which an account has to wait: for the first time [`WAIT_SECONDS`], each time as much longer, at most
