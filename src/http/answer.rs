@@ -222,6 +222,10 @@ fn challenge(response: &mut Response, refusal: &Refusal) {
         Refusal::NoToken | Refusal::SessionEnded => "Bearer".to_owned(),
         Refusal::InvalidToken => "Bearer error=\"invalid_token\"".to_owned(),
         Refusal::MissingScope(scope) => format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
+        // RFC 9470 section 3.
+        Refusal::SignInTooOld { max_age_seconds } => {
+            format!("Bearer error=\"insufficient_user_authentication\", max_age=\"{max_age_seconds}\"")
+        }
         _ => return,
     };
     if let Ok(value) = value.parse() {
