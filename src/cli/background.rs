@@ -35,7 +35,6 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, ROUND, "signing lists again", with(|service| Box::pin(sign_again(service))));
     every(&mut jobs, FOLLOWING, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "reading changes of the population database", with(|service| Box::pin(read_feed(service))));
-    every(&mut jobs, ROUND, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
     every(&mut jobs, ROUND, "computing quality", with(|service| Box::pin(compute_quality(service))));
     every(&mut jobs, ROUND, "working on uploads", with(|service| Box::pin(work_on_uploads(service))));

@@ -91,7 +91,7 @@ pub use limits::Traffic;
 pub use metadata::{MetadataDocument, MetadataForm};
 pub use offer::{MadeOffer, OfferGrant, OfferRequest};
 pub use office::{AtWork, OfficeStep, OfficeStop};
-pub use officers::{NewOfficer, OfficerEdit, OfficerQuery};
+pub use officers::{Edit, NewOfficer, OfficerEdit, OfficerQuery};
 pub use population::{Connection, PopulationQueryPage, Rematched};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use quality::{

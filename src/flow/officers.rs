@@ -1,6 +1,8 @@
 //! Who the officers are: entered, changed, blocked. Operators manage everybody but themselves, a unit head the clerks
 //! and confirmers of the own unit and below; nobody changes an account of their own.
 
+use serde::{Deserialize, Deserializer};
+
 use super::enroll::day_in_vietnam;
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
@@ -37,11 +39,27 @@ pub struct OfficerEdit {
     /// The name.
     pub name: Option<String>,
     /// The unit, or none.
-    pub unit: Option<Option<String>>,
+    pub unit: Edit<String>,
     /// The role.
     pub role: Option<Role>,
     /// When the account ends, or never.
-    pub valid_until: Option<Option<UnixSeconds>>,
+    pub valid_until: Edit<UnixSeconds>,
+}
+
+/// What becomes of something that may be there or not. In JSON: absent, null, or a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Edit<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It becomes this, or nothing.
+    Set(Option<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Edit<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Set)
+    }
 }
 
 /// Which officers are looked for.
@@ -137,7 +155,7 @@ impl Service {
             officer.name = normalised(&name).into_owned();
             changed.push("name".to_owned());
         }
-        if let Some(unit) = edit.unit {
+        if let Edit::Set(unit) = edit.unit {
             changed.push(format!("unit {}", unit.as_deref().unwrap_or("*")));
             officer.unit = unit;
         }
@@ -145,7 +163,7 @@ impl Service {
             officer.role = role;
             changed.push(format!("role {role}"));
         }
-        if let Some(valid_until) = edit.valid_until {
+        if let Edit::Set(valid_until) = edit.valid_until {
             officer.valid_until = valid_until;
             changed.push("valid_until".to_owned());
         }

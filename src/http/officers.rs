@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
@@ -11,7 +11,7 @@ use super::api::person;
 use super::extract::{ApiJson, InPath, InQuery};
 use super::office::{UnitAnswer, unit};
 use crate::error::Refusal;
-use crate::flow::{Caller, NewOfficer, OfficerEdit, OfficerQuery, Service};
+use crate::flow::{Caller, Edit, NewOfficer, OfficerEdit, OfficerQuery, Service};
 use crate::model::id::Handle;
 use crate::model::officer::{Officer, OfficerState};
 use crate::model::rights::Role;
@@ -188,21 +188,16 @@ pub struct OfficerChanges {
     #[serde(default)]
     name: Option<String>,
     /// The unit; null for the whole nation.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    unit: Option<Option<String>>,
+    unit: Edit<String>,
     /// The role.
     #[serde(default)]
     role: Option<Role>,
     /// When the account ends by itself; null for never.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<i64>)]
-    valid_until: Option<Option<i64>>,
-}
-
-/// Tells null from absent.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+    valid_until: Edit<i64>,
 }
 
 /// `PATCH /api/v1/officers/{id}`: changes an officer. Sessions end when unit or role change.

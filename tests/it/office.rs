@@ -107,7 +107,7 @@ story! {
         let until = bureau.town.clock.now() + 60;
         let operator = Caller::operator("terminal");
         let id = Handle::parse(&bureau.enters("clerk", Role::Clerk, Some("H26")).await).unwrap();
-        let edit = officials_card::flow::OfficerEdit { revision: 1, valid_until: Some(Some(until)), ..Default::default() };
+        let edit = officials_card::flow::OfficerEdit { revision: 1, valid_until: officials_card::flow::Edit::Set(Some(until)), ..Default::default() };
         bureau.town.service.edit_officer(&operator, &id, edit).await.unwrap();
         let desk = bureau.at_work("clerk").await;
         bureau.town.clock.advance(60);
@@ -408,7 +408,7 @@ story! {
         let withdraw = format!("/api/v1/cards/{card}/withdraw");
         bureau.town.clock.advance(300);
         let answer = head.post(&withdraw, json!({"reason": "lost"})).await;
-        assert!(answer.header("www-authenticate").contains("insufficient_user_authentication\", max_age=300"));
+        assert!(answer.header("www-authenticate").contains("insufficient_user_authentication\", max_age=\"300\""));
         assert_eq!(answer.problem(401), "insufficient-user-authentication");
         // All else goes on.
         head.post(&format!("/api/v1/cards/{card}/lock"), json!({"reason": "under_review"})).await.expect(200);
