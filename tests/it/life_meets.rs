@@ -13,7 +13,6 @@ use officials_card::model::patch::Patch;
 use officials_card::model::record::{Record, RecordKey};
 use officials_card::store::{CardStep, IncomingRecord, NewCard, NewWaiting, StoredRecord, VersionWrite};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use time::Date;
 use time::macros::date;
 
@@ -24,6 +23,8 @@ const PERSON: &str = "001199000018";
 const UNIT: &str = "H26";
 const DAY: Date = date!(2026 - 12 - 01);
 const JPEG: [u8; 10] = [0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 1, 0xff, 0xd9];
+/// With the SHA-256 of its bytes.
+const JPEG_NAME: &str = "sha256:f23bbfea72b5cd77d4eb723ab173bcfb10402a199964b42a76a7a22fb3262112";
 
 fn origin() -> Origin {
     Origin { way: Way::Upload, reference: "1".into(), actor: "test".into() }
@@ -133,8 +134,7 @@ story! {
 story! {
     async fn a_portrait_that_waits_has_its_bytes_on_its_day(town) {
         town.hires(PERSON, UNIT).await;
-        let digest: String = Sha256::digest(JPEG).iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut record = changed(&town, &[("portrait_photo", &format!("sha256:{digest}"))]).await;
+        let mut record = changed(&town, &[("portrait_photo", JPEG_NAME)]).await;
         assert!(record.attach_portrait(JPEG.to_vec()));
         let wait = Incoming { effective_on: Some(DAY), ..incoming(record) };
         town.service.receive(&origin(), vec![wait]).await.unwrap();
@@ -240,5 +240,21 @@ story! {
         let summary = import(town.service.store(), &town.clock, &town.service.chance, request, |_| {}).await.unwrap();
         assert_eq!((summary.rejected, summary.new, summary.waiting), (1, 1, 0));
         assert!(std::fs::read_to_string(rejects).unwrap().contains("employment_status_date"));
+    }
+}
+
+story! {
+    async fn an_open_proposal_goes_with_its_record_to_another_unit(town) {
+        town.hires(PERSON, UNIT).await;
+        let town = crate::review::desk(&town).await;
+        let proposal = crate::review::proposes(&town, PERSON, "one", json!({"email": "an@example.vn"})).await;
+        let base = stored_in(&town, UNIT).await;
+        let moved = changed(&town, &[("managing_unit_code", "H29"), ("using_unit_code", "H29")]).await;
+        town.service.store().write_versions(vec![write(&base, &moved)], Vec::new()).await.unwrap();
+        let ministry = town.officer("ministry").await;
+        let queue = ministry.get("/api/v1/proposals?unit=H29").await.expect(200);
+        assert_eq!(queue["items"][0]["proposal"], json!(proposal), "{queue}");
+        let old = town.officer("an").await.get("/api/v1/proposals").await.expect(200);
+        assert_eq!(old["items"], json!([]), "no longer the old unit's");
     }
 }
