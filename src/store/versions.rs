@@ -14,8 +14,8 @@ use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::origin::Origin;
 use crate::model::record::RecordKey;
-use crate::store::sync;
 use crate::store::waiting::{self, NewWaiting};
+use crate::store::{proposals, sync};
 
 /// A version to be written.
 #[derive(Clone, Debug)]
@@ -114,6 +114,7 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
     if let Some(before) = before.filter(|before| *before != new.key) {
         waiting::follow_record(transaction, &before, record, &new.key).await?;
         sync::follow_record(transaction, &before, &new.key).await?;
+        proposals::follow_record(transaction, record, &new.key.unit).await?;
     }
     sqlx::query(
         "INSERT INTO record_versions (record, version, catalogue, content, run, line, at, way, reference, actor) \

@@ -42,7 +42,8 @@ fn xlsx(rows: &[String]) -> Vec<u8> {
 impl Officer<'_> {
     /// Uploads a file.
     pub async fn upload(&self, unit: &str, file: impl Into<Body>) -> Answer {
-        let request = Request::post(format!("/api/v1/uploads?unit={unit}&name=ho-so.xlsx"))
+        let request = Request::post(format!("/api/v1/uploads?unit={unit}"))
+            .header(header::CONTENT_DISPOSITION, "attachment; filename*=UTF-8''h%E1%BB%93-s%C6%A1.xlsx")
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .header(header::CONTENT_TYPE, "application/octet-stream");
         self.town.send(request.body(file.into()).unwrap()).await
