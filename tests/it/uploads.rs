@@ -156,7 +156,7 @@ story! {
         }
         let upload = officer.checked("H26", workbook.save_to_buffer().unwrap()).await;
         assert_eq!((&upload["state"], counts(&upload)), (&json!("checked"), [1, 0, 0, 0]), "{upload}");
-        assert_eq!((&upload["format"], &upload["name"]), (&json!("xlsx"), &json!("ho-so.xlsx")));
+        assert_eq!((&upload["format"], &upload["name"]), (&json!("xlsx"), &json!("hồ-sơ.xlsx")));
         assert_eq!((&upload["uploaded_by"], upload["bytes"].as_i64().unwrap() > 0), (&json!("hanoi"), true));
         assert_eq!(version(&town, "H26", 1).await, 0, "nothing is stored by the check");
         let rows = officer.rows(id(&upload), "new").await;

@@ -73,7 +73,7 @@ export const saveForm = (unit: string, groups: readonly string[]) =>
 export function sendUpload(unit: string, file: File, told: (part: number) => void): Promise<Upload> {
   const type = /\.csv$/i.test(file.name) ? "text/csv" : /\.xlsx$/i.test(file.name) ? XLSX : "application/octet-stream";
   // Not in the address: people's names stand in names of files, and addresses in logs.
-  const name = `attachment; filename*=UTF-8''${encodeURIComponent(file.name.slice(-120).toWellFormed())}`;
+  const name = `attachment; filename*=UTF-8''${encodeURIComponent([...file.name].slice(-120).join(""))}`;
   return sendFile<Upload>("uploads", { unit }, file, { "content-type": type, "content-disposition": name }, told);
 }
 
