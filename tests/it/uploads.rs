@@ -530,3 +530,18 @@ async fn a_slow_file_is_waited_for_longer_than_a_request() {
     let (answer, ()) = futures_util::future::join(officer.upload("H26", Body::from_stream(parts)), sending).await;
     answer.expect(202);
 }
+
+story! {
+    async fn what_one_caller_keeps_has_an_end(town) {
+        use officials_card::store::NewUpload;
+        for number in 0..200 {
+            let (uploaded_by, at) = ("hanoi".to_owned(), town.clock.now());
+            let new = NewUpload { id: format!("u{number}"), unit: "H26".into(), name: String::new(), uploaded_by, at };
+            town.service.store().begin_upload(new).await.unwrap();
+        }
+        let hanoi = town.officer("hanoi").await;
+        assert_eq!(hanoi.upload("H26", xlsx(&[])).await.status.as_u16(), 413);
+        town.service.store().clear_upload("u7", "hanoi", town.clock.now()).await.unwrap();
+        hanoi.checked("H26", xlsx(&[])).await;
+    }
+}
