@@ -64,6 +64,11 @@ impl Caller {
         if !self.scopes.iter().any(|own| own == scope) {
             return Err(Refusal::MissingScope(scope));
         }
+        self.is_recent_for(scope)
+    }
+
+    /// Refuses an officer who has to sign in again for what the scope allows, also when the right to it is lent to them.
+    pub(super) fn is_recent_for(&self, scope: &str) -> Result<(), Refusal> {
         match &self.standing {
             Standing::Officer(seat) if seat.takes_sign_in.iter().any(|own| own == scope) => {
                 Err(Refusal::SignInTooOld { max_age_seconds: seat.max_age_seconds })

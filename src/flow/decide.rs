@@ -98,10 +98,12 @@ impl Service {
     /// # Errors
     ///
     /// [`Refusal::NotFound`] for one that the caller does not see, [`Refusal::NotImpartial`] and
-    /// [`Refusal::MissingScope`] for who may not decide, [`Refusal::ProposalState`] when somebody was first,
+    /// [`Refusal::MissingScope`] for who may not decide, [`Refusal::SignInTooOld`], [`Refusal::ProposalState`] when somebody was first,
     /// [`Refusal::MovedOn`] for a record at another version than was expected, [`Refusal::Malformed`] for fields, days and
     /// reasons that do not fit.
     pub async fn decide_proposal(&self, caller: &Caller, id: &str, verdict: &Verdict) -> Result<Outcome> {
+        // A lent right does not do with an older sign-in than an own one.
+        caller.is_recent_for("updates:decide")?;
         let done = match verdict {
             Verdict::Approve(approval) => self.approve(caller, id, approval).await,
             Verdict::Refuse { reason, note } => self.refuse(caller, id, reason, note.as_deref()).await,

@@ -240,7 +240,7 @@ impl Service {
         Ok(Reviewing { caller, borrowed })
     }
 
-    /// Proposals that the caller sees, those that are due first.
+    /// Proposals that the caller sees, those that are due first. Written down as a look at each record.
     ///
     /// # Errors
     ///
@@ -266,6 +266,9 @@ impl Service {
             now: self.clock.now(),
         };
         let queue = self.store.review_queue(filter).await?;
+        // Names, and what of the record is to change.
+        let records: Vec<_> = queue.iter().map(|queued| queued.proposal.record.clone()).collect();
+        self.store.note_read(&caller.name, &records, PURPOSE, self.clock.now()).await?;
         let names: Vec<_> = queue.iter().map(|queued| queued.proposal.id.clone()).collect();
         let mut decisions: BTreeMap<String, Vec<Decision>> = BTreeMap::new();
         for decision in self.store.decisions_about(&names).await? {

@@ -57,6 +57,9 @@ impl Service {
             BadgeFormat::Svg => symbol.svg().into_bytes(),
             BadgeFormat::Png(pixels) => symbol.png(pixels).map_err(fault)?,
         };
+        // The code tells whoever reads it who the card is of.
+        let records = std::slice::from_ref(&found.card.record);
+        self.store.note_read(&caller.name, records, "badges", self.clock.now()).await?;
         Ok(Badge { version: symbol.version(), text, picture })
     }
 

@@ -247,3 +247,57 @@ pub(super) fn has_media_type(headers: &HeaderMap, expected: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     content_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(expected))
 }
+
+/// The file's name of a `Content-Disposition` header (RFC 6266): `filename*` in UTF-8, else `filename`.
+pub(super) fn file_name(headers: &HeaderMap) -> Option<String> {
+    let line = headers.get(header::CONTENT_DISPOSITION)?.to_str().ok()?;
+    let parameter = |name: &str| {
+        let mut parts = line.split(';').skip(1).filter_map(|part| part.split_once('='));
+        parts.find(|(own, _)| own.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    };
+    let extended = parameter("filename*").and_then(|value| {
+        let (charset, rest) = value.split_once('\'')?;
+        let (_, escaped) = rest.split_once('\'')?;
+        charset.eq_ignore_ascii_case("utf-8").then(|| unescaped(escaped))?
+    });
+    extended.or_else(|| Some(parameter("filename")?.trim_matches('"').to_owned()))
+}
+
+/// Percent-decoding (RFC 3986 section 2.1); `None` when it is not UTF-8.
+fn unescaped(text: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [first, others @ ..] = rest {
+        let escaped = match (first, others) {
+            (b'%', [high, low, ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                digit(high).zip(digit(low)).and_then(|(high, low)| u8::try_from(high << 4 | low).ok())
+            }
+            _ => None,
+        };
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &others[2..] } else { others };
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(line: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_str(line).unwrap());
+        file_name(&headers)
+    }
+
+    #[test]
+    fn a_name_is_read_from_its_header() {
+        assert_eq!(named("attachment; filename*=UTF-8''gi%E1%BA%A5y.pdf").as_deref(), Some("giấy.pdf"));
+        assert_eq!(named("attachment; filename=\"a.pdf\"; filename*=utf-8'vi'b%20c.pdf").as_deref(), Some("b c.pdf"));
+        assert_eq!(named("attachment; filename=\"a.pdf\"; filename*=UTF-8''%ff").as_deref(), Some("a.pdf"));
+        assert_eq!(named("attachment; filename=a%2.pdf").as_deref(), Some("a%2.pdf"));
+        for nothing in ["attachment", "inline; x=y", "filename"] {
+            assert_eq!(named(nothing), None, "{nothing}");
+        }
+    }
+}

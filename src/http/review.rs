@@ -1,7 +1,5 @@
 //! `/api/v1/proposals`: the review queue of a unit.
 
-use std::fmt::Write as _;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -12,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
 use super::extract::{ApiJson, InPath, InQuery};
+use super::me::attached;
 use crate::error::Refusal;
 use crate::flow::{
     Approval, Caller, Decided, FieldChange, FieldName, Outcome, QueueRequest, ReviewVerdict, Reviewed, ReviewedWhole,
@@ -347,23 +346,7 @@ pub async fn proposal_evidence(
     InPath((id, evidence)): InPath<(String, String)>,
 ) -> Result<Response, Problem> {
     let file = service.review_evidence(&caller, &id, &evidence).await?;
-    // The name is one that the person gave: RFC 8187, and never ours to show in the page.
-    let name: String = file.about.name.bytes().fold(String::new(), |mut name, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => name.push(char::from(byte)),
-            byte => {
-                let _ = write!(name, "%{byte:02X}");
-            }
-        }
-        name
-    });
-    let headers = [
-        (header::CONTENT_TYPE, file.about.media_type.clone()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{name}")),
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-    ];
-    Ok((headers, file.bytes.to_vec()).into_response())
+    Ok(attached(file))
 }
 
 /// Which of two portraits.

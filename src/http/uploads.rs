@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
 use super::events::server_sent;
-use super::extract::{ApiJson, InPath, InQuery};
+use super::extract::{self, ApiJson, InPath, InQuery};
 use crate::error::Refusal;
 use crate::flow::form::FormRequest;
 use crate::flow::uploads::{
@@ -76,9 +76,6 @@ pub struct UploadQuery {
     /// The unit: rows of other units than this one and those below it are faulty.
     #[param(example = "H26.05")]
     unit: String,
-    /// What the file is called, at most 120 characters.
-    #[serde(default)]
-    name: String,
 }
 
 /// An upload as it stands.
@@ -217,18 +214,21 @@ impl UploadNow {
 }
 
 /// `POST /api/v1/uploads`: brings a filled-in form, the file itself as the body, XLSX or CSV. It is checked in the background:
-/// nothing is stored in records.
-#[utoipa::path(post, path = "/api/v1/uploads", operation_id = "upload", tag = "Uploads", params(UploadQuery),
+/// nothing is stored in records. What the file is called, at most 120 characters, comes in `Content-Disposition`
+/// (`attachment; filename*=UTF-8''…`), for people's names stand in names of files, and addresses in logs.
+#[utoipa::path(post, path = "/api/v1/uploads", operation_id = "upload", tag = "Uploads", params(UploadQuery, ("Content-Disposition" = Option<String>, Header, description = "What the file is called")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file"),
     responses((status = 202, body = UploadNow), (status = 503, body = ProblemDocument)),
     security(("client" = ["records:write"])))]
 pub async fn begin(
     State(service): State<Service>,
     caller: Caller,
+    headers: HeaderMap,
     InQuery(query): InQuery<UploadQuery>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let upload = service.receive_upload(&caller, &query.unit, &query.name, body.into_data_stream()).await?;
+    let name = extract::file_name(&headers).unwrap_or_default();
+    let upload = service.receive_upload(&caller, &query.unit, &name, body.into_data_stream()).await?;
     let place = format!("/api/v1/uploads/{}", upload.id);
     let headers = [(header::LOCATION, place), (header::CACHE_CONTROL, "no-store".to_owned())];
     Ok((StatusCode::ACCEPTED, headers, Json(UploadNow::new(&service, upload))).into_response())

@@ -198,7 +198,7 @@ impl Change for ApproveFirst {
         let ruling = &self.ruling;
         let moved = sqlx::query(
             "UPDATE proposals SET state = 'first_approved', first_approved_by = $3, first_approved_at = $4, \
-             approved_fields = $5, effective_on = COALESCE($6, effective_on) WHERE id = $1 AND state = $2",
+             approved_fields = $5, effective_on = COALESCE($6, effective_on) WHERE id = $1 AND state = $2 AND unit = $7",
         )
         .bind(&ruling.proposal)
         .bind(ruling.seen.word())
@@ -206,6 +206,7 @@ impl Change for ApproveFirst {
         .bind(ruling.at)
         .bind(ruling.part())
         .bind(&self.effective_on)
+        .bind(&ruling.unit)
         .execute(&mut **transaction)
         .await
         .map_err(failed("approving a proposal first"))?;
@@ -241,7 +242,7 @@ impl<const MOVES_CARDS: bool> Change for Approve<MOVES_CARDS> {
         let moved = sqlx::query(
             "UPDATE proposals SET state = 'approved', decided_at = $4, decided_by = $5, reason = $6, reason_note = $7, \
              version = $8, approved_fields = $9, waits_until = $10 \
-             WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3",
+             WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3 AND unit = $11",
         )
         .bind(&ruling.proposal)
         .bind(ruling.seen.word())
@@ -253,6 +254,7 @@ impl<const MOVES_CARDS: bool> Change for Approve<MOVES_CARDS> {
         .bind(version)
         .bind(ruling.part())
         .bind(waits_until)
+        .bind(&ruling.unit)
         .execute(&mut **transaction)
         .await
         .map_err(failed("approving a proposal"))?;
@@ -285,7 +287,7 @@ impl Change for Refuse {
         let row = sqlx::query(
             "UPDATE proposals SET state = CASE WHEN appealed_at IS NULL THEN 'refused' ELSE 'appeal_refused' END, \
              decided_at = $4, decided_by = $5, reason = $6, reason_note = $7, approved_fields = NULL \
-             WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3 RETURNING state",
+             WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3 AND unit = $8 RETURNING state",
         )
         .bind(&ruling.proposal)
         .bind(ruling.seen.word())
@@ -294,6 +296,7 @@ impl Change for Refuse {
         .bind(&ruling.reviewer)
         .bind(&ruling.reason)
         .bind(&ruling.note)
+        .bind(&ruling.unit)
         .fetch_optional(&mut **transaction)
         .await
         .map_err(failed("refusing a proposal"))?;

@@ -375,6 +375,30 @@ fn line(at: UnixSeconds, action: &'static str, subject: &str, detail: String) ->
     Line { at, actor: "holder".to_owned(), action, subject: subject.to_owned(), detail }
 }
 
+/// What is not decided for good goes with its record: it is for the unit that manages the record now, and no longer for the
+/// one that did.
+pub(super) async fn follow_record(transaction: &mut Transaction<'_>, record: &Handle, unit: &str) -> Result<(), Fault> {
+    let doing = failed("taking proposals along with their record");
+    let statement = format!(
+        "UPDATE proposals SET unit = $2 WHERE record = $1 AND unit <> $2 AND (state = 'refused' OR state IN {WAITING})"
+    );
+    let moved = sqlx::query(AssertSqlSafe(statement))
+        .bind(record.as_str())
+        .bind(unit)
+        .execute(&mut **transaction)
+        .await
+        .map_err(&doing)?;
+    if moved.rows_affected() > 0 {
+        // Who had taken one there does not keep the new unit from it.
+        sqlx::query("DELETE FROM proposal_claims WHERE proposal IN (SELECT id FROM proposals WHERE record = $1)")
+            .bind(record.as_str())
+            .execute(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+    }
+    Ok(())
+}
+
 impl Change for NewProposal {
     type Done = ();
 

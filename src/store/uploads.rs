@@ -394,6 +394,9 @@ fn head(row: &AnyRow) -> Result<(RecordKey, RecordHead), Fault> {
     Ok((key, head))
 }
 
+/// Uploads of one caller whose files are kept at the same time: what they take of the disk has an end.
+const MOST_KEPT: i64 = 200;
+
 struct Begin(NewUpload);
 
 impl Change for Begin {
@@ -401,6 +404,16 @@ impl Change for Begin {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let NewUpload { id, unit, name, uploaded_by, at } = &self.0;
+        let doing = failed("counting uploads");
+        let kept = sqlx::query("SELECT COUNT(*) FROM uploads WHERE uploaded_by = $1 AND cleared_at IS NULL")
+            .bind(uploaded_by)
+            .fetch_one(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        if kept.try_get::<i64, _>(0).map_err(&doing)? >= MOST_KEPT {
+            let rule = format!("at most {MOST_KEPT} uploads of one caller are kept at the same time: delete some");
+            return Err(Refusal::TooMuch(rule).into());
+        }
         sqlx::query(
             "INSERT INTO uploads (id, unit, name, format, state, uploaded_by, created_at) \
              VALUES ($1, $2, $3, '', 'receiving', $4, $5)",

@@ -115,6 +115,7 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
         waiting::follow_record(transaction, &before, record, &new.key).await?;
         proposals::follow_record(transaction, record, &new.key).await?;
         sync::follow_record(transaction, &before, &new.key).await?;
+        proposals::follow_record(transaction, record, &new.key.unit).await?;
     }
     sqlx::query(
         "INSERT INTO record_versions (record, version, catalogue, content, run, line, at, way, reference, actor) \

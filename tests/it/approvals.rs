@@ -213,6 +213,9 @@ story! {
         let change = &changes["items"][0];
         assert_eq!((&change["number"], &change["approved_version"], &change["version"]), (&json!(format!("N{}", person(3))), &json!(1), &json!(2)));
 
+        let last = town.service.store().history(change["record"].as_str().unwrap()).await.unwrap().pop().unwrap();
+        assert_eq!((&*last.2, &*last.3), ("record.read", "quality"));
+
         // Once the month is over, only the changed one lacks a signature.
         town.at(datetime!(2026-12-01 00:00 +7).unix_timestamp());
         compute().await;

@@ -458,3 +458,26 @@ story! {
         assert_eq!(answers.iter().filter(|answer| answer.status.as_u16() == 201).count(), 1);
     }
 }
+
+story! {
+    async fn a_lent_right_takes_as_recent_a_sign_in_as_an_own_one(town) {
+        let bureau = Bureau::with(town, |config| {
+            let own = config.office_sign_in.as_mut().unwrap();
+            let step_up_scopes = vec!["updates:decide".to_owned()];
+            *own = OfficeSignIn { step_up_seconds: 300, idle_seconds: 3600, step_up_scopes, ..own.clone() };
+        })
+        .await;
+        bureau.town.hires("001199000018", "H26").await;
+        let proposal = crate::review::proposes(&bureau.town, "001199000018", "p1", json!({"marital_status": "2"})).await;
+        bureau.enters("head", Role::UnitHead, Some("H26")).await;
+        let id = bureau.enters("clerk", Role::Clerk, Some("H26")).await;
+        let head = bureau.at_work("head").await;
+        head.post("/api/v1/delegations", json!({"to": id, "unit": "H26", "days": 3})).await.expect(201);
+        let clerk = bureau.at_work("clerk").await;
+        bureau.town.clock.advance(300);
+        let approve = format!("/api/v1/proposals/{proposal}/approve");
+        assert_eq!(clerk.post(&approve, json!({})).await.problem(401), "insufficient-user-authentication");
+        let clerk = bureau.at_work_with(clerk.browser, "clerk").await;
+        clerk.post(&approve, json!({})).await.expect(200);
+    }
+}

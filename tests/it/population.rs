@@ -505,6 +505,8 @@ story! {
         }).collect();
         assert_eq!(told, [("hanoi", "sau khi sửa", "matched"), ("hanoi", "kiểm tra họ tên", "mismatched")]);
         assert_eq!(lines["items"][1]["fields"], json!(["full_name", "gender"]));
+        let last = town.service.store().history(record.as_str()).await.unwrap().pop().unwrap();
+        assert_eq!((&*last.1, &*last.2, &*last.3), ("hanoi", "record.read", "population.match"), "what differed is told");
         let page = reviewer.get(&format!("{queries}?limit=1")).await.expect(200);
         let rest = reviewer.get(&format!("{queries}?after={}", page["next"].as_str().unwrap())).await.expect(200);
         assert_eq!((page["items"].as_array().unwrap().len(), &rest["items"][0]), (1, &lines["items"][1]));

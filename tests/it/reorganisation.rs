@@ -246,3 +246,36 @@ story! {
         assert_eq!(came.record.text("using_unit_code"), Some("H26.06"));
     }
 }
+
+story! {
+    async fn what_waits_for_a_decision_goes_with_its_record(town) {
+        use crate::review::{proposes, reviewers};
+        departments(&town).await;
+        let desk = town.configured(|config| {
+            reviewers(config);
+            let old = config.clients.iter().find(|client| client.name == "dung").unwrap().clone();
+            config.clients.push(officials_card::config::Client { name: "em".into(), units: Some(vec!["H26.06".into()]), ..old });
+        });
+        let person = people(0..1).remove(0);
+        let plain = proposes(&desk, &person, "p1", json!({"marital_status": "2"})).await;
+        let refused = proposes(&desk, &person, "p2", json!({"academic_degree": "01"})).await;
+        let (old, new) = (desk.officer("dung").await, desk.officer("em").await);
+        old.refuses(&refused, "evidence_missing", None).await.expect(200);
+        old.post(&format!("/api/v1/proposals/{plain}/claim"), json!({})).await.expect(200);
+        assert_eq!(new.looks_at(&plain).await.problem(404), "not-found");
+        let officer = desk.officer("hanoi").await;
+        let id = planned(&officer, merger()).await;
+        step(&officer, &id, "start").await.expect(200);
+        the_day_comes(&desk);
+        while desk.service.reorganise().await.unwrap() > 0 {}
+
+        let (old, new) = (desk.officer("dung").await, desk.officer("em").await);
+        for proposal in [&plain, &refused] {
+            assert_eq!(old.looks_at(proposal).await.problem(404), "not-found");
+            assert_eq!(old.approves(proposal, json!({})).await.problem(404), "not-found");
+            assert_eq!(new.looks_at(proposal).await.expect(200)["unit"], "H26.06");
+        }
+        new.post(&format!("/api/v1/proposals/{plain}/claim"), json!({})).await.expect(200);
+        new.approves(&plain, json!({})).await.expect(200);
+    }
+}

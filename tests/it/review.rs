@@ -135,7 +135,10 @@ story! {
         assert!(!page.to_string().contains(PERSON), "the list has no number");
         assert!(item["fields"][1]["label_vi"].as_str().unwrap().chars().count() > 3);
         let (record, version) = record_of(&desk, PERSON).await;
-        let before = desk.service.store().history(record.as_str()).await.unwrap().len();
+        let lines = desk.service.store().history(record.as_str()).await.unwrap();
+        let before = lines.len();
+        let (_, actor, action, purpose) = &lines[before - 1];
+        assert_eq!((actor.as_str(), action.as_str(), purpose.as_str()), ("an", "record.read", "unit.review"), "the list has names");
 
         let whole = an.looks_at(&proposal).await.expect(200);
         assert_eq!(whole["record_version"], version);

@@ -92,6 +92,9 @@ story! {
         assert_eq!(verdict["claims"]["card"], card, "the random handle, not the card number");
         let svg = officer.get(&format!("/api/v1/cards/{card}/badge.svg")).await;
         assert_eq!(svg.header("content-type"), "image/svg+xml");
+        let stored = crate::review::record_of(&town, PERSON).await.0;
+        let last = town.service.store().history(stored.as_str()).await.unwrap().pop().unwrap();
+        assert_eq!((&*last.1, &*last.2, &*last.3), ("vneid", "record.read", "badges"));
         let too_small = officer.get(&format!("/api/v1/cards/{card}/badge.svg?width_mm=11")).await;
         assert_eq!(too_small.problem(400), "invalid-request");
         officer.get(&format!("/api/v1/cards/{card}/badge.svg?width_mm=40")).await;

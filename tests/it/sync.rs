@@ -727,3 +727,46 @@ async fn the_recorded_call_makes_the_recorded_record() {
     let expected: Value = serde_json::from_str(&read("servicem0001-add.record.json")).unwrap();
     assert_eq!(content(&town, "H26.05", "CB.2020.0017").await, expected);
 }
+
+story! {
+    async fn logins_wait_in_a_short_line_and_who_is_sent_away_has_not_guessed(town) {
+        account(&town, "hanoi-hrm", "H26", true).await;
+        let body = json!({"username": "hanoi-hrm", "password": "sai mật khẩu rồi"}).to_string();
+        let unknown = json!({"username": "nobody", "password": "sai mật khẩu rồi"}).to_string();
+        let others = (0..40).map(|_| post(&town, "/apiauth/oauth/login", &unknown, None));
+        // The ones behind come when the line is full.
+        let behind = (0..20).map(|_| post(&town, "/apiauth/oauth/login", &body, None));
+        let (first, last) = join(join_all(others), join_all(behind)).await;
+        let busy = |answers: &[Answer]| answers.iter().filter(|answer| answer.status == 503).count();
+        assert!(busy(&first) > 0 && busy(&first) < 40, "{} of 40", busy(&first));
+        assert_eq!(busy(&last), 20);
+        assert_eq!(log_in(&town, "hanoi-hrm", PASSWORD).await["err_code"], 0, "no guess of theirs counted");
+    }
+}
+
+story! {
+    async fn what_left_the_agency_is_out_of_its_reach(town) {
+        units(&town).await;
+        let (old, new) = (system(&town, "noi-vu", "H26.05").await, system(&town, "tai-chinh", "H26.06").await);
+        let own = dossier("SNV-1", "H26.05.01");
+        System::done(old.call("servicem0001", "ADD", own.clone()).await);
+        let plan = json!({
+            "name": "Chuyển chi cục", "decision": "02/QĐ", "effective_on": "2026-12-01",
+            "moves": [{"from": "H26.05.01", "to": "H26.06"}],
+        });
+        let officer = town.officer("hanoi").await;
+        let id = officer.post("/api/v1/reorganisations", plan).await.expect(201)["id"].as_str().unwrap().to_owned();
+        officer.post(&format!("/api/v1/reorganisations/{id}/start"), json!({})).await.expect(200);
+        town.clock.advance(begins(date!(2026 - 12 - 01)) - town.clock.now());
+        while town.service.reorganise().await.unwrap() > 0 {}
+        assert!(stored(&town, "H26.06", "SNV-1").await.is_some());
+
+        let token = async |name: &str| log_in(&town, name, PASSWORD).await["access_token"].as_str().unwrap().to_owned();
+        let old = System { token: token("noi-vu").await, ..old };
+        let new = System { token: token("tai-chinh").await, ..new };
+        System::refused(old.call("servicem0001", "DEL", own.clone()).await);
+        System::refused(old.call("servicem0001", "EDIT", dossier("SNV-1", "H26.05")).await);
+        assert!(stored(&town, "H26.06", "SNV-1").await.is_some(), "neither taken away nor taken back");
+        System::done(new.call("servicem0001", "EDIT", dossier("SNV-1", "H26.06")).await);
+    }
+}

@@ -42,7 +42,8 @@ fn xlsx(rows: &[String]) -> Vec<u8> {
 impl Officer<'_> {
     /// Uploads a file.
     pub async fn upload(&self, unit: &str, file: impl Into<Body>) -> Answer {
-        let request = Request::post(format!("/api/v1/uploads?unit={unit}&name=ho-so.xlsx"))
+        let request = Request::post(format!("/api/v1/uploads?unit={unit}"))
+            .header(header::CONTENT_DISPOSITION, "attachment; filename*=UTF-8''h%E1%BB%93-s%C6%A1.xlsx")
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .header(header::CONTENT_TYPE, "application/octet-stream");
         self.town.send(request.body(file.into()).unwrap()).await
@@ -155,7 +156,7 @@ story! {
         }
         let upload = officer.checked("H26", workbook.save_to_buffer().unwrap()).await;
         assert_eq!((&upload["state"], counts(&upload)), (&json!("checked"), [1, 0, 0, 0]), "{upload}");
-        assert_eq!((&upload["format"], &upload["name"]), (&json!("xlsx"), &json!("ho-so.xlsx")));
+        assert_eq!((&upload["format"], &upload["name"]), (&json!("xlsx"), &json!("hồ-sơ.xlsx")));
         assert_eq!((&upload["uploaded_by"], upload["bytes"].as_i64().unwrap() > 0), (&json!("hanoi"), true));
         assert_eq!(version(&town, "H26", 1).await, 0, "nothing is stored by the check");
         let rows = officer.rows(id(&upload), "new").await;
@@ -528,4 +529,19 @@ async fn a_slow_file_is_waited_for_longer_than_a_request() {
     };
     let (answer, ()) = futures_util::future::join(officer.upload("H26", Body::from_stream(parts)), sending).await;
     answer.expect(202);
+}
+
+story! {
+    async fn what_one_caller_keeps_has_an_end(town) {
+        use officials_card::store::NewUpload;
+        for number in 0..200 {
+            let (uploaded_by, at) = ("hanoi".to_owned(), town.clock.now());
+            let new = NewUpload { id: format!("u{number}"), unit: "H26".into(), name: String::new(), uploaded_by, at };
+            town.service.store().begin_upload(new).await.unwrap();
+        }
+        let hanoi = town.officer("hanoi").await;
+        assert_eq!(hanoi.upload("H26", xlsx(&[])).await.status.as_u16(), 413);
+        town.service.store().clear_upload("u7", "hanoi", town.clock.now()).await.unwrap();
+        hanoi.checked("H26", xlsx(&[])).await;
+    }
 }

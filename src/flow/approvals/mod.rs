@@ -314,6 +314,8 @@ impl Service {
         let mut rows = self.store.quality_rows(&approval.row.unit, Rows::Unsigned, after, limit + 1, false).await?;
         let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let read: Vec<_> = rows.iter().map(|row| row.record.clone()).collect();
+        self.store.note_read(&caller.name, &read, "quality", self.clock.now()).await?;
         let changed = rows.into_iter().map(|row| ChangedRecord {
             place: After { unit: row.unit, record: row.record },
             number: row.number,

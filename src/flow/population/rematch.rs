@@ -84,7 +84,7 @@ impl Service {
         self.ask_about(about.ok_or(Refusal::NotFound("record"))?, HOLDER, purpose).await
     }
 
-    /// Who asked the population database about a record.
+    /// Who asked the population database about a record, and what differed. Written down as a look at it.
     pub async fn population_queries(
         &self,
         caller: &Caller,
@@ -102,6 +102,8 @@ impl Service {
             lines.pop();
         }
         let next = lines.last().filter(|_| more).map(|line| line.seq);
+        let records = std::slice::from_ref(record);
+        self.store.note_read(&caller.name, records, READ_PURPOSE, self.clock.now()).await?;
         Ok(PopulationQueryPage { lines, next })
     }
 

@@ -269,10 +269,9 @@ impl Service {
         let mut rows = self.store.quality_rows(&unit, which, after, limit + 1, with_names).await?;
         let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        if with_names {
-            let read: Vec<_> = rows.iter().map(|row| row.record.clone()).collect();
-            self.store.note_read(&caller.name, &read, "quality", self.clock.now()).await?;
-        }
+        // The number stands for a person, too.
+        let read: Vec<_> = rows.iter().map(|row| row.record.clone()).collect();
+        self.store.note_read(&caller.name, &read, "quality", self.clock.now()).await?;
         Ok((rows.into_iter().map(flagged).collect(), more))
     }
 

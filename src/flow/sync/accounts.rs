@@ -24,17 +24,22 @@ use crate::store::{LoginBegin, Store, SyncAccount, SyncCall, SyncOutcome};
 
 /// Passwords looked at at the same time in this process: each takes 19 MiB and a core.
 const AT_ONCE: usize = 2;
+/// Logins that wait for their turn at the same time in this process; more are told to come again, and count for nothing.
+const IN_LINE: usize = 32;
 /// The shortest password that an operator may give.
 const SHORTEST_PASSWORD: usize = 12;
 
 const WRONG: &str = "Xác thực không thành công. Tên đăng nhập hoặc mật khẩu không chính xác!";
 
 /// Places for passwords that are looked at.
-pub struct Passwords(Semaphore);
+pub struct Passwords {
+    places: Semaphore,
+    line: Semaphore,
+}
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self(Semaphore::new(AT_ONCE))
+        Self { places: Semaphore::new(AT_ONCE), line: Semaphore::new(IN_LINE) }
     }
 }
 
@@ -107,9 +112,15 @@ pub async fn add_sync_account(
 
 impl Service {
     /// A login: user name and password for a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Busy`] while too many wait.
     pub async fn sync_login(&self, body: &[u8]) -> Result<SyncLogin> {
         let refused = |message: &str| Ok(SyncLogin::Refused(message.to_owned()));
         let Some(login) = Login::parse(body) else { return refused("Vui lòng nhập username và mật khẩu!") };
+        // Before the attempt counts: who is sent away has not guessed.
+        let _turn = self.passwords.line.try_acquire().map_err(|_| Refusal::Busy("logins"))?;
         let now = self.clock.now();
         match self.store.begin_sync_login(&login.username, now).await? {
             LoginBegin::Unknown => {
@@ -139,7 +150,7 @@ impl Service {
 
     async fn is_password(&self, password: String, hash: String) -> Result<bool> {
         let doing = "looking at a password";
-        let _place = self.passwords.0.acquire().await.map_err(|error| Fault::new(doing, error))?;
+        let _place = self.passwords.places.acquire().await.map_err(|error| Fault::new(doing, error))?;
         let looked =
             spawn_blocking(move || Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok());
         Ok(looked.await.map_err(|error| Fault::new(doing, error))?)

@@ -12,7 +12,7 @@ use crate::error::Refusal;
 use crate::flow::Service;
 use crate::flow::self_service::{EvidenceFile, KeptEvidence, Official, read_limit};
 use crate::http::answer::{Problem, ProblemDocument};
-use crate::http::extract::InPath;
+use crate::http::extract::{self, InPath};
 
 /// The bytes of a file, not read yet.
 pub struct Upload(Body);
@@ -52,7 +52,7 @@ pub async fn keep(
         }
         bytes.extend_from_slice(&chunk);
     }
-    let name = file_name(&headers).unwrap_or_default();
+    let name = extract::file_name(&headers).unwrap_or_default();
     let kept = service.keep_evidence(&official, place, &name, bytes).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(kept)).into_response())
 }
@@ -101,58 +101,4 @@ pub fn attached(file: EvidenceFile) -> Response {
         }
     }
     response
-}
-
-/// The file's name of a `Content-Disposition` header (RFC 6266): `filename*` in UTF-8, else `filename`.
-fn file_name(headers: &HeaderMap) -> Option<String> {
-    let line = headers.get(header::CONTENT_DISPOSITION)?.to_str().ok()?;
-    let parameter = |name: &str| {
-        let mut parts = line.split(';').skip(1).filter_map(|part| part.split_once('='));
-        parts.find(|(own, _)| own.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-    };
-    let extended = parameter("filename*").and_then(|value| {
-        let (charset, rest) = value.split_once('\'')?;
-        let (_, escaped) = rest.split_once('\'')?;
-        charset.eq_ignore_ascii_case("utf-8").then(|| unescaped(escaped))?
-    });
-    extended.or_else(|| Some(parameter("filename")?.trim_matches('"').to_owned()))
-}
-
-/// Percent-decoding (RFC 3986 section 2.1); `None` when it is not UTF-8.
-fn unescaped(text: &str) -> Option<String> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, others @ ..] = rest {
-        let escaped = match (first, others) {
-            (b'%', [high, low, ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                digit(high).zip(digit(low)).and_then(|(high, low)| u8::try_from(high << 4 | low).ok())
-            }
-            _ => None,
-        };
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &others[2..] } else { others };
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn named(line: &str) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_str(line).unwrap());
-        file_name(&headers)
-    }
-
-    #[test]
-    fn a_name_is_read_from_its_header() {
-        assert_eq!(named("attachment; filename*=UTF-8''gi%E1%BA%A5y.pdf").as_deref(), Some("giấy.pdf"));
-        assert_eq!(named("attachment; filename=\"a.pdf\"; filename*=utf-8'vi'b%20c.pdf").as_deref(), Some("b c.pdf"));
-        assert_eq!(named("attachment; filename=\"a.pdf\"; filename*=UTF-8''%ff").as_deref(), Some("a.pdf"));
-        assert_eq!(named("attachment; filename=a%2.pdf").as_deref(), Some("a%2.pdf"));
-        for nothing in ["attachment", "inline; x=y", "filename"] {
-            assert_eq!(named(nothing), None, "{nothing}");
-        }
-    }
 }

@@ -5,6 +5,8 @@ mod evidence;
 mod own;
 mod sign_in;
 
+pub(super) use evidence::attached;
+
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;

@@ -113,9 +113,12 @@ impl Store {
         let known = sqlx::query(
             "SELECT sync_keys.unit FROM sync_keys JOIN records ON records.unit = sync_keys.unit \
              AND records.number = sync_keys.number AND records.removed_at IS NULL \
-             WHERE org = $1 AND sync_keys.number = $2",
+             WHERE org = $1 AND sync_keys.number = $2 \
+             AND (sync_keys.unit = $1 OR substr(sync_keys.unit, 1, length($3)) = $3)",
         );
-        let known = known.bind(org).bind(number).fetch_all(self.readers()).await.map_err(&doing)?;
+        // What is no longer below the agency is no longer its own, whatever its numbers led to.
+        let known =
+            known.bind(org).bind(number).bind(format!("{org}.")).fetch_all(self.readers()).await.map_err(&doing)?;
         let rows = if known.is_empty() {
             sqlx::query(
                 "SELECT unit FROM records WHERE number = $1 AND removed_at IS NULL \
@@ -295,6 +298,20 @@ pub(in super::super) async fn follow_record(
     before: &RecordKey,
     after: &RecordKey,
 ) -> Result<(), Fault> {
+    let doing = failed("moving the names of dossiers");
+    // Under another number it is not found by the old one, where somebody else may stand by now; and another agency's
+    // numbers do not lead to it.
+    sqlx::query(
+        "DELETE FROM sync_keys WHERE number = $1 AND unit = $2 AND (number <> $3 OR NOT (org = $4 \
+         OR substr($4, 1, length(org) + 1) = org || '.'))",
+    )
+    .bind(&before.number)
+    .bind(&before.unit)
+    .bind(&after.number)
+    .bind(&after.unit)
+    .execute(&mut **transaction)
+    .await
+    .map_err(&doing)?;
     sqlx::query("UPDATE sync_keys SET unit = $3 WHERE number = $1 AND unit = $2")
         .bind(&before.number)
         .bind(&before.unit)
@@ -302,7 +319,7 @@ pub(in super::super) async fn follow_record(
         .execute(&mut **transaction)
         .await
         .map(|_| ())
-        .map_err(failed("moving the names of dossiers"))
+        .map_err(doing)
 }
 
 struct NoteCall {

@@ -72,7 +72,9 @@ export const saveForm = (unit: string, groups: readonly string[]) =>
 
 export function sendUpload(unit: string, file: File, told: (part: number) => void): Promise<Upload> {
   const type = /\.csv$/i.test(file.name) ? "text/csv" : /\.xlsx$/i.test(file.name) ? XLSX : "application/octet-stream";
-  return sendFile<Upload>("uploads", { unit, name: file.name.slice(-120) }, file, { "content-type": type }, told);
+  // Not in the address: people's names stand in names of files, and addresses in logs.
+  const name = `attachment; filename*=UTF-8''${encodeURIComponent([...file.name].slice(-120).join(""))}`;
+  return sendFile<Upload>("uploads", { unit }, file, { "content-type": type, "content-disposition": name }, told);
 }
 
 export const listUploads = (unit: string | undefined, after: string | undefined, signal: AbortSignal) =>
