@@ -12,7 +12,6 @@ use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::proposal::ProposalState;
-use crate::model::record::RecordKey;
 
 /// A proposal as it stands.
 #[derive(Clone, Debug)]
@@ -126,17 +125,6 @@ pub(super) const PROPOSAL_COLUMNS: &str = "proposals.id, proposals.record, propo
 
 /// The states in which somebody has still to decide, for statements.
 pub(super) const WAITING: &str = "('open', 'first_approved', 'appealed')";
-
-/// What waits for a decision about a record is decided by the unit that it goes to.
-pub(super) async fn follow_record(
-    transaction: &mut Transaction<'_>,
-    record: &Handle,
-    after: &RecordKey,
-) -> Result<(), Fault> {
-    let statement = format!("UPDATE proposals SET unit = $2 WHERE record = $1 AND unit <> $2 AND state IN {WAITING}");
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(record.as_str()).bind(&after.unit);
-    query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("moving proposals"))
-}
 
 const EVIDENCE_COLUMNS: &str = "id, proposal, person, name, media_type, size, sha256, place, created_at";
 

@@ -113,7 +113,6 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
     }
     if let Some(before) = before.filter(|before| *before != new.key) {
         waiting::follow_record(transaction, &before, record, &new.key).await?;
-        proposals::follow_record(transaction, record, &new.key).await?;
         sync::follow_record(transaction, &before, &new.key).await?;
         proposals::follow_record(transaction, record, &new.key.unit).await?;
     }
