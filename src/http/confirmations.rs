@@ -23,6 +23,7 @@ pub struct ConfirmationQuery {
     unit: Option<String>,
     /// `waiting` (when absent) or `returned`.
     #[serde(default)]
+    #[param(inline)]
     state: ConfirmationState,
     /// `next` of the page before.
     #[serde(default)]

@@ -83,7 +83,12 @@ impl Modify for Refusals {
                     if response.description.is_empty() {
                         meaning(status).clone_into(&mut response.description);
                     }
+                    // The OAuth endpoints have a form of their own.
+                    let is_problem = response.content.get("application/json").is_some_and(
+                        |content| matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/ProblemDocument")),
+                    );
                     if status.starts_with(['4', '5'])
+                        && is_problem
                         && let Some(problem) = response.content.shift_remove("application/json")
                     {
                         response.content.insert(PROBLEM.to_owned(), problem);

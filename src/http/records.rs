@@ -28,6 +28,7 @@ pub struct ListQuery {
     unit: String,
     /// Which of its records.
     #[serde(default)]
+    #[param(inline)]
     filter: ListFilter,
     /// `next` of the page before.
     after: Option<String>,

@@ -362,7 +362,7 @@ pub enum Which {
 /// `GET /api/v1/proposals/{id}/portraits/{which}`: the portrait that a proposal starts from, or asks for. Written down as a
 /// look at the record.
 #[utoipa::path(get, path = "/api/v1/proposals/{id}/portraits/{which}", tag = "Review",
-    params(("id" = String, Path, description = "The proposal's name"), ("which" = Which, Path, description = "`old` or `new`")),
+    params(("id" = String, Path, description = "The proposal's name"), ("which" = inline(Which), Path, description = "`old` or `new`")),
     responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
 pub async fn proposal_portrait(

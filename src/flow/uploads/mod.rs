@@ -185,6 +185,7 @@ impl Service {
     /// The uploads that the caller may see, the newest first, and where the next page begins.
     pub async fn uploads(&self, caller: &Caller, request: UploadsRequest) -> Result<(Vec<Upload>, Option<String>)> {
         caller.needs("records:write")?;
+        request.unit.as_deref().map_or(Ok(()), |unit| caller.may_touch(unit))?;
         let place = |after: &String| {
             let (at, id) = after.split_once('.')?;
             is_random_name(id).then_some((at.parse().ok()?, id.to_owned()))
