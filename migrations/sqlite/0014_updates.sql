@@ -29,6 +29,19 @@ CREATE INDEX proposals_by_person ON proposals (person, created_at);
 CREATE INDEX proposals_by_record ON proposals (record);
 CREATE INDEX proposals_waiting ON proposals (unit, due_at) WHERE state IN ('open', 'first_approved', 'appealed');
 
+-- As long as a proposal waits for a decision, it is in dispute what the record says.
+CREATE TRIGGER proposals_dispute_records AFTER INSERT ON proposals
+WHEN NEW.state IN ('open', 'first_approved', 'appealed')
+BEGIN INSERT INTO discrepancies (record, kind, reference, opened_at)
+VALUES (NEW.record, 'proposal', NEW.id, NEW.created_at) ON CONFLICT DO NOTHING; END;
+CREATE TRIGGER proposals_dispute_records_again AFTER UPDATE OF state ON proposals
+WHEN NEW.state IN ('open', 'first_approved', 'appealed')
+BEGIN INSERT INTO discrepancies (record, kind, reference, opened_at)
+VALUES (NEW.record, 'proposal', NEW.id, COALESCE(NEW.appealed_at, NEW.created_at)) ON CONFLICT DO NOTHING; END;
+CREATE TRIGGER proposals_dispute_records_no_more AFTER UPDATE OF state ON proposals
+WHEN NEW.state NOT IN ('open', 'first_approved', 'appealed')
+BEGIN DELETE FROM discrepancies WHERE record = NEW.record AND kind = 'proposal' AND reference = NEW.id; END;
+
 -- What an official puts beside a proposal. The bytes are encrypted in the file `place`, outside the database; `sha256` is
 -- of the plain bytes. Without a proposal it is cleared away after a while.
 CREATE TABLE evidence (

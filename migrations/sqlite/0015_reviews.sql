@@ -3,6 +3,7 @@
 ALTER TABLE proposals ADD COLUMN approved_fields TEXT;
 ALTER TABLE proposals ADD COLUMN waits_until TEXT;
 CREATE INDEX proposals_by_unit ON proposals (unit, due_at);
+CREATE INDEX waiting_changes_of_proposals ON waiting_changes (reference) WHERE way = 'update';
 
 -- A reviewer says that they work on a proposal, so that nobody else begins: a hint that ends by itself. What counts is the
 -- state of the proposal.

@@ -13,7 +13,6 @@ use crate::model::record::Record;
 use crate::model::review::Occasion;
 use crate::model::rights::{Role, rights};
 use crate::model::unit::UnitCode;
-use crate::model::working_days;
 use crate::store::{ConfirmationFilter, Said, Sent, Unconfirmed, Words};
 
 /// The purpose under which a look at what waits is written down.
@@ -71,7 +70,7 @@ impl Service {
         let waiting = self.store.unconfirmed(filter).await?;
         let names: Vec<_> = waiting.iter().map(|one| one.handle.clone()).collect();
         self.store.note_read(&caller.name, &names, PURPOSE, self.clock.now()).await?;
-        let book = self.code_book().await?;
+        let (book, calendar) = (self.code_book().await?, self.store.calendar().await?);
         let may_confirm = caller.needs("records:confirm").is_ok();
         let mut confirmations = Vec::with_capacity(waiting.len());
         for one in waiting {
@@ -85,7 +84,7 @@ impl Service {
             let before = one.confirmed.as_ref().map(|(_, record)| record.clone());
             let before = before.unwrap_or_else(|| Record::empty(one.record.catalogue()));
             let changes = side_by_side(&Patch::between(&before, &one.record), &one.record, &book);
-            let due_at = working_days::deadline(one.changed_at, WORKING_DAYS, |_| false);
+            let due_at = calendar.end_of_working_day_after(one.changed_at, WORKING_DAYS);
             confirmations.push(Confirmation { waiting: one, changes, due_at, why_not });
         }
         Ok(confirmations)

@@ -149,7 +149,7 @@ impl Service {
             if conflicts.iter().any(|field| !approval.overwrite.contains(field)) {
                 return self.conflict(caller, &reviewed, &chosen.patch).await;
             }
-            let ruling = self.ruling(caller, right, &reviewed, &chosen);
+            let ruling = self.ruling(caller, right, &reviewed, &chosen).await?;
             let is_first = chosen.takes_two
                 && matches!(reviewed.queued.proposal.state, ProposalState::Open | ProposalState::Appealed);
             if is_first {
@@ -183,7 +183,7 @@ impl Service {
             reason: Some(reason),
             note,
         };
-        let state = self.store.refuse_proposal(self.ruling(caller, right, &reviewed, &chosen)).await?;
+        let state = self.store.refuse_proposal(self.ruling(caller, right, &reviewed, &chosen).await?).await?;
         Ok(Outcome::Done(decided(id, state)))
     }
 
@@ -303,12 +303,19 @@ impl Service {
         Ok(Some((Effect::Version(Box::new(write)), done)))
     }
 
-    fn ruling(&self, caller: &Caller, right: Right, reviewed: &Reviewed, chosen: &Chosen) -> Ruling {
+    async fn ruling(
+        &self,
+        caller: &Caller,
+        right: Right,
+        reviewed: &Reviewed,
+        chosen: &Chosen,
+    ) -> Result<Ruling, Fault> {
         let (proposal, now) = (&reviewed.queued.proposal, self.clock.now());
-        let waited = working_hours(proposal.appealed_at.unwrap_or(proposal.created_at), now);
+        let waited =
+            working_hours(&self.store.calendar().await?, proposal.appealed_at.unwrap_or(proposal.created_at), now);
         #[allow(clippy::cast_possible_truncation)]
         let working_minutes = (waited * 60.0) as i64;
-        Ruling {
+        Ok(Ruling {
             proposal: proposal.id.clone(),
             unit: proposal.unit.clone(),
             seen: proposal.state,
@@ -321,7 +328,7 @@ impl Service {
             note: chosen.note.clone(),
             working_minutes,
             at: now,
-        }
+        })
     }
 }
 

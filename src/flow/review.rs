@@ -434,7 +434,7 @@ impl Service {
         let (now, units) = (self.clock.now(), units.as_deref());
         let counts = self.store.waiting_proposals(units, now).await?;
         let decided = self.store.decisions_since(units, now - DAYS_BACK * DAY_SECONDS).await?;
-        let days = working_days_from(day_in_vietnam(now), DAYS_AHEAD);
+        let days = working_days_from(&self.store.calendar().await?, day_in_vietnam(now), DAYS_AHEAD);
         // A deadline is the end of its day; the first count begins now, for what was due before is overdue.
         let ends: Vec<_> = std::iter::once(now - 1).chain(days.iter().map(|day| begins(*day) + DAY_SECONDS)).collect();
         let due = self.store.due_proposals(units, &ends).await?;

@@ -8,8 +8,8 @@ use utoipa::openapi::security::{
     SecurityScheme,
 };
 use utoipa::openapi::{
-    ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
-    Server, Type,
+    Content, ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response,
+    ResponseBuilder, Server, Type,
 };
 use utoipa::{Modify, OpenApi};
 
@@ -84,9 +84,7 @@ impl Modify for Refusals {
                         meaning(status).clone_into(&mut response.description);
                     }
                     // The OAuth endpoints have a form of their own.
-                    let is_problem = response.content.get("application/json").is_some_and(
-                        |content| matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/ProblemDocument")),
-                    );
+                    let is_problem = response.content.get("application/json").is_some_and(is_problem);
                     if status.starts_with(['4', '5'])
                         && is_problem
                         && let Some(problem) = response.content.shift_remove("application/json")
@@ -97,6 +95,11 @@ impl Modify for Refusals {
             }
         }
     }
+}
+
+fn is_problem(content: &RefOr<Content>) -> bool {
+    let RefOr::T(content) = content else { return false };
+    matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/ProblemDocument"))
 }
 
 fn problem_response() -> Response {

@@ -267,6 +267,9 @@ pub struct WholeProposal {
     waits_until: Option<String>,
     /// The version of the record that it became.
     version: Option<i64>,
+    /// What became of an approved change that waits for its day: `waiting`, `done`, `conflict` (others changed the fields
+    /// meanwhile; somebody has to decide), `cancelled` or `superseded`.
+    waiting_change: Option<String>,
 }
 
 impl WholeProposal {
@@ -318,6 +321,7 @@ impl WholeProposal {
             approved_fields: queued.approved_fields.and_then(|fields| serde_json::from_str(&fields).ok()),
             waits_until: queued.waits_until,
             version: queued.proposal.version,
+            waiting_change: queued.proposal.waiting_change,
         }
     }
 }

@@ -47,4 +47,3 @@ pub mod text;
 pub mod unit;
 pub mod upload;
 pub mod value;
-pub mod working_days;

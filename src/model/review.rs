@@ -10,13 +10,13 @@
 //! | until when | the end of the third working day; then the unit above is named |
 //! | after an appeal | the unit's head or the unit above, and never who refused |
 
-use time::{Date, Duration, OffsetDateTime, UtcOffset};
+use time::{Date, Duration};
 
 use crate::clock::UnixSeconds;
+use crate::model::calendar::{Calendar, day_of, start_of};
 use crate::model::catalogue::{Catalogue, Field, Privacy};
 use crate::model::proposal::ProposalState;
 use crate::model::unit::UnitCode;
-use crate::model::working_days;
 
 /// Most working days that are looked at between two instants: whatever waits longer counts as so long.
 const MOST_DAYS: i64 = 1_000;
@@ -312,17 +312,17 @@ impl RefusalReason {
     }
 }
 
-/// Hours of work between two instants, so that a night or a weekend is nobody's delay.
-pub fn working_hours(from: UnixSeconds, to: UnixSeconds) -> f64 {
-    let (first, last) = (day_in_vietnam(from), day_in_vietnam(to));
+/// Hours of work between two instants, so that a night, a weekend or a holiday is nobody's delay.
+pub fn working_hours(calendar: &Calendar, from: UnixSeconds, to: UnixSeconds) -> f64 {
+    let (first, last) = (day_of(from), day_of(to));
     let mut seconds = 0;
     let mut day = first;
     for _ in 0..MOST_DAYS {
         if day > last {
             break;
         }
-        if is_working_day(day) {
-            let midnight = midnight_in_vietnam(day);
+        if calendar.is_working_day(day) {
+            let midnight = start_of(day);
             for (begin, end) in WORKING_HOURS {
                 let (begin, end) = ((midnight + begin * 3_600).max(from), (midnight + end * 3_600).min(to));
                 seconds += (end - begin).max(0);
@@ -336,33 +336,16 @@ pub fn working_hours(from: UnixSeconds, to: UnixSeconds) -> f64 {
 }
 
 /// `day` itself and the next `count` working days.
-pub fn working_days_from(day: Date, count: usize) -> Vec<Date> {
+pub fn working_days_from(calendar: &Calendar, day: Date, count: usize) -> Vec<Date> {
     let mut days = vec![day];
     let mut next = day;
     while days.len() <= count && next < Date::MAX {
         next = next.saturating_add(Duration::DAY);
-        if is_working_day(next) {
+        if calendar.is_working_day(next) {
             days.push(next);
         }
     }
     days
-}
-
-fn is_working_day(day: Date) -> bool {
-    // Public holidays are not known here: a delay over Tết looks longer than it was.
-    working_days::is_working_day(day, |_| false)
-}
-
-fn vietnam() -> UtcOffset {
-    UtcOffset::from_hms(7, 0, 0).unwrap_or(UtcOffset::UTC)
-}
-
-fn day_in_vietnam(instant: UnixSeconds) -> Date {
-    OffsetDateTime::from_unix_timestamp(instant).map_or(Date::MIN, |instant| instant.to_offset(vietnam()).date())
-}
-
-fn midnight_in_vietnam(day: Date) -> UnixSeconds {
-    day.midnight().assume_offset(vietnam()).unix_timestamp()
 }
 
 /// The middle of some values; the mean of the two in the middle of an even number of them.
@@ -459,12 +442,12 @@ mod tests {
     fn nights_and_weekends_are_nobody_s_delay() {
         let friday = datetime!(2026-11-20 16:00 +7).unix_timestamp();
         let monday = datetime!(2026-11-23 09:30 +7).unix_timestamp();
-        assert!((working_hours(friday, monday) - 2.5).abs() < 1e-9);
+        assert!((working_hours(Calendar::shipped(), friday, monday) - 2.5).abs() < 1e-9);
         let day = datetime!(2026-11-23 00:00 +7).unix_timestamp();
-        assert!((working_hours(day, day + 86_400) - 8.0).abs() < 1e-9, "without lunch");
-        assert!(working_hours(monday, friday).abs() < 1e-9);
+        assert!((working_hours(Calendar::shipped(), day, day + 86_400) - 8.0).abs() < 1e-9, "without lunch");
+        assert!(working_hours(Calendar::shipped(), monday, friday).abs() < 1e-9);
         assert_eq!(
-            working_days_from(date!(2026 - 11 - 20), 2),
+            working_days_from(Calendar::shipped(), date!(2026 - 11 - 20), 2),
             [date!(2026 - 11 - 20), date!(2026 - 11 - 23), date!(2026 - 11 - 24)]
         );
     }
@@ -481,7 +464,7 @@ mod tests {
         fn hours_of_work_never_exceed_time(from in -1_000_000_000_i64..4_000_000_000, span in 0_i64..100_000_000) {
             #[allow(clippy::cast_precision_loss)]
             let span_hours = span as f64 / 3_600.0;
-            let hours = working_hours(from, from + span);
+            let hours = working_hours(Calendar::shipped(), from, from + span);
             prop_assert!(hours >= 0.0 && hours <= span_hours + 1e-9);
         }
     }

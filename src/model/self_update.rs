@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use crate::model::catalogue::{Catalogue, Field, PopulationRole, Privacy};
+use crate::model::catalogue::{Catalogue, Field, PopulationRole};
+use crate::model::review::{is_on_card, is_sensitive};
 
 /// How a field or list of a record can come to say something else, as far as its official is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +128,8 @@ impl Changeable {
         let evidence = basis.map_or(EvidenceRule::None, |basis| basis.evidence);
         Some(Self {
             how,
-            is_sensitive: columns.iter().any(|field| field.privacy == Privacy::Sensitive),
-            is_on_card: columns.iter().any(|field| field.card_use.iter().any(|used| used != "lifecycle")),
+            is_sensitive: is_sensitive(catalogue, name),
+            is_on_card: is_on_card(catalogue, name),
             evidence,
         })
     }

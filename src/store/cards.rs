@@ -15,6 +15,7 @@ use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{AgencyName, Card, CardFacts, CardType, Moved, Reason, Selector, State, StateName, Step};
 use crate::model::event::{EventKind, NewEvent};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::HOLDER;
 use crate::model::value::hex;
 
 /// Cards handled by one statement of a mass change.
@@ -210,7 +211,12 @@ pub(super) async fn move_all(
     // A person who locks what the facts have locked already keeps it locked when the facts give it back. Not by way of the
     // person, whose cards of other units may be among them.
     let takes_over = *step == Step::Lock && hold.is_empty() && !matches!(selector, Selector::Person(_));
-    let taken_over = if takes_over { "OR (state = 'locked' AND hold IS NOT NULL)" } else { "" };
+    // So does the holder: what they froze, nobody but they and the officers give back.
+    let taken_over = match hold {
+        "" if takes_over => "OR (state = 'locked' AND hold IS NOT NULL)",
+        HOLDER if *step == Step::Lock => "OR (state = 'locked' AND hold IS NOT NULL AND hold <> $6)",
+        _ => "",
+    };
     if *step == Step::Unlock && hold != STATUS {
         look_again(transaction, (meant, [&one, &two]), *at).await?;
     }

@@ -21,7 +21,7 @@ use crate::model::person::MatchOutcome;
 /// Who gives cards back.
 const ACTOR: &str = "system";
 /// The cause of a lock that a discrepancy sets, in `cards.hold`.
-const HOLD: &str = "population";
+pub(super) const HOLD: &str = "population";
 /// Cards that one change gives back.
 const RELEASED: i64 = 200;
 

@@ -58,6 +58,9 @@ pub struct Proposal {
     pub appeal_note: Option<String>,
     /// The version of the record that it became.
     pub version: Option<i64>,
+    /// What became of an approved change that waits for its day: `waiting`, `done`, `conflict` (others changed the fields
+    /// meanwhile; somebody has to decide), `cancelled` or `superseded`.
+    pub waiting_change: Option<String>,
 }
 
 /// A proposal that is to be made.
@@ -121,7 +124,9 @@ pub(super) const PROPOSAL_COLUMNS: &str = "proposals.id, proposals.record, propo
     proposals.base_version, proposals.patch, proposals.note, proposals.state, proposals.is_sensitive, \
     proposals.effective_on, proposals.created_at, proposals.due_at, proposals.decided_at, proposals.decided_by, \
     proposals.first_approved_by, proposals.first_approved_at, proposals.reason, proposals.reason_note, \
-    proposals.appealed_at, proposals.appeal_note, proposals.version";
+    proposals.appealed_at, proposals.appeal_note, proposals.version, \
+    (SELECT MAX(waiting_changes.state) FROM waiting_changes WHERE waiting_changes.way = 'update' \
+    AND waiting_changes.reference = proposals.id) AS waiting_change";
 
 /// The states in which somebody has still to decide, for statements.
 pub(super) const WAITING: &str = "('open', 'first_approved', 'appealed')";
@@ -288,6 +293,7 @@ pub(super) fn proposal(row: &AnyRow) -> Result<Proposal, Fault> {
         appealed_at: instant("appealed_at")?,
         appeal_note: optional("appeal_note")?,
         version: instant("version")?,
+        waiting_change: optional("waiting_change")?,
     })
 }
 

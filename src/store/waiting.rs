@@ -317,6 +317,15 @@ impl Change for ActOn {
         if let Some(write) = &self.write {
             versions::write(transaction, write).await?;
         }
+        // A proposal that was approved for this day has become a version now.
+        sqlx::query(
+            "UPDATE proposals SET version = (SELECT records.version FROM records WHERE records.id = proposals.record) \
+             WHERE id IN (SELECT reference FROM waiting_changes WHERE id = $1 AND way = 'update')",
+        )
+        .bind(&self.id)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("noting what a proposal became"))?;
         Ok(true)
     }
 }

@@ -12,7 +12,7 @@ use crate::story;
 use crate::town::{Officer, Town};
 
 /// Somebody sends a person's record with these fields changed; nobody gives the unit's word with it.
-async fn sends(town: &Town, person: &str, way: Way, actor: &str, changes: Value) {
+pub async fn sends(town: &Town, person: &str, way: Way, actor: &str, changes: Value) {
     let number = PersonalNumber::parse(person).unwrap();
     let stored = town.service.store().records_of(&number).await.unwrap().pop().unwrap();
     let differences = changes.as_object().unwrap().iter();

@@ -60,6 +60,7 @@ mod show;
 mod sign_in;
 mod status_host;
 mod store;
+mod stories5;
 mod sync;
 mod throttle;
 mod tls;

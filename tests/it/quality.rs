@@ -23,7 +23,7 @@ fn person(number: u32) -> String {
 
 impl Town {
     /// Computes what there is to compute; returns how many records it was.
-    async fn computes(&self) -> usize {
+    pub async fn computes(&self) -> usize {
         let mut computed = 0;
         loop {
             let round = self.service.compute_quality().await.unwrap();
@@ -52,7 +52,7 @@ async fn scores(officer: &Officer<'_>, unit: &str) -> [i64; 6] {
     counts(&officer.get(&format!("/api/v1/quality?unit={unit}")).await.expect(200))
 }
 
-async fn causes(officer: &Officer<'_>, unit: &str) -> BTreeMap<String, i64> {
+pub async fn causes(officer: &Officer<'_>, unit: &str) -> BTreeMap<String, i64> {
     let answer = officer.get(&format!("/api/v1/quality/causes?unit={unit}&limit=50")).await.expect(200);
     let items = answer["items"].as_array().unwrap().iter();
     items.map(|item| (item["flag"].as_str().unwrap().to_owned(), item["count"].as_i64().unwrap())).collect()

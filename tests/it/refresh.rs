@@ -40,7 +40,7 @@ async fn by_dpop(wallet: &Wallet<'_>, path: &str, token: Option<&str>, media_typ
     town.send(request.body(body.into()).unwrap()).await
 }
 
-async fn tokens(wallet: &Wallet<'_>, form: String) -> Value {
+pub async fn tokens(wallet: &Wallet<'_>, form: String) -> Value {
     let answer = by_dpop(wallet, "/token", None, "application/x-www-form-urlencoded", form).await.expect(200);
     assert_eq!(answer["token_type"], "DPoP");
     answer
@@ -51,12 +51,12 @@ async fn asks(wallet: &Wallet<'_>, tokens: &Value) -> Answer {
     by_dpop(wallet, "/credential", tokens["access_token"].as_str(), "application/json", request).await
 }
 
-async fn credential(wallet: &Wallet<'_>, tokens: &Value) -> String {
+pub async fn credential(wallet: &Wallet<'_>, tokens: &Value) -> String {
     let answer = asks(wallet, tokens).await.expect(200);
     answer["credentials"][0]["credential"].as_str().unwrap().to_owned()
 }
 
-fn position(town: &Town, credential: &str) -> Value {
+pub fn position(town: &Town, credential: &str) -> Value {
     let anchors = Anchors::from_pem(town.service.anchor_pem()).unwrap();
     let card = Presentation::parse(credential).unwrap();
     let card = card.verify(&anchors, &format!("{URL}/types/official-card/1"), town.clock.now()).unwrap();

@@ -234,10 +234,14 @@ story! {
         let goes = wait(with(&[("using_unit_code", "H26.05.01")]), Expects::Existing);
         let comes = wait(with(&[("agency_personnel_number", "N1")]), Expects::New);
         town.service.receive(&origin, vec![goes, comes]).await.unwrap();
+        // What its person proposed goes to who decides for the new unit.
+        crate::review::proposes(&town, &people(0..1)[0], "p1", json!({"marital_status": "2"})).await;
         let id = planned(&officer, merger()).await;
         step(&officer, &id, "start").await.expect(200);
         the_day_comes(&town);
         town.service.reorganise().await.unwrap();
+        let reviewer = town.officer("hanoi").await;
+        assert_eq!(reviewer.get("/api/v1/proposals/p1").await.expect(200)["unit"], "H26.06");
         town.clock.advance(begins(later) - town.clock.now());
         assert_eq!(town.service.act_on_waiting().await.unwrap(), 2);
         let went = town.service.store().record(&key("H26.06", &person)).await.unwrap().unwrap();

@@ -295,10 +295,21 @@ story! {
         let done = an.approves(&proposal, json!({"effective_on": "2026-12-01"})).await.expect(200);
         assert_eq!((&done["waits_until"], &done["record_version"]), (&json!("2026-12-01"), &Value::Null));
         assert_eq!(content_of(&desk, PERSON).await.get("marital_status"), None);
-        assert_eq!(an.looks_at(&proposal).await.expect(200)["waits_until"], "2026-12-01");
+        let whole = an.looks_at(&proposal).await.expect(200);
+        assert_eq!((&whole["waits_until"], &whole["waiting_change"], &whole["version"]), (&json!("2026-12-01"), &json!("waiting"), &Value::Null));
+        // Another one for the same day meets what somebody sends before it.
+        let other = proposes(&desk, PERSON, "p2", json!({"academic_degree": "01"})).await;
+        an.approves(&other, json!({"effective_on": "2026-12-01"})).await.expect(200);
+        crate::confirmations::sends(&desk, PERSON, officials_card::model::origin::Way::Sync, "system", json!({"academic_degree": "02"})).await;
         desk.clock.advance(10 * 86_400);
-        assert_eq!(desk.service.act_on_waiting().await.unwrap(), 1);
+        assert_eq!(desk.service.act_on_waiting().await.unwrap(), 2);
         assert_eq!(content_of(&desk, PERSON).await["marital_status"], "2");
+        assert_eq!(content_of(&desk, PERSON).await["academic_degree"], "02");
+        let an = desk.officer("an").await;
+        let whole = an.looks_at(&proposal).await.expect(200);
+        assert_eq!((&whole["waiting_change"], &whole["version"]), (&json!("done"), &json!(3)), "what it became is known");
+        let whole = an.looks_at(&other).await.expect(200);
+        assert_eq!((&whole["waiting_change"], &whole["version"]), (&json!("conflict"), &Value::Null));
     }
 }
 

@@ -22,24 +22,24 @@ use crate::town::{Answer, Ground, Town};
 const PASSWORD: &str = "mật khẩu của phần mềm";
 
 /// A unit's own system, as a client of 2020 is written: it knows the published interface alone.
-struct System<'a> {
+pub struct System<'a> {
     town: &'a Town,
     org: &'a str,
     token: String,
 }
 
 impl System<'_> {
-    async fn call(&self, operation: &str, action: &str, dossier: Value) -> Answer {
+    pub async fn call(&self, operation: &str, action: &str, dossier: Value) -> Answer {
         self.send(operation, &packet(self.org, action, &dossier)).await
     }
 
-    async fn send(&self, operation: &str, body: &str) -> Answer {
+    pub async fn send(&self, operation: &str, body: &str) -> Answer {
         post(self.town, &format!("/apisyncmsg/syncmsg/{operation}"), body, Some(&self.token)).await
     }
 
     /// A call that is done; its transaction.
     #[track_caller]
-    fn done(answer: Answer) -> String {
+    pub fn done(answer: Answer) -> String {
         let answer = answer.expect(200);
         assert_eq!(answer["err_code"], 0, "{answer}");
         answer["transaction_id"].as_str().unwrap().to_owned()
@@ -78,13 +78,13 @@ async fn log_in(town: &Town, name: &str, password: &str) -> Value {
     post(town, "/apiauth/oauth/login", &body, None).await.expect(200)
 }
 
-async fn system<'a>(town: &'a Town, name: &str, org: &'a str) -> System<'a> {
+pub async fn system<'a>(town: &'a Town, name: &str, org: &'a str) -> System<'a> {
     account(town, name, org, true).await;
     let token = log_in(town, name, PASSWORD).await["access_token"].as_str().unwrap().to_owned();
     System { town, org, token }
 }
 
-async fn units(town: &Town) {
+pub async fn units(town: &Town) {
     let text = "code,name\nH26.05,Sở Nội vụ\nH26.06,Sở Tài chính\nH26.05.01,Chi cục\n";
     import_units(town.service.store(), &town.file("units.csv", text), "test", town.clock.now()).await.unwrap();
 }

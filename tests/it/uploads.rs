@@ -30,10 +30,16 @@ pub fn csv(rows: &[String]) -> String {
 }
 
 /// A workbook of these rows.
-fn xlsx(rows: &[String]) -> Vec<u8> {
+pub fn xlsx(rows: &[String]) -> Vec<u8> {
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet();
-    for (row, at) in std::iter::once(HEADER).chain(rows.iter().map(String::as_str)).zip(0..) {
+    // Rows may say more than [`HEADER`] asks: what a card needs besides.
+    let header = if rows.iter().any(|row| row.split(',').count() > 9) {
+        format!("{HEADER},record_type,portrait_photo")
+    } else {
+        HEADER.to_owned()
+    };
+    for (row, at) in std::iter::once(header.as_str()).chain(rows.iter().map(String::as_str)).zip(0..) {
         sheet.write_row(at, 0, row.split(',')).unwrap();
     }
     workbook.save_to_buffer().unwrap()

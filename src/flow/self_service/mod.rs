@@ -28,7 +28,6 @@ use crate::config::Config;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::origin::HOLDER;
-use crate::model::working_days;
 use crate::protocol::oauth::TokenResponse;
 use crate::remote::sign_in::VneidSignIn;
 use crate::store::{EvidenceFiles, SelfSession, StoredRecord};
@@ -152,8 +151,9 @@ impl Service {
     }
 
     /// Until when what is proposed at `now` has to be decided.
-    fn decision_due(&self, now: UnixSeconds) -> UnixSeconds {
-        working_days::deadline(now, self.config.self_service.decision_working_days, |_| false)
+    async fn decision_due(&self, now: UnixSeconds) -> Result<UnixSeconds, Fault> {
+        let calendar = self.store.calendar().await?;
+        Ok(calendar.end_of_working_day_after(now, self.config.self_service.decision_working_days))
     }
 
     /// Notes that the official looked at their own records.

@@ -153,7 +153,7 @@ impl Service {
                 evidence: request.evidence,
                 portrait,
                 created_at: now,
-                due_at: self.decision_due(now),
+                due_at: self.decision_due(now).await?,
                 most_waiting: self.config.self_service.waiting_proposals,
             };
             self.store.make_proposal(new).await?;
@@ -198,7 +198,7 @@ impl Service {
         check_evidence(&evidence)?;
         self.proposal_of(official, id).await?;
         let now = self.clock.now();
-        let due = self.decision_due(now);
+        let due = self.decision_due(now).await?;
         if !self.store.appeal_proposal(id, &official.person, note, evidence, due, now).await? {
             let state = self.proposal_of(official, id).await?.state.word();
             return Err(Refusal::ProposalState { state, action: "appealed against" }.into());

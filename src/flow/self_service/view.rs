@@ -78,6 +78,9 @@ pub struct OwnProposal {
     pub may_appeal: bool,
     /// The version of the record that it became.
     pub version: Option<i64>,
+    /// What became of an approved change that waits for its day: `waiting`, `done`, `conflict`, `cancelled` or
+    /// `superseded`.
+    pub waiting_change: Option<String>,
 }
 
 /// One changed field or list.
@@ -200,6 +203,7 @@ impl Service {
             appealed_at: proposal.appealed_at,
             appeal_note: proposal.appeal_note,
             version: proposal.version,
+            waiting_change: proposal.waiting_change,
         })
     }
 
