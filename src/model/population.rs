@@ -114,7 +114,7 @@ impl PopulationPerson {
             ("hometown", place(&facts.hometown)),
             ("permanent_residence", words(&facts.permanent_residence)),
             ("current_residence", words(&facts.current_residence)),
-            ("family_members", (!family.is_empty()).then(|| Value::Array(family))),
+            ("family_members", if family.is_empty() { None } else { Some(Value::Array(family)) }),
         ]
         .into_iter()
         .filter_map(|(code, value)| Some((code, value?)))
