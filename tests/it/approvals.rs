@@ -342,7 +342,9 @@ story! {
         let answers = join_all((0..6).map(|_| hanoi.signs_off(&document, signature.clone()))).await;
         let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
         statuses.sort_unstable();
-        assert_eq!(statuses, [201, 409, 409, 409, 409, 409]);
+        assert_eq!(statuses[0], 201);
+        // One that finds every place taken is told to come again.
+        assert!(statuses[1..].iter().all(|status| [409, 503].contains(status)), "{statuses:?}");
         let list = hanoi.get("/api/v1/approvals?unit=H26").await.expect(200);
         assert_eq!(list["items"].as_array().unwrap().len(), 1);
     }
