@@ -30,6 +30,11 @@ export class Cell<T> {
 /** The value of a cell, in a component that is drawn again when it changes. */
 export function useCell<T>(cell: Cell<T>): T {
   const [, redraw] = useState({});
-  useEffect(() => cell.watch(() => redraw({})), [cell]);
-  return cell.value;
+  const drawn = cell.value;
+  useEffect(() => {
+    // What changed between drawing and watching would never be seen.
+    if (!Object.is(cell.value, drawn)) redraw({});
+    return cell.watch(() => redraw({}));
+  }, [cell]);
+  return drawn;
 }
