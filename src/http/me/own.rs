@@ -32,6 +32,7 @@ const USUAL_ITEMS: i64 = 50;
 
 /// A page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// `next` of the page before.
