@@ -118,8 +118,7 @@ async fn end_presentations(service: Service) -> Result<()> {
 async fn clear_away(service: Service) -> Result<()> {
     service.store().clear_away(service.clock.now()).await?;
     service.clear_sync_calls().await?;
-    service.clear_evidence().await?;
-    service.store().clear_away(service.clock.now()).await.map(|_| ())
+    service.clear_evidence().await.map(|_| ())
 }
 
 /// Status lists and the trust list.
@@ -127,7 +126,6 @@ async fn sign_again(service: Service) -> Result<()> {
     service.refresh_published().await
 }
 
-/// Records that are pending; what a killed process left claimed comes up by itself.
 /// Flags and counts of records that changed, or that time has changed; approvals whose records do not know of it yet.
 async fn compute_quality(service: Service) -> Result<()> {
     service.mark_approvals().await?;
@@ -135,7 +133,7 @@ async fn compute_quality(service: Service) -> Result<()> {
     Ok(())
 }
 
-/// Records that the population database could not be asked about.
+/// Records that are pending; what a killed process left claimed comes up by itself.
 async fn match_records(service: Service) -> Result<()> {
     service.match_in_background().await.map(|_| ())
 }
