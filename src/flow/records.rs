@@ -1,13 +1,16 @@
 //! What the house knows about records, for whoever may see them. Every answer that shows personal data is written down
 //! with who asked and why, and the person can see it.
 
+use std::collections::BTreeMap;
+
+use serde_json::Map;
 use time::Date;
 
 use super::enroll::day_in_vietnam;
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
-use crate::model::catalogue::{Catalogue, Privacy, Slot};
+use crate::model::catalogue::{Catalogue, Privacy};
 use crate::model::id::Handle;
 use crate::model::origin::Way;
 use crate::model::patch::Patch;
@@ -118,7 +121,12 @@ impl Service {
     pub async fn read_record(&self, caller: &Caller, handle: &Handle) -> Result<RecordView> {
         let stored = self.readable(caller, handle, "view").await?;
         let versions = self.store.versions_of(handle, MOST_VERSIONS).await?;
-        let sources = sources(&stored.record, &versions);
+        let by_field = sources(&versions);
+        let source = |(name, _)| {
+            let version = by_field.get(&name)?;
+            Some((name, FieldSource { version: version.version, way: version.origin.way, at: version.at }))
+        };
+        let sources = stored.record.members().into_iter().filter_map(source).collect();
         let waiting = self.store.waiting_of(&stored.record.key()).await?;
         let flags = flags(&stored.record, &stored.standing, self.clock.now());
         Ok(RecordView { stored, flags, sources, waiting })
@@ -176,22 +184,24 @@ impl Service {
     }
 }
 
-/// For each field that a record has, the version that last changed it; versions the oldest first.
-pub(super) fn sources(record: &Record, versions: &[StoredVersion]) -> Vec<(String, FieldSource)> {
-    let mut sources = std::collections::BTreeMap::new();
-    let mut before = Record::empty(record.catalogue());
+/// By field or list: the version that last changed it.
+pub(super) type Sources<'a> = BTreeMap<String, &'a StoredVersion>;
+
+/// Walks the versions, oldest first; what the oldest says came with it or before.
+pub(super) fn sources(versions: &[StoredVersion]) -> Sources<'_> {
+    let (mut sources, mut before) = (Sources::new(), Map::new());
     for version in versions {
-        for field in Patch::between(&before, &version.record).fields() {
-            let source = FieldSource { version: version.version, way: version.origin.way, at: version.at };
-            sources.insert(field.to_owned(), source);
+        let now = version.record.members();
+        for (name, value) in &now {
+            if before.get(name) != Some(value) {
+                sources.insert(name.clone(), version);
+            }
         }
-        before = version.record.clone();
+        // What was emptied has the source of its emptying.
+        for name in before.keys().filter(|name| !now.contains_key(*name)) {
+            sources.insert(name.clone(), version);
+        }
+        before = now;
     }
-    let has = |name: &str| record.value(name).is_some() || !record.entries(name).is_empty();
-    let catalogue = record.catalogue();
-    let names = catalogue.slots().iter().map(|slot| match *slot {
-        Slot::Field(at) => catalogue.fields()[at].code.clone(),
-        Slot::List(at) => catalogue.lists()[at].name.clone(),
-    });
-    names.filter(|name| has(name)).filter_map(|name| Some((name.clone(), sources.get(&name)?.clone()))).collect()
+    sources
 }

@@ -446,14 +446,11 @@ impl Service {
         if !is_taken {
             return Ok(Some((after, false)));
         }
-        let mut members: serde_json::Map<String, Value> = serde_json::from_str(&after.content()).unwrap_or_default();
+        let mut members = after.members();
         let RecordKey { unit, number } = old;
         members.insert("agency_personnel_number".to_owned(), Value::from(format!("{unit}-{number}")));
-        let renamed = Record::restore(after.catalogue(), &Value::Object(members).to_string());
-        let mut renamed = renamed.map_err(|error| Fault::new("moving a record to its new unit", error))?;
-        if let Some(jpeg) = after.portrait().and_then(|portrait| portrait.jpeg()) {
-            renamed.attach_portrait(jpeg.to_vec());
-        }
+        let renamed = after.amended(members);
+        let renamed = renamed.map_err(|error| Fault::new("moving a record to its new unit", error))?;
         Ok(Some((renamed, true)))
     }
 

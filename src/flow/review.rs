@@ -108,7 +108,7 @@ pub struct FieldChange {
 /// A patch side by side with what its record says now.
 pub(super) fn side_by_side(patch: &Patch, current: &Record, book: &CodeBook) -> Vec<FieldChange> {
     let catalogue = current.catalogue();
-    let now: serde_json::Map<String, Value> = serde_json::from_str(&current.content()).unwrap_or_default();
+    let now = current.members();
     let conflicts = patch.conflicts(current);
     let change = |(field, Difference { old, new }): (&str, &Difference)| {
         let list = catalogue.field(field).and_then(|field| field.code_list.as_deref());

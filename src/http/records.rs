@@ -288,8 +288,7 @@ impl From<&Waiting> for ChangeDocument {
 
 impl From<RecordView> for RecordDocument {
     fn from(view: RecordView) -> Self {
-        let values: serde_json::Map<String, Value> =
-            serde_json::from_str(&view.stored.record.content()).unwrap_or_default();
+        let values = view.stored.record.members();
         let fields = view.sources.into_iter().filter_map(|(code, source)| {
             let FieldName { group, label_vi, label_en, privacy } = name_of(&code);
             let privacy = match privacy {

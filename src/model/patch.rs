@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::model::record::{Record, RestoreError};
 
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Patch {
 impl Patch {
     /// What has to be changed in `old` to say what `new` says.
     pub fn between(old: &Record, new: &Record) -> Self {
-        let (mut before, after) = (members(old), members(new));
+        let (mut before, after) = (old.members(), new.members());
         let mut patch = BTreeMap::new();
         for (name, new) in after {
             let old = before.remove(&name);
@@ -60,24 +60,19 @@ impl Patch {
     ///
     /// When a field is not one of the catalogue of `base`, or its value does not fit.
     pub fn apply(&self, base: &Record) -> Result<Record, RestoreError> {
-        let mut members = members(base);
+        let mut members = base.members();
         for (name, difference) in &self.0 {
             match &difference.new {
                 Some(new) => members.insert(name.clone(), new.clone()),
                 None => members.remove(name),
             };
         }
-        let mut record = Record::restore(base.catalogue(), &Value::Object(members).to_string())?;
-        let kept = base.portrait().and_then(|portrait| Some((portrait.name(), portrait.jpeg()?)));
-        if let Some((_, jpeg)) = kept.filter(|(name, _)| record.portrait().is_some_and(|new| new.name() == *name)) {
-            record.attach_portrait(jpeg.to_vec());
-        }
-        Ok(record)
+        base.amended(members)
     }
 
     /// The fields that say in `current` neither what they said before nor what they shall say: somebody else changed them.
     pub fn conflicts(&self, current: &Record) -> Vec<String> {
-        let current = members(current);
+        let current = current.members();
         let moved = |(name, difference): &(&String, &Difference)| {
             let now = current.get(*name);
             now != difference.old.as_ref() && now != difference.new.as_ref()
@@ -119,10 +114,6 @@ impl Patch {
     pub fn parse(json: &str) -> Result<Self, PatchError> {
         serde_json::from_str(json).map_err(|_| PatchError)
     }
-}
-
-fn members(record: &Record) -> Map<String, Value> {
-    serde_json::from_str(&record.content()).unwrap_or_default()
 }
 
 #[cfg(test)]

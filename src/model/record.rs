@@ -4,6 +4,7 @@
 //! A record comes in by [`crate::model::intake`] and back from the store by [`Record::restore`]. How good it is, is
 //! [`crate::model::quality`]'s to say; that a card can be made of it, [`crate::model::person`]'s.
 
+use serde_json::Map;
 use sha2::{Digest, Sha256};
 
 use crate::model::card::CardType;
@@ -62,8 +63,7 @@ impl Record {
 
     /// From the canonical content that [`Record::content`] wrote.
     pub fn restore(catalogue: &'static Catalogue, content: &str) -> Result<Self, RestoreError> {
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(content).map_err(|_| RestoreError::Json)?;
+        let object: Map<String, serde_json::Value> = serde_json::from_str(content).map_err(|_| RestoreError::Json)?;
         let mut values = vec![None; catalogue.fields().len()];
         let mut lists = vec![Vec::new(); catalogue.lists().len()];
         for (name, json) in &object {
@@ -162,6 +162,25 @@ impl Record {
     pub fn empty(catalogue: &'static Catalogue) -> Self {
         let (values, lists) = (vec![None; catalogue.fields().len()], vec![Vec::new(); catalogue.lists().len()]);
         Self { catalogue, values, lists }
+    }
+
+    /// What it says, by field code and list name, as [`Record::content`] writes it.
+    pub fn members(&self) -> Map<String, serde_json::Value> {
+        serde_json::from_str(&self.content()).unwrap_or_default()
+    }
+
+    /// The same record with these members in place of its own. A portrait that stays keeps its bytes.
+    ///
+    /// # Errors
+    ///
+    /// When a member is not one of the catalogue, or its value does not fit.
+    pub fn amended(&self, members: Map<String, serde_json::Value>) -> Result<Self, RestoreError> {
+        let mut amended = Self::restore(self.catalogue, &serde_json::Value::Object(members).to_string())?;
+        let kept = self.portrait().filter(|kept| amended.portrait().is_some_and(|new| new.name() == kept.name()));
+        if let Some(jpeg) = kept.and_then(Portrait::jpeg) {
+            amended.attach_portrait(jpeg.to_vec());
+        }
+        Ok(amended)
     }
 
     /// The employment status, if it is one in which nobody may hold a card; `None` for a person in service, and for a

@@ -163,7 +163,7 @@ impl Moves {
         known: &dyn Fn(&str) -> Option<String>,
     ) -> Option<Result<Record, RestoreError>> {
         let number = record.text("agency_personnel_number").unwrap_or_default();
-        let mut members: serde_json::Map<String, Value> = serde_json::from_str(&record.content()).unwrap_or_default();
+        let mut members = record.members();
         let mut is_changed = false;
         for (code_field, name_field) in UNIT_FIELDS {
             let Some(code) = record.text(code_field) else { continue };
@@ -177,13 +177,7 @@ impl Moves {
                 None => None,
             };
         }
-        is_changed.then(|| {
-            let mut new = Record::restore(record.catalogue(), &Value::Object(members).to_string())?;
-            if let Some(jpeg) = record.portrait().and_then(|portrait| portrait.jpeg()) {
-                new.attach_portrait(jpeg.to_vec());
-            }
-            Ok(new)
-        })
+        is_changed.then(|| record.amended(members))
     }
 
     /// As stored.

@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 
 use super::{AccessLine, Official, OwnCard, OwnProposal, Service};
 use crate::clock::UnixSeconds;
-use crate::error::{Fault, Refusal, Result};
+use crate::error::{Refusal, Result};
 use crate::flow::enroll::day_in_vietnam;
+use crate::flow::records::{Sources, sources};
 use crate::model::card::{AgencyName, Selector};
 use crate::model::catalogue::{Catalogue, Field, Privacy, RepeatList};
 use crate::model::code_list::{CodeBook, CodeLabels};
 use crate::model::id::Handle;
 use crate::model::origin::HOLDER;
 use crate::model::person::MatchOutcome;
-use crate::model::record::Record;
 use crate::model::self_update::{Changeable, EvidenceRule, How, legal_bases};
 use crate::model::unit::{UnitDirectory, UnitRegister};
 use crate::store::{StoredRecord, StoredVersion};
@@ -251,7 +251,7 @@ impl Service {
         let mut views = Vec::with_capacity(records.len());
         for stored in records {
             let versions = self.store.versions_of(&stored.handle, MOST_VERSIONS).await?;
-            views.push(record_view(stored, &versions, &labels, &units)?);
+            views.push(record_view(stored, &versions, &labels, &units));
         }
         let cards = self.store.cards(&Selector::Person(official.person.clone()), MOST_CARDS).await?;
         let mut own_cards = Vec::with_capacity(cards.len());
@@ -277,49 +277,23 @@ impl Service {
     }
 }
 
-/// By field or list: the version that last changed it.
-type Sources<'a> = BTreeMap<String, &'a StoredVersion>;
-
-/// Walks the versions, oldest first; what the oldest says came with it or before.
-fn sources(versions: &[StoredVersion]) -> Result<Sources<'_>, Fault> {
-    let (mut sources, mut before) = (Sources::new(), Map::new());
-    for version in versions {
-        let now = members_of(&version.record)?;
-        for (name, value) in &now {
-            if before.get(name) != Some(value) {
-                sources.insert(name.clone(), version);
-            }
-        }
-        // What was emptied has the source of its emptying.
-        for name in before.keys().filter(|name| !now.contains_key(*name)) {
-            sources.insert(name.clone(), version);
-        }
-        before = now;
-    }
-    Ok(sources)
-}
-
-fn members_of(record: &Record) -> Result<Map<String, Value>, Fault> {
-    serde_json::from_str(&record.content()).map_err(|error| Fault::new("reading a record", error))
-}
-
 fn record_view(
     stored: &StoredRecord,
     versions: &[StoredVersion],
     labels: &CodeBook,
     units: &UnitRegister,
-) -> Result<RecordView> {
-    let (record, sources) = (&stored.record, sources(versions)?);
+) -> RecordView {
+    let (record, sources) = (&stored.record, sources(versions));
     // The catalogues live as long as the program.
     let catalogue: &'static Catalogue = record.catalogue();
-    let members = members_of(record)?;
+    let members = record.members();
     let key = record.key();
     let name = units.unit_name(&key.unit).map(Into::into);
     let name =
         name.or_else(|| record.text("managing_unit_name").map(str::to_owned)).unwrap_or_else(|| key.unit.clone());
     let outside = catalogue.fields().iter().filter(|field| field.list.is_none());
     let portrait = record.portrait().map(|_| format!("/api/v1/me/records/{}/portrait", stored.handle));
-    Ok(RecordView {
+    RecordView {
         record: stored.handle.to_string(),
         unit: AgencyName { code: key.unit, name },
         number: key.number,
@@ -331,7 +305,7 @@ fn record_view(
         fields: outside.map(|field| field_view(catalogue, field, &members, &sources, labels)).collect(),
         lists: catalogue.lists().iter().map(|list| list_view(catalogue, list, &members, &sources)).collect(),
         portrait,
-    })
+    }
 }
 
 pub(super) fn population_view(outcome: Option<&MatchOutcome>) -> PopulationView {
@@ -422,6 +396,7 @@ pub(super) const OWN_LOOKING: (&str, &str) = (HOLDER, "record.read");
 mod tests {
     use super::*;
     use crate::model::origin::{Origin, Way};
+    use crate::model::record::Record;
 
     fn version(version: i64, way: Way, content: &str) -> StoredVersion {
         let origin = Origin { way, reference: String::new(), actor: String::new() };
@@ -441,7 +416,7 @@ mod tests {
             version(3, Way::Update, r#"{"email":"a@b.vn","full_name":"An"}"#),
             version(4, Way::Sync, r#"{"email":"a@b.vn","full_name":"An"}"#),
         ];
-        let sources = sources(&versions).unwrap();
+        let sources = sources(&versions);
         let told: Vec<_> = sources.iter().map(|(name, source)| (name.as_str(), source.version)).collect();
         assert_eq!(told, [("email", 3), ("full_name", 1), ("marital_status", 3)]);
     }

@@ -1,7 +1,7 @@
 //! Proposals as their official sees them: old, new and now side by side, what stands in the way, what can be done.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::see::label_of;
 use super::{KeptEvidence, Official, Service};
@@ -149,12 +149,7 @@ impl Service {
         let patch = Patch::parse(&proposal.patch).map_err(|error| Fault::new("reading a proposal", error))?;
         let current = records.iter().find(|stored| stored.handle == proposal.record);
         let catalogue = current.map_or_else(Catalogue::current, |stored| stored.record.catalogue());
-        let members: Map<String, Value> = match current {
-            Some(stored) => {
-                serde_json::from_str(&stored.record.content()).map_err(|error| Fault::new("reading a record", error))?
-            }
-            None => Map::new(),
-        };
+        let members = current.map(|stored| stored.record.members()).unwrap_or_default();
         let waits = proposal.state.is_waiting();
         let conflicts = current.filter(|_| waits).map(|stored| patch.conflicts(&stored.record)).unwrap_or_default();
         let others = if waits { self.others(&proposal, &patch).await? } else { Vec::new() };
