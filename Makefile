@@ -52,7 +52,7 @@ wasm:
 # The last is the checkpoint's verdict in Chromium.
 bench: install wasm
 	OFFICIALS_CARD_TEST_POSTGRES_FSYNC=on tests/with-postgres.sh cargo bench --locked \
-		--bench credentials --bench issuance --bench presentations
+		--bench credentials --bench issuance --bench presentations --bench records
 	tests/web/verdicts.sh
 
 # Needs a conformance suite of the OpenID Foundation that runs at SUITE_URL, and is no part of `make test`.

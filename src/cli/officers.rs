@@ -2,12 +2,11 @@
 //! account.
 
 use clap::{Args, Subcommand, ValueEnum};
-use time::macros::format_description;
-use time::{Date, UtcOffset};
 
 use super::{operator, print_json};
 use crate::error::{Refusal, Result};
 use crate::flow::{NewOfficer, OfficerQuery, Service};
+use crate::model::calendar::{parse_day, start_of};
 use crate::model::id::Handle;
 use crate::model::officer::Officer;
 use crate::model::rights::Role;
@@ -135,10 +134,8 @@ fn handle(id: &str) -> Result<Handle, Refusal> {
 
 /// Midnight in Vietnam at the beginning of a day.
 fn end_of(day: &str) -> Result<i64, Refusal> {
-    let wrong = || Refusal::malformed("--until", "must be a day, YYYY-MM-DD");
-    let day = Date::parse(day, format_description!("[year]-[month]-[day]")).map_err(|_| wrong())?;
-    let offset = UtcOffset::from_hms(7, 0, 0).map_err(|_| wrong())?;
-    Ok(day.midnight().assume_offset(offset).unix_timestamp())
+    let day = parse_day(day).ok_or_else(|| Refusal::malformed("--until", "must be a day, YYYY-MM-DD"))?;
+    Ok(start_of(day))
 }
 
 #[cfg(test)]

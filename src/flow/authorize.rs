@@ -9,11 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::enroll::day_in_vietnam;
 use super::wallet::DpopHeader;
 use super::{Service, hash, is_random_name};
 use crate::credential::nonce;
 use crate::error::{Error, Refusal, Result};
+use crate::model::calendar::day_of;
 use crate::model::card::{Selector, StateName};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::{NotVerified, VerifiedRecord};
@@ -380,7 +380,7 @@ impl Service {
     /// The employing agency as the card names it: by the directory, else by the record.
     async fn agency(&self, record: &Record) -> Result<String> {
         let code = record.text("using_unit_code").unwrap_or_default();
-        let units = self.store.units_named(day_in_vietnam(self.clock.now()), &[code]).await?;
+        let units = self.store.units_named(day_of(self.clock.now()), &[code]).await?;
         let own_name = || record.text("using_unit_name").unwrap_or(code).to_owned();
         Ok(units.unit_name(code).map_or_else(own_name, Into::into))
     }

@@ -11,7 +11,6 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::enroll::day_in_vietnam;
 use super::{Service, hash};
 use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::credential::Signer;
@@ -22,6 +21,7 @@ use crate::credential::snapshot::{DELTA, Delta, ListState, SNAPSHOT, Snapshot};
 use crate::credential::status_list::{Bits, StatusList};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::agency::agencies;
+use crate::model::calendar::day_of;
 use crate::store::{Document, DocumentHead, StatusList as StoredList};
 
 /// Versions of the snapshot that are kept; a delta starts from one of them.
@@ -260,7 +260,7 @@ impl Service {
         {
             return Ok(named.clone());
         }
-        let day = day_in_vietnam(now);
+        let day = day_of(now);
         let top = agencies().all().iter().filter(|agency| agency.valid_on(day));
         let top = top.filter_map(|agency| Some((agency.code.clone()?, agency.name_vi.clone())));
         let names: BTreeMap<_, _> = top.chain(self.store.unit_names().await?).collect();

@@ -12,11 +12,11 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use time::Date;
 
-use super::enroll::day_in_vietnam;
-use super::receive::{MOST_DAYS_AHEAD, begins};
+use super::receive::MOST_DAYS_AHEAD;
 use super::review::{FieldChange, PURPOSE, Reviewed, Right, refusal, side_by_side};
 use super::{Caller, Service};
 use crate::error::{Error, Fault, Refusal, Result};
+use crate::model::calendar::{day_of, parse_day, start_of};
 use crate::model::catalogue::{Catalogue, PopulationRole};
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
@@ -237,7 +237,7 @@ impl Service {
             }
         };
         let effective_on = approval.effective_on.or(proposed_day);
-        let today = day_in_vietnam(self.clock.now());
+        let today = day_of(self.clock.now());
         if approval.effective_on.is_some_and(|day| day < today || (day - today).whole_days() > MOST_DAYS_AHEAD) {
             let rule = format!("must be today or at most {MOST_DAYS_AHEAD} days ahead");
             return Err(Refusal::malformed("body.effective_on", rule).into());
@@ -273,7 +273,7 @@ impl Service {
                 catalogue: base.record.catalogue().name(),
                 patch: rebased(&chosen.patch, &base)?,
                 due_on: day,
-                due_at: begins(day),
+                due_at: start_of(day),
                 origin,
                 confirmed_by,
                 created_at: now,
@@ -402,9 +402,4 @@ fn note_of(note: Option<&str>) -> Result<Option<String>, Refusal> {
         return Err(Refusal::malformed("body.note", rule));
     }
     Ok(Some(note.into_owned()))
-}
-
-/// A day as `yyyy-mm-dd`.
-pub fn parse_day(text: &str) -> Option<Date> {
-    Date::parse(text, time::macros::format_description!("[year]-[month]-[day]")).ok()
 }

@@ -2,10 +2,8 @@
 //! [`crate::model::person::VerifiedRecord`] whose facts a card can be made of. How records come in is
 //! [`crate::flow::import`]; how they are matched, [`super::population`].
 
-use time::{Date, OffsetDateTime, UtcOffset};
-
 use super::{Caller, Service};
-use crate::clock::{Clock, UnixSeconds};
+use crate::clock::Clock;
 use crate::error::{Refusal, Result};
 use crate::model::text::{is_invisible, normalised};
 use crate::model::unit::UnitCode;
@@ -55,10 +53,4 @@ fn personnel_numbers(numbers: &[String]) -> Result<Vec<String>> {
 pub(super) fn unit_code(unit: &str) -> Result<UnitCode> {
     let code = UnitCode::parse(unit);
     code.ok_or_else(|| Refusal::malformed("unit", "must be a unit code of Decision 20/2020/QĐ-TTg").into())
-}
-
-/// The calendar day in Vietnam (UTC+7, no summer time).
-pub fn day_in_vietnam(now: UnixSeconds) -> Date {
-    let vietnam = UtcOffset::from_hms(7, 0, 0).unwrap_or(UtcOffset::UTC);
-    OffsetDateTime::from_unix_timestamp(now).map_or(Date::MIN, |instant| instant.to_offset(vietnam).date())
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
-use super::enroll::day_in_vietnam;
 use crate::clock::UnixSeconds;
 use crate::error::{Error, Fault, Refusal};
+use crate::model::calendar::day_of;
 use crate::model::code_list::CodeBook;
 use crate::model::intake::HeaderFault;
 use crate::model::text::normalised;
@@ -64,7 +64,7 @@ impl From<ListError> for Error {
 /// the others go in.
 pub async fn import_units(store: &Store, file: &Path, actor: &str, now: UnixSeconds) -> Result<ListSummary, ListError> {
     let mut rows = rows(file, ["code", "name"]).await?;
-    let mut register = store.unit_register(day_in_vietnam(now)).await?;
+    let mut register = store.unit_register(day_of(now)).await?;
     rows.sort_by_key(|(_, [code, _])| (code.matches('.').count(), code.clone()));
     let (mut units, mut faults) = (BTreeMap::new(), Vec::new());
     for (line, [code, name]) in rows {

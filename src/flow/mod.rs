@@ -80,7 +80,7 @@ pub use badges::{BadgeChoice, MOST_BADGES};
 pub use card_search::CardSearch;
 pub use checkpoint::{CheckpointDocument, KEPT_SNAPSHOTS, Versions};
 pub use confirmations::{Confirmation, ConfirmationRequest};
-pub use decide::{Approval, Decided, Outcome, Verdict as ReviewVerdict, parse_day};
+pub use decide::{Approval, Decided, Outcome, Verdict as ReviewVerdict};
 pub use delegate::{LENT_DAYS, NewDelegation};
 pub use delivery::{DeliveryState, Handover, Round};
 pub use feed::{EventsRequest, PAGE_EVENTS, Place, WAIT_SECONDS};

@@ -10,11 +10,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::enroll::day_in_vietnam;
 use super::{Caller, Handover, Service, hash, is_random_name};
 use crate::clock::{DAY_SECONDS, HOUR_SECONDS, UnixSeconds};
 use crate::credential::nonce;
 use crate::error::{Refusal, Result};
+use crate::model::calendar::day_of;
 use crate::model::code_list::CodeBook;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::VerifiedRecord;
@@ -274,7 +274,7 @@ impl Service {
         let created_at = self.clock.now();
         let codes =
             ["managing_unit_code", "using_unit_code"].map(|field| record.record().text(field).unwrap_or_default());
-        let units = self.store.units_named(day_in_vietnam(created_at), &codes).await?;
+        let units = self.store.units_named(day_of(created_at), &codes).await?;
         let facts = record.card_facts(&units, &*self.code_book().await?);
         let by_rule =
             created_at - created_at.rem_euclid(DAY_SECONDS) + self.config.limits.card_validity_days * DAY_SECONDS;

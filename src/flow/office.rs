@@ -10,12 +10,12 @@ use subtle::ConstantTimeEq;
 
 use super::access::Seat;
 use super::authorize::Cookie;
-use super::enroll::day_in_vietnam;
 use super::{Caller, Service, hash};
 use crate::clock::UnixSeconds;
 use crate::config::OfficeSignIn as Settings;
 use crate::credential::nonce;
 use crate::error::{Error, Refusal, Result};
+use crate::model::calendar::day_of;
 use crate::model::id::PersonalNumber;
 use crate::model::officer::{Officer, OfficerState};
 use crate::model::rights::rights;
@@ -243,7 +243,7 @@ impl Service {
 
     /// The Vietnamese name of a unit today.
     pub async fn unit_name(&self, code: &str) -> Result<Option<String>> {
-        let units = self.store.units_named(day_in_vietnam(self.clock.now()), &[code]).await?;
+        let units = self.store.units_named(day_of(self.clock.now()), &[code]).await?;
         Ok(units.unit_name(code).map(std::borrow::Cow::into_owned))
     }
 

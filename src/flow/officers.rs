@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::enroll::day_in_vietnam;
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
+use crate::model::calendar::day_of;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::officer::{Officer, OfficerState};
 use crate::model::rights::{Reach, Role, rights};
@@ -223,7 +223,7 @@ impl Service {
         };
         let wrong = || Refusal::malformed("body.unit", "is not the code of a unit");
         let code = UnitCode::parse(unit).filter(|code| code.as_str() == unit).ok_or_else(wrong)?;
-        let units = self.store.units_named(day_in_vietnam(self.clock.now()), &[code.as_str()]).await?;
+        let units = self.store.units_named(day_of(self.clock.now()), &[code.as_str()]).await?;
         if units.has_unit(code.as_str()) { Ok(()) } else { Err(wrong().into()) }
     }
 }

@@ -11,13 +11,13 @@
 //! fields that somebody else changed meanwhile are a conflict, which is shown and decided by the unit, never overwritten.
 //! The consequences for cards are [`super::follow`].
 
-use time::{Date, Time, UtcOffset};
+use time::Date;
 
-use super::enroll::day_in_vietnam;
 use super::{Caller, Service};
 use crate::chance::Chance;
 use crate::clock::{Clock, UnixSeconds};
 use crate::error::{Error, Fault, Refusal, Result};
+use crate::model::calendar::{day_of, start_of};
 use crate::model::card::Reason;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
@@ -238,7 +238,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(origin: &'a Origin, chance: &'a Chance, now: UnixSeconds) -> Self {
         let (writes, waiting, received) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, today: day_in_vietnam(now), origin, chance, writes, waiting, received, pinned: false }
+        Self { now, today: day_of(now), origin, chance, writes, waiting, received, pinned: false }
     }
 
     async fn add(&mut self, store: &Store, one: &Incoming) -> Result<()> {
@@ -340,7 +340,7 @@ impl<'a> Plan<'a> {
             catalogue: Catalogue::CURRENT,
             patch,
             due_on: on,
-            due_at: begins(on),
+            due_at: start_of(on),
             origin: self.origin.clone(),
             confirmed_by: one.confirmed_by.clone(),
             created_at: self.now,
@@ -364,10 +364,4 @@ fn version(
 fn empty(catalogue: &str) -> Result<Record, Fault> {
     let catalogue = Catalogue::version(catalogue);
     catalogue.map(Record::empty).ok_or_else(|| Fault::new("reading a waiting change", "its catalogue is not known"))
-}
-
-/// The instant at which a day begins in Vietnam (UTC+7, no summer time).
-pub fn begins(day: Date) -> UnixSeconds {
-    let vietnam = UtcOffset::from_hms(7, 0, 0).unwrap_or(UtcOffset::UTC);
-    day.with_time(Time::MIDNIGHT).assume_offset(vietnam).unix_timestamp()
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::Map;
 use time::Date;
 
-use super::enroll::day_in_vietnam;
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
+use crate::model::calendar::day_of;
 use crate::model::catalogue::{Catalogue, Privacy};
 use crate::model::id::Handle;
 use crate::model::origin::Way;
@@ -168,7 +168,7 @@ impl Service {
 
     /// Today in Vietnam.
     pub fn today(&self) -> Date {
-        day_in_vietnam(self.clock.now())
+        day_of(self.clock.now())
     }
 
     /// A record that the caller may see, noted as read for this purpose.

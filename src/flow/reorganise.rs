@@ -14,10 +14,11 @@ use std::collections::HashMap;
 use serde_json::Value;
 use time::Date;
 
-use super::receive::{MOST_DAYS_AHEAD, begins};
+use super::receive::MOST_DAYS_AHEAD;
 use super::{Caller, Service};
 use crate::error::{Error, Fault, Refusal, Result};
 use crate::model::agency::agencies;
+use crate::model::calendar::start_of;
 use crate::model::card::{Card, Selector, State};
 use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
@@ -122,7 +123,7 @@ impl Service {
             name: request.name,
             decision: request.decision,
             effective_on: request.effective_on,
-            effective_at: begins(request.effective_on),
+            effective_at: start_of(request.effective_on),
             moves,
             wave_size,
             state: Stage::Draft,

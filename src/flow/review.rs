@@ -7,12 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::enroll::day_in_vietnam;
-use super::receive::begins;
 use super::self_service::EvidenceFile;
 use super::{Caller, Service};
 use crate::clock::DAY_SECONDS;
 use crate::error::{Fault, Refusal, Result};
+use crate::model::calendar::{day_of, start_of};
 use crate::model::catalogue::Catalogue;
 use crate::model::code_list::{CodeBook, CodeLabels};
 use crate::model::id::PersonalNumber;
@@ -434,9 +433,10 @@ impl Service {
         let (now, units) = (self.clock.now(), units.as_deref());
         let counts = self.store.waiting_proposals(units, now).await?;
         let decided = self.store.decisions_since(units, now - DAYS_BACK * DAY_SECONDS).await?;
-        let days = working_days_from(&self.store.calendar().await?, day_in_vietnam(now), DAYS_AHEAD);
+        let days = working_days_from(&self.store.calendar().await?, day_of(now), DAYS_AHEAD);
         // A deadline is the end of its day; the first count begins now, for what was due before is overdue.
-        let ends: Vec<_> = std::iter::once(now - 1).chain(days.iter().map(|day| begins(*day) + DAY_SECONDS)).collect();
+        let ends: Vec<_> =
+            std::iter::once(now - 1).chain(days.iter().map(|day| start_of(*day) + DAY_SECONDS)).collect();
         let due = self.store.due_proposals(units, &ends).await?;
         let due = days.iter().map(ToString::to_string).zip(due).collect();
         let median_hours = median_hours(decided.iter());

@@ -2,12 +2,12 @@
 
 use std::sync::PoisonError;
 
-use super::enroll::day_in_vietnam;
 use super::offer::From;
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
 use crate::model::agency::agencies;
+use crate::model::calendar::day_of;
 use crate::model::card::{Moved, Reason, Selector, StateName, Step};
 use crate::model::id::Handle;
 use crate::model::unit::{UnitCode, UnitDirectory};
@@ -95,8 +95,7 @@ impl Service {
     /// Whether there is such a unit, or ever was: a closed agency may still have cards to withdraw.
     async fn knows_unit(&self, unit: &UnitCode) -> Result<bool> {
         let code = unit.as_str();
-        Ok(agencies().ever(code)
-            || self.store.units_named(day_in_vietnam(self.clock.now()), &[code]).await?.has_unit(code))
+        Ok(agencies().ever(code) || self.store.units_named(day_of(self.clock.now()), &[code]).await?.has_unit(code))
     }
 
     /// Withdraws a card and makes a new one from the person's verified record, in one transaction. Returns the new card.

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use time::Date;
-use time::macros::format_description;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
@@ -13,6 +12,7 @@ use super::extract::{ApiJson, InPath, InQuery};
 use crate::error::Refusal;
 use crate::flow::reorganise::{Affected, PlanRequest, Reorganisation, ReorganisationStep, Totals};
 use crate::flow::{Caller, Service};
+use crate::model::calendar::parse_day;
 use crate::model::card::State as CardState;
 use crate::model::id::Handle;
 use crate::model::reorganisation::{UnitMove, provinces_of_2025};
@@ -358,6 +358,5 @@ fn name(id: &str) -> Result<String, Refusal> {
 }
 
 fn day(text: &str) -> Result<Date, Refusal> {
-    Date::parse(text, format_description!("[year]-[month]-[day]"))
-        .map_err(|_| Refusal::malformed("body.effective_on", "must be a day such as 2027-01-01"))
+    parse_day(text).ok_or_else(|| Refusal::malformed("body.effective_on", "must be a day such as 2027-01-01"))
 }

@@ -16,6 +16,7 @@ use crate::flow::{
     Approval, Caller, Decided, FieldChange, FieldName, Outcome, QueueRequest, ReviewVerdict, Reviewed, ReviewedWhole,
     Service, USUAL_CLAIM_MINUTES, Workload,
 };
+use crate::model::calendar::parse_day;
 use crate::model::proposal::ProposalState;
 use crate::model::review::{RefusalReason, is_on_card};
 use crate::model::unit::UnitCode;
@@ -462,9 +463,10 @@ impl ToApprove {
         if self.fields.as_ref().is_some_and(|fields| fields.len() > MOST_FIELDS) || self.overwrite.len() > MOST_FIELDS {
             return Err(Refusal::malformed("body.fields", "names too many fields"));
         }
-        let day = self.effective_on.as_deref().map(|day| {
-            crate::flow::parse_day(day).ok_or_else(|| Refusal::malformed("body.effective_on", "must be yyyy-mm-dd"))
-        });
+        let day = self
+            .effective_on
+            .as_deref()
+            .map(|day| parse_day(day).ok_or_else(|| Refusal::malformed("body.effective_on", "must be yyyy-mm-dd")));
         Ok(ReviewVerdict::Approve(Approval {
             expected_version: self.expected_version,
             fields: self.fields,

@@ -12,8 +12,6 @@ use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use time::Date;
-use time::macros::format_description;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
@@ -25,6 +23,7 @@ use crate::flow::uploads::{
     ChangedField, PAGE_ROWS, PAGE_UPLOADS, RejectsForm, Submission, ToldFault, Upload, UploadRowView, UploadsRequest,
 };
 use crate::flow::{Caller, Service};
+use crate::model::calendar::parse_day;
 use crate::model::upload::{RowOutcome, UploadState};
 
 /// The media type of a workbook.
@@ -505,8 +504,7 @@ pub async fn submit(
     ApiJson(submission): ApiJson<ToSubmit>,
 ) -> Result<Response, Problem> {
     let day = |text: &str| {
-        let parsed = Date::parse(text, format_description!("[year]-[month]-[day]"));
-        parsed.map_err(|_| Refusal::malformed("body.effective_on", "must be a day as 2026-12-01"))
+        parse_day(text).ok_or_else(|| Refusal::malformed("body.effective_on", "must be a day as 2026-12-01"))
     };
     let effective_on = submission.effective_on.as_deref().map(day).transpose()?;
     let submission = Submission { effective_on, only_good_rows: submission.only_good_rows };

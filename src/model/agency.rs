@@ -6,8 +6,8 @@
 
 use std::sync::LazyLock;
 
+use crate::model::calendar::parse_day;
 use time::Date;
-use time::macros::format_description;
 
 /// One body, and when its code was its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ fn agency(row: &csv::StringRecord) -> Option<Agency> {
     let some = |at: usize| row.get(at).filter(|text| !text.is_empty()).map(str::to_owned);
     let day = |at: usize| match row.get(at)? {
         "" => Some(None),
-        text => Date::parse(text, format_description!("[year]-[month]-[day]")).ok().map(Some),
+        text => parse_day(text).map(Some),
     };
     Some(Agency {
         code: some(0),

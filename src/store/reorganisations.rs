@@ -3,13 +3,13 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use time::Date;
-use time::macros::format_description;
 
 use super::versions::{self, VersionWrite};
 use super::waiting::{self, MovedWaiting};
 use super::{Change, Line, Store, StoredRecord, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
+use crate::model::calendar::parse_day;
 use crate::model::id::Handle;
 use crate::model::reorganisation::Moves;
 
@@ -489,8 +489,7 @@ fn read(row: &AnyRow) -> Result<Reorganisation, Fault> {
         id: text("id")?,
         name: text("name")?,
         decision: text("decision")?,
-        effective_on: Date::parse(&text("effective_on")?, format_description!("[year]-[month]-[day]"))
-            .map_err(|error| Fault::new(doing, error))?,
+        effective_on: parse_day(&text("effective_on")?).ok_or_else(|| broken("its day is malformed"))?,
         effective_at: number("effective_at")?,
         moves: Moves::parse(&text("moves")?).ok_or_else(|| broken("its moves cannot be read"))?,
         wave_size: number("wave_size")?,

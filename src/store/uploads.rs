@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use time::Date;
-use time::macros::format_description;
 
 use super::cards::handle;
 use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
+use crate::model::calendar::parse_day;
 use crate::model::id::Handle;
 use crate::model::record::RecordKey;
 use crate::model::upload::{RowOutcome, UploadState};
@@ -736,8 +736,7 @@ fn names(rows: Result<Vec<AnyRow>, sqlx::Error>, doing: &'static str) -> Result<
 }
 
 fn day(text: Option<String>) -> Result<Option<Date>, Fault> {
-    let parsed = text.map(|text| Date::parse(&text, format_description!("[year]-[month]-[day]"))).transpose();
-    parsed.map_err(|error| Fault::new("reading an upload", error))
+    text.map(|text| parse_day(&text).ok_or_else(|| Fault::new("reading an upload", "its day is malformed"))).transpose()
 }
 
 fn upload_row(row: &AnyRow) -> Result<UploadRow, Fault> {

@@ -3,7 +3,6 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use time::Date;
-use time::macros::format_description;
 
 use super::cards::handle;
 use super::imports::write_portraits;
@@ -12,6 +11,7 @@ use super::versions::{self, VersionWrite};
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
+use crate::model::calendar::parse_day;
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
 use crate::model::patch::Patch;
@@ -376,8 +376,7 @@ fn read(row: &AnyRow) -> Result<Waiting, Fault> {
         base_version: row.try_get("base_version").map_err(failed(doing))?,
         catalogue: text("catalogue")?,
         patch: Patch::parse(&text("patch")?).map_err(|error| Fault::new(doing, error))?,
-        due_on: Date::parse(&text("due_on")?, format_description!("[year]-[month]-[day]"))
-            .map_err(|error| Fault::new(doing, error))?,
+        due_on: parse_day(&text("due_on")?).ok_or_else(|| broken("its day is malformed"))?,
         origin: Origin {
             way: Way::parse(&text("way")?).ok_or_else(|| broken("its way is unknown"))?,
             reference: text("reference")?,

@@ -3,8 +3,8 @@
 
 use officials_card::error::{Error, Refusal};
 use officials_card::flow::import::{Format, ImportRequest, import};
-use officials_card::flow::receive::begins;
 use officials_card::flow::{Became, Expects, Incoming};
+use officials_card::model::calendar::start_of;
 use officials_card::model::catalogue::Catalogue;
 use officials_card::model::event::EventKind;
 use officials_card::model::id::Handle;
@@ -170,11 +170,11 @@ story! {
         rounds(&town).await;
         assert_eq!(state(&officer, &card).await.0, "active");
 
-        town.clock.advance(begins(first) - 1 - town.clock.now());
+        town.clock.advance(start_of(first) - 1 - town.clock.now());
         let officer = town.officer("vneid").await;
         rounds(&town).await;
         assert_eq!(state(&officer, &card).await.0, "active", "a second before midnight in Vietnam");
-        town.clock.advance(begins(first) - town.clock.now());
+        town.clock.advance(start_of(first) - town.clock.now());
         let other = town.second_process().await;
         let (one, two) = futures_util::future::join(town.service.act_on_waiting(), other.service.act_on_waiting()).await;
         assert_eq!(one.unwrap() + two.unwrap(), 1, "by one of two processes");
@@ -206,7 +206,7 @@ story! {
         // Others change another field: no conflict. The same field: one.
         says(&town, &[("email", "an@example.vn")], Some("unit")).await;
         says(&town, &[("position_title", "009")], Some("unit")).await;
-        town.clock.advance(begins(date!(2026 - 12 - 01)) - town.clock.now());
+        town.clock.advance(start_of(date!(2026 - 12 - 01)) - town.clock.now());
         let officer = town.officer("hanoi").await;
         assert!(town.service.act_on_waiting().await.unwrap() == 1);
         let open = officer.get("/api/v1/changes?unit=H26").await.expect(200);
@@ -356,7 +356,7 @@ story! {
         assert_eq!(officer.get("/api/v1/cards/ending?unit=H29").await.problem(403), "foreign-unit");
         // Thirty days before the end whoever follows the feed is told, once.
         assert_eq!(town.service.warn_of_ends().await.unwrap(), 0);
-        town.clock.advance(begins(date!(2026 - 12 - 05)) - town.clock.now());
+        town.clock.advance(start_of(date!(2026 - 12 - 05)) - town.clock.now());
         assert_eq!((town.service.warn_of_ends().await.unwrap(), town.service.warn_of_ends().await.unwrap()), (1, 0));
         let events = town.service.store().events(0, None, 100, &EventFilter::default()).await.unwrap().events;
         let last = &events.last().unwrap().what;

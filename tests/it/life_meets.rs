@@ -3,8 +3,8 @@
 
 use officials_card::error::{Error, Refusal};
 use officials_card::flow::import::{Format, ImportRequest, import};
-use officials_card::flow::receive::begins;
 use officials_card::flow::{Became, Expects, Incoming};
+use officials_card::model::calendar::start_of;
 use officials_card::model::card::Reason;
 use officials_card::model::catalogue::Catalogue;
 use officials_card::model::id::Handle;
@@ -77,7 +77,7 @@ fn write(base: &StoredRecord, record: &Record) -> VersionWrite {
 }
 
 fn the_day_comes(town: &Town) {
-    town.clock.advance(begins(DAY) - town.clock.now());
+    town.clock.advance(start_of(DAY) - town.clock.now());
 }
 
 async fn state(officer: &Officer<'_>, card: &str) -> (String, Value) {
@@ -113,7 +113,7 @@ story! {
         let base = stored_in(&town, UNIT).await;
         let waiting = |patch: Patch, key: RecordKey, id: &str| NewWaiting {
             id: id.into(), record: base.handle.clone(), key, base_version: base.version, catalogue: Catalogue::CURRENT, patch,
-            due_on: DAY, due_at: begins(DAY), origin: origin(), confirmed_by: None, portrait: None, created_at: town.clock.now(),
+            due_on: DAY, due_at: start_of(DAY), origin: origin(), confirmed_by: None, portrait: None, created_at: town.clock.now(),
             supersedes: Vec::new(),
         };
         let patch = Patch::between(&base.record, &changed(&town, &[("position_title", "003")]).await);

@@ -1,7 +1,7 @@
 //! Units are merged, split and renamed: looked at beforehand, acting on their day, in waves, with every card following.
 
-use officials_card::flow::receive::begins;
 use officials_card::flow::{Expects, Incoming};
+use officials_card::model::calendar::start_of;
 use officials_card::model::catalogue::Catalogue;
 use officials_card::model::origin::{Origin, Way};
 use officials_card::model::record::{Record, RecordKey};
@@ -45,7 +45,7 @@ async fn step(officer: &Officer<'_>, id: &str, verb: &str) -> crate::town::Answe
 }
 
 fn the_day_comes(town: &Town) {
-    town.clock.advance(begins(date!(2026 - 12 - 01)) - town.clock.now());
+    town.clock.advance(start_of(date!(2026 - 12 - 01)) - town.clock.now());
 }
 
 async fn card(officer: &Officer<'_>, person: &str) -> String {
@@ -242,7 +242,7 @@ story! {
         town.service.reorganise().await.unwrap();
         let reviewer = town.officer("hanoi").await;
         assert_eq!(reviewer.get("/api/v1/proposals/p1").await.expect(200)["unit"], "H26.06");
-        town.clock.advance(begins(later) - town.clock.now());
+        town.clock.advance(start_of(later) - town.clock.now());
         assert_eq!(town.service.act_on_waiting().await.unwrap(), 2);
         let went = town.service.store().record(&key("H26.06", &person)).await.unwrap().unwrap();
         assert_eq!(went.record.text("using_unit_code"), Some("H26.06.01"));

@@ -8,9 +8,9 @@ use futures_util::future::{join, join_all};
 use officials_card::config::RateLimits;
 use officials_card::flow::import::{Format, ImportRequest, import};
 use officials_card::flow::lists::import_units;
-use officials_card::flow::receive::begins;
 use officials_card::flow::sync::{NewSyncAccount, add_sync_account};
 use officials_card::http::Peer;
+use officials_card::model::calendar::start_of;
 use officials_card::model::record::RecordKey;
 use officials_card::store::{StoredRecord, SyncCallFilter};
 use serde_json::{Value, json};
@@ -469,7 +469,7 @@ story! {
             "moves": [{"from": "H26.05", "to": "H26.06"}]});
         let plan = officer.post("/api/v1/reorganisations", plan).await.expect(201);
         officer.post(&format!("/api/v1/reorganisations/{}/start", plan["id"].as_str().unwrap()), json!({})).await.expect(200);
-        town.clock.advance(begins(date!(2026 - 12 - 01)) - town.clock.now());
+        town.clock.advance(start_of(date!(2026 - 12 - 01)) - town.clock.now());
         assert_eq!(town.service.reorganise().await.unwrap(), 1);
         // Another unit of the agency has the same number by now: the agency means the one that it added.
         bring(&town, &[("H26", "7")]).await;
@@ -757,7 +757,7 @@ story! {
         let officer = town.officer("hanoi").await;
         let id = officer.post("/api/v1/reorganisations", plan).await.expect(201)["id"].as_str().unwrap().to_owned();
         officer.post(&format!("/api/v1/reorganisations/{id}/start"), json!({})).await.expect(200);
-        town.clock.advance(begins(date!(2026 - 12 - 01)) - town.clock.now());
+        town.clock.advance(start_of(date!(2026 - 12 - 01)) - town.clock.now());
         while town.service.reorganise().await.unwrap() > 0 {}
         assert!(stored(&town, "H26.06", "SNV-1").await.is_some());
 

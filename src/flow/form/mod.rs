@@ -5,9 +5,9 @@
 mod book;
 mod columns;
 
-use super::enroll::day_in_vietnam;
 use super::{Caller, Service};
 use crate::error::{Fault, Refusal, Result};
+use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::unit::{UnitCode, UnitDirectory};
 
@@ -64,7 +64,7 @@ impl Service {
 
     async fn units_at_and_below(&self, caller: &Caller, unit: &str) -> Result<Vec<(String, String)>> {
         let code = self.known_unit(caller, unit).await?;
-        let register = self.store.unit_register(day_in_vietnam(self.clock.now())).await?;
+        let register = self.store.unit_register(day_of(self.clock.now())).await?;
         let below = format!("{}.", code.as_str());
         let mut units = self.store.unit_names().await?;
         units.retain(|(unit, _)| unit.starts_with(&below));
@@ -79,7 +79,7 @@ impl Service {
         let code = UnitCode::parse(unit)
             .ok_or_else(|| Refusal::malformed("unit", "must be a unit code of Decision 20/2020/QĐ-TTg"))?;
         caller.may_touch(code.as_str())?;
-        let register = self.store.units_named(day_in_vietnam(self.clock.now()), &[code.as_str()]).await?;
+        let register = self.store.units_named(day_of(self.clock.now()), &[code.as_str()]).await?;
         if register.has_unit(code.as_str()) {
             Ok(code)
         } else {

@@ -30,11 +30,11 @@ use tokio::task::spawn_blocking;
 
 use self::read::{Batch, Input, Wanted, read_batches, too_far, twice};
 use self::rejects::Rejects;
-use super::enroll::day_in_vietnam;
 use super::receive::{Became, Expects, Incoming, MOST_DAYS_AHEAD, receive};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Refusal};
+use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::intake::HeaderFault;
 use crate::model::origin::{Origin, Way};
@@ -182,7 +182,7 @@ pub async fn import(
     let (path, format) = (request.file.clone(), request.format);
     let (run, bytes_total) = blocking(move || digest_of(&path)).await?;
     let earlier = if request.dry_run { None } else { store.import_progress(&run).await? };
-    let knowledge = (store.unit_register(day_in_vietnam(now)).await?, store.code_book().await?);
+    let knowledge = (store.unit_register(day_of(now)).await?, store.code_book().await?);
     let (sender, mut batches) = mpsc::channel(1);
     // The reader draws the names of new records from a generator of its own.
     let (path, names) = (request.file.clone(), Chance::seeded(chance.bytes()));
@@ -211,7 +211,7 @@ pub async fn import(
         } else if !good.is_empty() {
             let all_lines: Vec<_> = good.iter().map(|incoming| incoming.line).collect();
             // A status that holds from a later day waits for it.
-            let today = day_in_vietnam(now);
+            let today = day_of(now);
             let (later, good): (Vec<_>, Vec<_>) =
                 good.into_iter().partition(|incoming| incoming.status_on.is_some_and(|on| on > today));
             let outcome = store.take_batch(origin.clone(), good, clock.now()).await?;

@@ -10,8 +10,8 @@ use super::{Official, OwnProposal, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Error, Fault, Refusal, Result};
 use crate::flow::Rematched;
-use crate::flow::enroll::day_in_vietnam;
 use crate::flow::receive::{Expects, Incoming};
+use crate::model::calendar::day_of;
 use crate::model::evidence::{self, MediaType};
 use crate::model::id::Handle;
 use crate::model::intake::Intake;
@@ -214,7 +214,7 @@ impl Service {
     ) -> Result<std::result::Result<Record, Vec<RowFault>>> {
         let labels = self.code_book().await?;
         // Nothing that officials change is a unit.
-        let units = UnitRegister::on(day_in_vietnam(self.clock.now()));
+        let units = UnitRegister::on(day_of(self.clock.now()));
         let knowledge = Knowledge { units: &units, codes: &*labels };
         Ok(Intake { catalogue: base.catalogue(), knowledge }.change(base, changes))
     }
@@ -259,7 +259,7 @@ impl Service {
 
     fn check_day(&self, effective_on: Option<Date>) -> Result<UnixSeconds, Refusal> {
         let now = self.clock.now();
-        let days = effective_on.map_or(0, |day| (day - day_in_vietnam(now)).whole_days());
+        let days = effective_on.map_or(0, |day| (day - day_of(now)).whole_days());
         if (0..=MOST_DAYS_AHEAD).contains(&days) {
             return Ok(now);
         }

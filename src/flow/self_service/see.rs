@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::{AccessLine, Official, OwnCard, OwnProposal, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
-use crate::flow::enroll::day_in_vietnam;
 use crate::flow::records::{Sources, sources};
+use crate::model::calendar::day_of;
 use crate::model::card::{AgencyName, Selector};
 use crate::model::catalogue::{Catalogue, Field, Privacy, RepeatList};
 use crate::model::code_list::{CodeBook, CodeLabels};
@@ -246,7 +246,7 @@ impl Service {
     async fn overview(&self, official: &Official, records: &[StoredRecord]) -> Result<Overview> {
         let (now, labels) = (self.clock.now(), self.code_book().await?);
         let codes: Vec<_> = records.iter().filter_map(|stored| stored.record.text("managing_unit_code")).collect();
-        let day = day_in_vietnam(now);
+        let day = day_of(now);
         let units = if codes.is_empty() { UnitRegister::on(day) } else { self.store.units_named(day, &codes).await? };
         let mut views = Vec::with_capacity(records.len());
         for stored in records {

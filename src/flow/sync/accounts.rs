@@ -17,7 +17,7 @@ use crate::chance::Chance;
 use crate::clock::{Clock, UnixSeconds};
 use crate::error::{Fault, Refusal, Result};
 use crate::flow::Service;
-use crate::flow::enroll::day_in_vietnam;
+use crate::model::calendar::day_of;
 use crate::model::unit::{UnitCode, UnitDirectory};
 use crate::protocol::ministry::{Login, MAX_CREDENTIAL_BYTES, TOKEN_SECONDS};
 use crate::store::{LoginBegin, Store, SyncAccount, SyncCall, SyncOutcome};
@@ -87,7 +87,7 @@ pub async fn add_sync_account(
     let unit =
         UnitCode::parse(&new.unit).ok_or_else(|| Refusal::malformed("unit", "must be a unit code such as H26"))?;
     let now = clock.now();
-    if !store.units_named(day_in_vietnam(now), &[unit.as_str()]).await?.has_unit(unit.as_str()) {
+    if !store.units_named(day_of(now), &[unit.as_str()]).await?.has_unit(unit.as_str()) {
         return Err(Refusal::malformed("unit", "there is no such unit").into());
     }
     let password = password.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(chance.bytes::<24>()));

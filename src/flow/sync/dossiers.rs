@@ -6,6 +6,7 @@ use super::{Call, EXISTS, MISSING, SyncFault, is_within};
 use crate::error::Result;
 use crate::flow::Service;
 use crate::flow::receive::{Expects, Incoming};
+use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::code_list::CodeLabels;
 use crate::model::intake::Intake;
@@ -138,7 +139,7 @@ impl Service {
             return Err(("unit", format!("{field}: chuyển đơn vị quản lý phải gửi riêng từng hồ sơ")));
         }
         let now = self.clock.now();
-        let today = crate::flow::enroll::day_in_vietnam(now);
+        let today = day_of(now);
         let ahead = |record: &Record| {
             record.date("employment_status_date").and_then(PartialDate::exact).filter(|on| *on > today)
         };

@@ -33,6 +33,7 @@ use self::dossiers::Prepared;
 use super::receive::MOST_DAYS_AHEAD;
 use super::{Service, hash};
 use crate::error::{Error, Refusal, Result};
+use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
@@ -255,7 +256,7 @@ impl Service {
         codes.sort_unstable();
         codes.dedup();
         let codes: Vec<_> = codes.iter().map(String::as_str).collect();
-        Ok(self.store.units_named(super::enroll::day_in_vietnam(self.clock.now()), &codes).await?)
+        Ok(self.store.units_named(day_of(self.clock.now()), &codes).await?)
     }
 
     /// Writes what was prepared.

@@ -4,10 +4,10 @@ use super::told::{KeptFault, KeptField, Told, shown};
 use super::vault::Vault;
 use super::{Service, waits};
 use crate::error::Fault;
-use crate::flow::enroll::day_in_vietnam;
 use crate::flow::import::ImportError;
 use crate::flow::import::read::{BadRow, Batch, RawRow};
 use crate::flow::receive::MOST_DAYS_AHEAD;
+use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::patch::Patch;
 use crate::model::record::Record;
@@ -90,7 +90,7 @@ impl Service {
             |outcome| Weighed { outcome, base_version, changed_fields: 0, waits_until: None, told: told.clone() };
         let waits_until = waits(incoming.status_on, now);
         if let Some(on) = waits_until
-            && (on - day_in_vietnam(now)).whole_days() > MOST_DAYS_AHEAD
+            && (on - day_of(now)).whole_days() > MOST_DAYS_AHEAD
         {
             let fault = RowFault {
                 line: incoming.line,

@@ -27,15 +27,15 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use self::vault::Vault;
-use super::enroll::day_in_vietnam;
 use super::import::read::{Batch, Input, Wanted, read_batches};
 use super::import::{Format, ImportError};
-use super::receive::{MOST_DAYS_AHEAD, begins};
+use super::receive::MOST_DAYS_AHEAD;
 use super::{Caller, Service, is_random_name};
 use crate::chance::Chance;
 use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::config::Uploads;
 use crate::error::{Error, Fault, Refusal, Result};
+use crate::model::calendar::{day_of, start_of};
 use crate::model::upload::UploadState;
 pub use crate::store::Upload;
 use crate::store::{NewUpload, ReceivedFile, UploadClaim, UploadFilter};
@@ -265,7 +265,7 @@ impl Service {
             return if earlier == submission { Ok(upload) } else { Err(refusal.into()) };
         }
         if let Some(on) = submission.effective_on {
-            let ahead = (on - day_in_vietnam(now)).whole_days();
+            let ahead = (on - day_of(now)).whole_days();
             if !(1..=MOST_DAYS_AHEAD).contains(&ahead) {
                 let rule = format!("must be a day ahead, at most {MOST_DAYS_AHEAD} days from now");
                 return Err(Refusal::malformed("effective_on", rule).into());
@@ -392,7 +392,7 @@ impl Service {
 
     /// Reads the rows of an upload's file in a thread of its own, at most one batch ahead.
     async fn batches(&self, upload: &Upload, vault: &Vault) -> Result<Batches, Error> {
-        let day = day_in_vietnam(self.clock.now());
+        let day = day_of(self.clock.now());
         let knowledge = (self.store.unit_register(day).await?, self.store.code_book().await?);
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         let names = Chance::seeded(self.chance.bytes());
@@ -463,5 +463,5 @@ fn format_of(upload: &Upload) -> Format {
 
 /// The day from which a status holds, if it lies ahead.
 fn waits(status_on: Option<Date>, now: UnixSeconds) -> Option<Date> {
-    status_on.filter(|on| begins(*on) > now)
+    status_on.filter(|on| start_of(*on) > now)
 }

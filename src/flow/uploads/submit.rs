@@ -9,7 +9,8 @@ use super::{Service, waits};
 use crate::error::{Error, Fault, Refusal, Result};
 use crate::flow::import::ImportError;
 use crate::flow::import::read::Batch;
-use crate::flow::receive::{Became, Expects, Incoming, begins};
+use crate::flow::receive::{Became, Expects, Incoming};
+use crate::model::calendar::start_of;
 use crate::model::origin::{Origin, Way};
 use crate::model::record::Record;
 use crate::model::upload::{RowOutcome, UploadState};
@@ -58,7 +59,7 @@ impl Service {
         for (mut incoming, record) in good.into_iter().zip(records) {
             let Some(row) = checked.remove(&signed(incoming.line)) else { continue };
             let now = self.clock.now();
-            let waits_for_day = upload.effective_on.is_some_and(|on| begins(on) > now);
+            let waits_for_day = upload.effective_on.is_some_and(|on| start_of(on) > now);
             if waits_for_day || waits(incoming.status_on, now).is_some() {
                 later.push((row, record));
             } else {
@@ -153,7 +154,7 @@ impl Service {
 
     fn incoming(&self, upload: &Upload, record: &Record, expects: Expects) -> Incoming {
         let now = self.clock.now();
-        let effective_on = upload.effective_on.filter(|on| begins(*on) > now);
+        let effective_on = upload.effective_on.filter(|on| start_of(*on) > now);
         Incoming { record: record.clone(), expects, effective_on, confirmed_by: None }
     }
 }

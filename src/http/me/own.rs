@@ -11,7 +11,6 @@ use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::Date;
-use time::macros::format_description;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Refusal;
@@ -23,6 +22,7 @@ use crate::flow::self_service::{
 use crate::http::answer::{Problem, ProblemDocument};
 use crate::http::events::server_sent;
 use crate::http::extract::{ApiJson, InPath, InQuery};
+use crate::model::calendar::parse_day;
 use crate::model::card::Reason;
 use crate::model::id::Handle;
 
@@ -254,8 +254,7 @@ pub async fn propose(
 }
 
 fn day(text: &str) -> Result<Date, Refusal> {
-    let day = Date::parse(text, format_description!("[year]-[month]-[day]"));
-    day.map_err(|_| Refusal::malformed("body.effective_on", "must be a day such as 2026-12-01"))
+    parse_day(text).ok_or_else(|| Refusal::malformed("body.effective_on", "must be a day such as 2026-12-01"))
 }
 
 /// Your proposals, newest first.
