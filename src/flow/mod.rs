@@ -97,7 +97,7 @@ pub use publish::{PublishedStatusList, StatusFormat};
 pub use quality::{
     After, Causes, DayScores, FlaggedRecord, MOST_EXPORTED, QualityRound, QualityView, Sheet, Table, UnitScores,
 };
-pub use receive::{Became, Expects, Incoming, Received};
+pub use receive::{Became, Expects, Incoming, Received, Says};
 pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
 pub use review::{
     CLAIM_MINUTES, FieldChange, FieldName, QueueRequest, Reviewed, ReviewedWhole, USUAL_CLAIM_MINUTES, Workload,

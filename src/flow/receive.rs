@@ -11,6 +11,8 @@
 //! fields that somebody else changed meanwhile are a conflict, which is shown and decided by the unit, never overwritten.
 //! The consequences for cards are [`super::follow`].
 
+use std::collections::BTreeSet;
+
 use time::Date;
 
 use super::{Caller, Service};
@@ -25,7 +27,7 @@ use crate::model::origin::Origin;
 use crate::model::partial_date::PartialDate;
 use crate::model::patch::Patch;
 use crate::model::record::{Record, RecordKey};
-use crate::store::{CardStep, IncomingRecord, NewWaiting, Store, StoredRecord, VersionWrite, Waiting};
+use crate::store::{CardStep, IncomingRecord, NewWaiting, Store, StoredRecord, TakenBack, VersionWrite, Waiting};
 
 /// The fields that say whether somebody is in service, and from when.
 const STATUS_FIELDS: [&str; 2] = ["employment_status", "employment_status_date"];
@@ -49,6 +51,32 @@ pub struct Incoming {
     pub effective_on: Option<Date>,
     /// Who gives the unit's word with it.
     pub confirmed_by: Option<String>,
+    /// What the sender says in it.
+    pub says: Says,
+}
+
+/// What a sender says of a record; the rest is what was there, put beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// All of it.
+    All,
+    /// These fields and lists.
+    Fields(BTreeSet<String>),
+}
+
+impl Says {
+    fn field(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Fields(names) => names.contains(name),
+        }
+    }
+
+    /// Whether a sender who says this takes back what waits: its status, with which nothing else was to change.
+    fn takes_back(&self, waiting: &Waiting) -> bool {
+        let is_status = |field: &str| STATUS_FIELDS.contains(&field);
+        self.field(STATUS_FIELDS[0]) && waiting.patch.fields().all(is_status)
+    }
 }
 
 /// What has to be there for a record to come in.
@@ -176,12 +204,16 @@ impl Service {
             if !conflicts.is_empty() {
                 return self.store.end_waiting(&waiting.id, "conflict", "system", conflicts.join(","), now).await;
             }
-            let new = waiting.patch.apply(&base).map_err(|error| Fault::new("applying a waiting change", error))?;
+            let Ok(new) = waiting.patch.apply(&base) else {
+                // The catalogue has moved on under it: the unit decides, and the next change has its day.
+                return self.store.end_waiting(&waiting.id, "conflict", "system", "unreadable".into(), now).await;
+            };
             let write = match there {
                 Some(stored) if new.content() == stored.record.content() => None,
                 _ => {
                     let incoming = IncomingRecord::of(&new, 0, waiting.record.clone());
-                    let confirmed_by = waiting.confirmed_by.clone();
+                    let says = Says::Fields(waiting.patch.fields().map(str::to_owned).collect());
+                    let confirmed_by = word(&self.store, there, &new, &says, waiting.confirmed_by.as_ref()).await?;
                     Some(version(current.as_ref(), incoming, &waiting.origin, confirmed_by, now))
                 }
             };
@@ -209,11 +241,12 @@ pub(super) async fn receive(
         for one in incoming {
             plan.add(store, one).await?;
         }
-        let Plan { writes, waiting, received, pinned, .. } = plan;
-        if writes.is_empty() && waiting.is_empty() {
+        let Plan { writes, waiting, taken_back, received, pinned, .. } = plan;
+        if writes.is_empty() && waiting.is_empty() && taken_back.is_empty() {
             return Ok(received);
         }
-        match store.write_versions(writes, waiting).await {
+        let taken_back = TakenBack { changes: taken_back, actor: origin.actor.clone(), at: now };
+        match store.write_versions(writes, waiting, taken_back).await {
             // Who named a version is told; for the others what is there now is looked at again.
             Err(Error::Refusal(Refusal::MovedOn(_))) if !pinned => {}
             done => return done.map(|()| received),
@@ -230,6 +263,8 @@ struct Plan<'a> {
     chance: &'a Chance,
     writes: Vec<VersionWrite>,
     waiting: Vec<NewWaiting>,
+    /// Changes that wait no more, by what their sender says now.
+    taken_back: Vec<String>,
     received: Vec<Received>,
     /// Whether somebody named a version.
     pinned: bool,
@@ -237,8 +272,8 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn new(origin: &'a Origin, chance: &'a Chance, now: UnixSeconds) -> Self {
-        let (writes, waiting, received) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, today: day_of(now), origin, chance, writes, waiting, received, pinned: false }
+        let (writes, waiting, taken_back, received) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { now, today: day_of(now), origin, chance, writes, waiting, taken_back, received, pinned: false }
     }
 
     async fn add(&mut self, store: &Store, one: &Incoming) -> Result<()> {
@@ -265,8 +300,15 @@ impl<'a> Plan<'a> {
         let (due, later, on) = self.split(patch, one, there.is_none())?;
         let version_now = there.map_or(0, |stored| stored.version);
         let waits_until = on.filter(|_| !later.is_empty());
-        if let Some(on) = waits_until {
-            self.wait(&earlier, (&handle, &key, version_now), later, on, one);
+        match waits_until {
+            Some(on) => self.wait(&earlier, (&handle, &key, version_now), later, on, one),
+            // Brought forward to today, or not any more.
+            None => {
+                let ended = |waiting: &&Waiting| {
+                    waiting.origin.way == self.origin.way && (waiting.base_version == 0 || one.says.takes_back(waiting))
+                };
+                self.taken_back.extend(earlier.iter().filter(ended).map(|waiting| waiting.id.clone()));
+            }
         }
         let (version_after, became) = if due.is_empty() {
             (version_now, waits_until.map_or(Became::Unchanged, |on| Became::Waiting { on }))
@@ -277,7 +319,8 @@ impl<'a> Plan<'a> {
                 new.attach_portrait(jpeg.to_vec());
             }
             let incoming = IncomingRecord::of(&new, 0, handle.clone());
-            let write = version(current.as_ref(), incoming, self.origin, one.confirmed_by.clone(), self.now);
+            let confirmed_by = word(store, there, &new, &one.says, one.confirmed_by.as_ref()).await?;
+            let write = version(current.as_ref(), incoming, self.origin, confirmed_by, self.now);
             let version = write.base_version + 1;
             self.writes.push(write);
             (version, if there.is_some() { Became::Changed } else { Became::New })
@@ -321,14 +364,21 @@ impl<'a> Plan<'a> {
         on: Date,
         one: &Incoming,
     ) {
-        let same_way = |waiting: &&Waiting| waiting.origin.way == self.origin.way;
+        let same_way = || earlier.iter().filter(|waiting| waiting.origin.way == self.origin.way);
+        // What acts before it is what it will find; of one to come nothing does.
+        let before = || same_way().filter(|waiting| waiting.due_on < on && waiting.state == "waiting");
+        let patch = if base_version == 0 { patch } else { patch.following(before().map(|waiting| &waiting.patch)) };
         let same = |waiting: &Waiting| waiting.state == "waiting" && waiting.due_on == on && waiting.patch == patch;
         // Who sends the whole record every night says the same thing again.
-        if earlier.iter().filter(same_way).any(same) {
+        if same_way().any(same) {
             return;
         }
-        let covered = |waiting: &&Waiting| waiting.patch.fields().all(|field| patch.fields().any(|own| own == field));
-        let supersedes = earlier.iter().filter(same_way).filter(covered).map(|waiting| waiting.id.clone()).collect();
+        let covered = |waiting: &Waiting| waiting.patch.fields().all(|field| patch.fields().any(|own| own == field));
+        // A status has one day, and another day is a correction. Other changes may follow each other.
+        let corrects = |waiting: &&Waiting| {
+            base_version == 0 || covered(waiting) && (waiting.due_on >= on || one.effective_on.is_none())
+        };
+        let supersedes = same_way().filter(corrects).map(|waiting| waiting.id.clone()).collect();
         let brings = patch.fields().any(|field| field == "portrait_photo");
         let portrait = IncomingRecord::of(&one.record, 0, record.clone()).portrait.filter(|_| brings);
         self.waiting.push(NewWaiting {
@@ -349,6 +399,25 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Whose word the unit's is after a change, if it has been given for all that the record says then: for the version before,
+/// or by a sender who says everything that has changed since the last one that was confirmed.
+pub(super) async fn word(
+    store: &Store,
+    before: Option<&StoredRecord>,
+    new: &Record,
+    says: &Says,
+    word: Option<&String>,
+) -> Result<Option<String>, Fault> {
+    let (Some(word), Some(stored)) = (word, before) else { return Ok(word.cloned()) };
+    if stored.standing.confirmed_at.is_some() {
+        return Ok(Some(word.clone()));
+    }
+    let confirmed = store.confirmed_version(&stored.handle).await?;
+    let confirmed = confirmed.unwrap_or_else(|| Record::empty(new.catalogue()));
+    let says_all = Patch::between(&confirmed, new).fields().all(|field| says.field(field));
+    Ok(says_all.then(|| word.clone()))
+}
+
 fn version(
     current: Option<&StoredRecord>,
     new: IncomingRecord,
@@ -359,6 +428,12 @@ fn version(
     let record = current.map_or_else(|| new.handle.clone(), |stored| stored.handle.clone());
     let base_version = current.map_or(0, |stored| stored.version);
     VersionWrite { record, base_version, new, origin: origin.clone(), confirmed_by, card: CardStep::Keep, at }
+}
+
+/// The record that a change brings on its day.
+pub(super) fn brought(waiting: &Waiting) -> Result<Record, Fault> {
+    let record = waiting.patch.apply(&empty(&waiting.catalogue)?);
+    record.map_err(|error| Fault::new("reading a waiting change", error))
 }
 
 fn empty(catalogue: &str) -> Result<Record, Fault> {

@@ -70,6 +70,18 @@ impl Patch {
         base.amended(members)
     }
 
+    /// The same change as it will be found after `earlier` ones, in their order: what they make of a field is what this one
+    /// finds there.
+    #[must_use]
+    pub fn following<'a>(mut self, earlier: impl IntoIterator<Item = &'a Self>) -> Self {
+        for (name, Difference { new, .. }) in earlier.into_iter().flat_map(|patch| &patch.0) {
+            if let Some(own) = self.0.get_mut(name) {
+                own.old.clone_from(new);
+            }
+        }
+        self
+    }
+
     /// The fields that say in `current` neither what they said before nor what they shall say: somebody else changed them.
     pub fn conflicts(&self, current: &Record) -> Vec<String> {
         let current = current.members();

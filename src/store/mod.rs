@@ -99,7 +99,7 @@ pub use uploads::{
     NewUpload, ReceivedFile, RecordHead, Upload, UploadClaim, UploadCounts, UploadFilter, UploadRow, UploadStep,
 };
 pub use versions::{CardStep, VersionWrite};
-pub use waiting::{MovedWaiting, NewWaiting, Waiting};
+pub use waiting::{MovedWaiting, NewWaiting, TakenBack, Waiting};
 use writer::Writer;
 pub(crate) use writer::{Change, Transaction};
 

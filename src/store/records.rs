@@ -172,6 +172,19 @@ impl Store {
         rows.iter().rev().map(stored_version).collect()
     }
 
+    /// What a record said when its unit last confirmed it.
+    pub async fn confirmed_version(&self, record: &Handle) -> Result<Option<Record>, Fault> {
+        let row = sqlx::query(
+            "SELECT record_versions.version, record_versions.at, catalogue, content, way, reference, actor FROM records \
+             JOIN record_versions ON record = id AND record_versions.version = confirmed_version WHERE id = $1",
+        )
+        .bind(record.as_str())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(failed("reading the confirmed version of a record"))?;
+        Ok(row.as_ref().map(stored_version).transpose()?.map(|version| version.record))
+    }
+
     /// The contents of every version of a record, oldest first: (version, instant, content).
     pub async fn record_versions(&self, record: &Handle) -> Result<Vec<(i64, UnixSeconds, String)>, Fault> {
         let doing = "reading versions of a record";

@@ -14,7 +14,7 @@ use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::origin::Origin;
 use crate::model::record::RecordKey;
-use crate::store::waiting::{self, NewWaiting};
+use crate::store::waiting::{self, NewWaiting, TakenBack};
 use crate::store::{proposals, sync};
 
 /// A version to be written.
@@ -62,8 +62,13 @@ pub enum CardStep {
 impl Store {
     /// Writes versions, and what waits for its day, together or not at all. Refuses with [`Refusal::MovedOn`] when one of
     /// the records is not at the version that was decided on.
-    pub async fn write_versions(&self, writes: Vec<VersionWrite>, waiting: Vec<NewWaiting>) -> Result<()> {
-        self.write(WriteVersions { writes, waiting }).await
+    pub async fn write_versions(
+        &self,
+        writes: Vec<VersionWrite>,
+        waiting: Vec<NewWaiting>,
+        taken_back: TakenBack,
+    ) -> Result<()> {
+        self.write(WriteVersions { writes, waiting, taken_back }).await
     }
 
     /// Takes a record back: it is kept, and its cards are withdrawn.
@@ -82,6 +87,7 @@ impl Store {
 struct WriteVersions {
     writes: Vec<VersionWrite>,
     waiting: Vec<NewWaiting>,
+    taken_back: TakenBack,
 }
 
 impl Change for WriteVersions {
@@ -99,7 +105,7 @@ impl Change for WriteVersions {
         for one in &self.waiting {
             waiting::insert(transaction, one).await?;
         }
-        Ok(())
+        waiting::supersede(transaction, &self.taken_back).await
     }
 }
 

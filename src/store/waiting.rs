@@ -48,6 +48,17 @@ pub struct NewWaiting {
     pub supersedes: Vec<String>,
 }
 
+/// Changes that wait no more, because their sender says something else now.
+#[derive(Clone, Debug, Default)]
+pub struct TakenBack {
+    /// Their names.
+    pub changes: Vec<String>,
+    /// Who says it.
+    pub actor: String,
+    /// Now.
+    pub at: UnixSeconds,
+}
+
 /// A waiting change as a reorganisation leaves it.
 #[derive(Clone, Debug)]
 pub struct MovedWaiting {
@@ -92,12 +103,26 @@ const COLUMNS: &str = "id, record, unit, number, base_version, catalogue, patch,
     confirmed_by, created_at, state, detail";
 
 impl Store {
-    /// Changes whose day has come, the oldest first.
+    /// Changes whose day has come, the oldest first. One that cannot be read keeps no other from its day: it is told of and
+    /// left out.
     pub async fn due_changes(&self, now: UnixSeconds, limit: i64) -> Result<Vec<Waiting>, Fault> {
         let statement = format!(
             "SELECT {COLUMNS} FROM waiting_changes WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, id LIMIT $2"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(now).bind(limit).fetch_all(self.readers()).await;
+        let rows = rows.map_err(failed("reading waiting changes"))?;
+        let told = |error: &Fault| tracing::error!(%error, "a waiting change cannot be read");
+        Ok(rows.iter().filter_map(|row| read(row).inspect_err(told).ok()).collect())
+    }
+
+    /// Changes of an agency that bring records of this number, still to come, by the same way.
+    pub async fn waiting_newcomers(&self, org: &str, number: &str, way: Way) -> Result<Vec<Waiting>, Fault> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM waiting_changes WHERE state IN ('waiting', 'conflict') AND unit IN {UNIT_AND_BELOW} \
+             AND number = $3 AND way = $4 AND base_version = 0 ORDER BY due_at, id LIMIT 100"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(org).bind(format!("{org}.")).bind(number);
+        let rows = query.bind(way.word()).fetch_all(self.readers()).await;
         rows.map_err(failed("reading waiting changes"))?.iter().map(read).collect()
     }
 
@@ -172,18 +197,8 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, new: &NewWaiting) 
             return Err(Refusal::MovedOn("record").into());
         }
     }
-    for id in &new.supersedes {
-        sqlx::query(
-            "UPDATE waiting_changes SET state = 'superseded', ended_at = $2, ended_by = $3 \
-             WHERE id = $1 AND state IN ('waiting', 'conflict')",
-        )
-        .bind(id)
-        .bind(new.created_at)
-        .bind(&new.origin.actor)
-        .execute(&mut **transaction)
-        .await
-        .map_err(failed("superseding a waiting change"))?;
-    }
+    let (changes, actor, at) = (new.supersedes.clone(), new.origin.actor.clone(), new.created_at);
+    supersede(transaction, &TakenBack { changes, actor, at }).await?;
     sqlx::query(
         "INSERT INTO waiting_changes (id, record, unit, number, base_version, catalogue, patch, due_on, due_at, way, \
          reference, actor, confirmed_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
@@ -215,6 +230,29 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, new: &NewWaiting) 
         subject: new.record.to_string(),
         detail: format!("{} on {}", new.id, new.due_on),
     });
+    Ok(())
+}
+
+/// Ends changes in whose place something else is said. Refuses with [`Refusal::MovedOn`] when one of them waits no more:
+/// what was decided on is not there.
+pub(super) async fn supersede(transaction: &mut Transaction<'_>, taken_back: &TakenBack) -> Result<()> {
+    let doing = failed("superseding a waiting change");
+    let TakenBack { changes, actor, at } = taken_back;
+    for id in changes {
+        let row = sqlx::query(
+            "UPDATE waiting_changes SET state = 'superseded', ended_at = $2, ended_by = $3 \
+             WHERE id = $1 AND state IN ('waiting', 'conflict') RETURNING record",
+        )
+        .bind(id)
+        .bind(at)
+        .bind(actor)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(&doing)?;
+        let Some(row) = row else { return Err(Refusal::MovedOn("record").into()) };
+        let (at, actor, subject) = (*at, actor.clone(), row.try_get(0).map_err(&doing)?);
+        transaction.note(Line { at, actor, action: "change.superseded", subject, detail: id.clone() });
+    }
     Ok(())
 }
 

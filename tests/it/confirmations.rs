@@ -1,7 +1,7 @@
 //! The unit's word on what others sent: shown beside what it confirmed last, given to exactly what was seen, never by who
 //! uploaded it while somebody else can, or refused and sent back.
 
-use officials_card::flow::{Expects, Incoming};
+use officials_card::flow::{Expects, Incoming, Says};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::origin::{Origin, Way};
 use officials_card::model::patch::Patch;
@@ -23,7 +23,8 @@ pub async fn sends(town: &Town, person: &str, way: Way, actor: &str, changes: Va
         record.attach_portrait(jpeg.to_vec());
     }
     let origin = Origin { way, reference: "up1".into(), actor: actor.into() };
-    let incoming = Incoming { record, expects: Expects::Existing, effective_on: None, confirmed_by: None };
+    let incoming =
+        Incoming { record, expects: Expects::Existing, effective_on: None, confirmed_by: None, says: Says::All };
     town.service.receive(&origin, vec![incoming]).await.unwrap();
 }
 

@@ -3,7 +3,7 @@
 
 use officials_card::error::{Error, Refusal};
 use officials_card::flow::import::{Format, ImportRequest, import};
-use officials_card::flow::{Became, Expects, Incoming};
+use officials_card::flow::{Became, Expects, Incoming, Says};
 use officials_card::model::calendar::start_of;
 use officials_card::model::catalogue::Catalogue;
 use officials_card::model::event::EventKind;
@@ -39,13 +39,24 @@ async fn changed(town: &Town, fields: &[(&str, &str)]) -> Record {
 }
 
 fn incoming(record: Record, by: Option<&str>) -> Incoming {
-    Incoming { record, expects: Expects::Existing, effective_on: None, confirmed_by: by.map(str::to_owned) }
+    Incoming {
+        record,
+        expects: Expects::Existing,
+        effective_on: None,
+        confirmed_by: by.map(str::to_owned),
+        says: Says::All,
+    }
+}
+
+fn only(fields: &[(&str, &str)]) -> Says {
+    Says::Fields(fields.iter().map(|(field, _)| (*field).to_owned()).collect())
 }
 
 /// The record says something else, with or without the unit's word; what became of it.
 async fn says(town: &Town, fields: &[(&str, &str)], by: Option<&str>) -> Became {
     let record = changed(town, fields).await;
-    let received = town.service.receive(&origin(Way::Sync), vec![incoming(record, by)]).await.unwrap();
+    let incoming = Incoming { says: only(fields), ..incoming(record, by) };
+    let received = town.service.receive(&origin(Way::Sync), vec![incoming]).await.unwrap();
     received[0].became
 }
 
@@ -217,6 +228,87 @@ story! {
         assert_eq!(officer.call("DELETE", &format!("/api/v1/changes/{id}"), Value::Null).await.problem(410), "gone");
         assert_eq!(officer.get("/api/v1/changes?unit=H26").await.expect(200)["items"], json!([]));
         assert_eq!(officer.get("/api/v1/changes?unit=H29").await.problem(403), "foreign-unit");
+    }
+}
+
+story! {
+    async fn the_units_word_for_a_later_day_is_not_given_for_what_came_meanwhile(town) {
+        town.hires(PERSON, UNIT).await;
+        let officer = town.officer("vneid").await;
+        let card = card_of(&officer).await;
+        let record = changed(&town, &[("marital_status", "2")]).await;
+        let says_it = only(&[("marital_status", "2")]);
+        let wait = Incoming { effective_on: Some(date!(2026 - 12 - 01)), says: says_it, ..incoming(record, Some("unit")) };
+        town.service.receive(&origin(Way::Update), vec![wait]).await.unwrap();
+        // A clerk's row, which nobody confirms.
+        says(&town, &[("employment_status", "retired")], None).await;
+        town.clock.advance(start_of(date!(2026 - 12 - 01)) - town.clock.now());
+        let officer = town.officer("vneid").await;
+        rounds(&town).await;
+        let stored = town.service.store().record(&key()).await.unwrap().unwrap();
+        assert_eq!(stored.record.text("marital_status"), Some("2"), "on its day");
+        assert_eq!(stored.standing.confirmed_at, None, "nobody confirmed the retirement");
+        assert_eq!(state(&officer, &card).await, ("locked".into(), json!("under_review")));
+        // Nor does a sender who speaks for the unit, of something else.
+        says(&town, &[("email", "an@example.vn")], Some("unit")).await;
+        rounds(&town).await;
+        assert_eq!(state(&officer, &card).await.0, "locked");
+        // Who says all that has changed does.
+        let all = [("employment_status", "active"), ("email", "an@example.vn"), ("marital_status", "2")];
+        says(&town, &all, Some("unit")).await;
+        rounds(&town).await;
+        let stored = town.service.store().record(&key()).await.unwrap().unwrap();
+        assert!(stored.standing.confirmed_at.is_some());
+        assert_eq!(state(&officer, &card).await.0, "active");
+    }
+}
+
+story! {
+    async fn an_announced_status_is_taken_back_by_its_sender_alone(town) {
+        town.hires(PERSON, UNIT).await;
+        let officer = town.officer("hanoi").await;
+        let announced = [("employment_status", "retired"), ("employment_status_date", "20261201")];
+        let open = async || officer.get("/api/v1/changes?unit=H26").await.expect(200)["items"].as_array().unwrap().len();
+        assert_eq!(says(&town, &announced, Some("unit")).await, Became::Waiting { on: date!(2026 - 12 - 01) });
+        // Something else, and the same from another way: it waits on.
+        says(&town, &[("email", "an@example.vn")], Some("unit")).await;
+        let record = changed(&town, &[]).await;
+        town.service.receive(&origin(Way::Upload), vec![incoming(record, None)]).await.unwrap();
+        assert_eq!(open().await, 1);
+        // They stay after all.
+        let stays = [("employment_status", "active")];
+        assert_eq!(says(&town, &stays, Some("unit")).await, Became::Unchanged);
+        assert_eq!(open().await, 0);
+        let handle = town.service.store().record(&key()).await.unwrap().unwrap().handle;
+        let lines = town.service.store().history(handle.as_str()).await.unwrap();
+        assert!(lines.iter().any(|(_, actor, action, _)| (actor.as_str(), action.as_str()) == ("test", "change.superseded")));
+
+        // Announced again, and brought forward to today: no conflict is left for the day that was told first.
+        says(&town, &announced, Some("unit")).await;
+        says(&town, &[("employment_status", "retired"), ("employment_status_date", "20261122")], Some("unit")).await;
+        assert_eq!(open().await, 0);
+    }
+}
+
+story! {
+    async fn changes_of_one_field_follow_each_other_on_their_days(town) {
+        town.hires(PERSON, UNIT).await;
+        let will = async |town: &Town, position: &str, on| {
+            let record = changed(town, &[("position_title", position)]).await;
+            let incoming = Incoming { effective_on: Some(on), ..incoming(record, Some("unit")) };
+            town.service.receive(&origin(Way::Upload), vec![incoming]).await.unwrap();
+        };
+        will(&town, "002", date!(2026 - 12 - 01)).await;
+        will(&town, "003", date!(2027 - 01 - 01)).await;
+        let title = async || {
+            let stored = town.service.store().record(&key()).await.unwrap().unwrap();
+            stored.record.text("position_title").unwrap().to_owned()
+        };
+        for (on, position) in [(date!(2026 - 12 - 01), "002"), (date!(2027 - 01 - 01), "003")] {
+            town.clock.advance(start_of(on) - town.clock.now());
+            assert_eq!(town.service.act_on_waiting().await.unwrap(), 1);
+            assert_eq!(title().await, position);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use officials_card::error::{Error, Refusal};
 use officials_card::flow::import::{Format, ImportRequest, import};
-use officials_card::flow::{Became, Expects, Incoming};
+use officials_card::flow::{Became, Expects, Incoming, Says};
 use officials_card::model::calendar::start_of;
 use officials_card::model::card::Reason;
 use officials_card::model::catalogue::Catalogue;
@@ -11,7 +11,7 @@ use officials_card::model::id::Handle;
 use officials_card::model::origin::{Origin, Way};
 use officials_card::model::patch::Patch;
 use officials_card::model::record::{Record, RecordKey};
-use officials_card::store::{CardStep, IncomingRecord, NewCard, NewWaiting, StoredRecord, VersionWrite};
+use officials_card::store::{CardStep, IncomingRecord, NewCard, NewWaiting, StoredRecord, TakenBack, VersionWrite};
 use serde_json::{Value, json};
 use time::Date;
 use time::macros::date;
@@ -48,7 +48,13 @@ async fn changed(town: &Town, fields: &[(&str, &str)]) -> Record {
 }
 
 fn incoming(record: Record) -> Incoming {
-    Incoming { record, expects: Expects::Existing, effective_on: None, confirmed_by: Some("unit".into()) }
+    Incoming {
+        record,
+        expects: Expects::Existing,
+        effective_on: None,
+        confirmed_by: Some("unit".into()),
+        says: Says::All,
+    }
 }
 
 async fn says(town: &Town, fields: &[(&str, &str)]) {
@@ -95,7 +101,7 @@ story! {
         will_say(&town, &[("position_title", "003")]).await;
         let base = stored_in(&town, UNIT).await;
         let moved = changed(&town, &[("managing_unit_code", "H29"), ("using_unit_code", "H29")]).await;
-        town.service.store().write_versions(vec![write(&base, &moved)], Vec::new()).await.unwrap();
+        town.service.store().write_versions(vec![write(&base, &moved)], Vec::new(), TakenBack::default()).await.unwrap();
         let officer = town.officer("vneid").await;
         let open = async |unit: &str| officer.get(&format!("/api/v1/changes?unit={unit}")).await.expect(200)["items"].clone();
         assert_eq!(open(UNIT).await, json!([]), "not the old unit's any more");
@@ -118,15 +124,17 @@ story! {
         };
         let patch = Patch::between(&base.record, &changed(&town, &[("position_title", "003")]).await);
         let late = waiting(patch.clone(), key_in("H29"), "AAAAAAAAAAAAAAAA");
-        let refused = town.service.store().write_versions(Vec::new(), vec![late]).await;
+        let refused = town.service.store().write_versions(Vec::new(), vec![late], TakenBack::default()).await;
         assert!(matches!(refused, Err(Error::Refusal(Refusal::MovedOn("record")))), "{refused:?}");
         // A change that cannot be made keeps no other from its day.
         let broken = Patch::parse(r#"{"nonsense":{"old":null,"new":1}}"#).unwrap();
         let broken = waiting(broken, key_in(UNIT), "0000000000000000");
         let good = waiting(patch, key_in(UNIT), "BBBBBBBBBBBBBBBB");
-        town.service.store().write_versions(Vec::new(), vec![broken, good]).await.unwrap();
+        town.service.store().write_versions(Vec::new(), vec![broken, good], TakenBack::default()).await.unwrap();
         the_day_comes(&town);
-        assert!(town.service.act_on_waiting().await.is_err(), "it is told");
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 2);
+        let told = town.service.store().waiting_change("0000000000000000").await.unwrap().unwrap();
+        assert_eq!((told.state.as_str(), told.detail.as_str()), ("conflict", "unreadable"), "the unit decides");
         assert_eq!(stored_in(&town, UNIT).await.record.text("position_title"), Some("003"));
     }
 }
@@ -151,7 +159,7 @@ story! {
         let base = stored_in(&town, UNIT).await;
         let record = changed(&town, &[("position_title", "009")]).await;
         town.service.remove_record(&origin(), &key_in(UNIT)).await.unwrap();
-        let late = town.service.store().write_versions(vec![write(&base, &record)], Vec::new()).await;
+        let late = town.service.store().write_versions(vec![write(&base, &record)], Vec::new(), TakenBack::default()).await;
         assert!(matches!(late, Err(Error::Refusal(Refusal::MovedOn("record")))), "{late:?}");
         let officer = town.officer("vneid").await;
         assert_eq!(officer.get("/api/v1/changes?unit=H26").await.expect(200)["items"], json!([]), "nothing waits for it");
@@ -250,7 +258,7 @@ story! {
         let proposal = crate::review::proposes(&town, PERSON, "one", json!({"email": "an@example.vn"})).await;
         let base = stored_in(&town, UNIT).await;
         let moved = changed(&town, &[("managing_unit_code", "H29"), ("using_unit_code", "H29")]).await;
-        town.service.store().write_versions(vec![write(&base, &moved)], Vec::new()).await.unwrap();
+        town.service.store().write_versions(vec![write(&base, &moved)], Vec::new(), TakenBack::default()).await.unwrap();
         let ministry = town.officer("ministry").await;
         let queue = ministry.get("/api/v1/proposals?unit=H29").await.expect(200);
         assert_eq!(queue["items"][0]["proposal"], json!(proposal), "{queue}");

@@ -168,7 +168,7 @@ story! {
 
 /// Another way in changes a field of the record.
 async fn synchronised(town: &Town, record: &str, name: &str, value: &str) {
-    use officials_card::flow::receive::{Expects, Incoming};
+    use officials_card::flow::receive::{Expects, Incoming, Says};
     use officials_card::model::origin::{Origin, Way};
     use officials_card::model::record::Record;
     let person = PersonalNumber::parse(PERSON).unwrap();
@@ -178,7 +178,8 @@ async fn synchronised(town: &Town, record: &str, name: &str, value: &str) {
     content[name] = json!(value);
     let new = Record::restore(stored.record.catalogue(), &content.to_string()).unwrap();
     let origin = Origin { way: Way::Sync, reference: "transaction".into(), actor: "unit".into() };
-    let incoming = Incoming { record: new, expects: Expects::Any, effective_on: None, confirmed_by: None };
+    let incoming =
+        Incoming { record: new, expects: Expects::Any, effective_on: None, confirmed_by: None, says: Says::All };
     town.service.receive(&origin, vec![incoming]).await.unwrap();
 }
 

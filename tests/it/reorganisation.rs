@@ -1,6 +1,6 @@
 //! Units are merged, split and renamed: looked at beforehand, acting on their day, in waves, with every card following.
 
-use officials_card::flow::{Expects, Incoming};
+use officials_card::flow::{Expects, Incoming, Says};
 use officials_card::model::calendar::start_of;
 use officials_card::model::catalogue::Catalogue;
 use officials_card::model::origin::{Origin, Way};
@@ -166,7 +166,7 @@ story! {
         members["personal_id_number"] = json!("001199099999");
         let namesake = Record::restore(Catalogue::current(), &members.to_string()).unwrap();
         let origin = Origin { way: Way::Sync, reference: "t".into(), actor: "test".into() };
-        let incoming = Incoming { record: namesake, expects: Expects::New, effective_on: None, confirmed_by: None };
+        let incoming = Incoming { record: namesake, expects: Expects::New, effective_on: None, confirmed_by: None, says: Says::All };
         town.service.receive(&origin, vec![incoming]).await.unwrap();
 
         let id = planned(&officer, plan(json!([{"from": "H26.05", "to": "H26.06", "numbers": [one, two]}]))).await;
@@ -229,7 +229,7 @@ story! {
             Record::restore(Catalogue::current(), &members.to_string()).unwrap()
         };
         let later = date!(2027 - 01 - 01);
-        let wait = |record, expects| Incoming { record, expects, effective_on: Some(later), confirmed_by: Some("unit".into()) };
+        let wait = |record, expects| Incoming { record, expects, effective_on: Some(later), confirmed_by: Some("unit".into()), says: Says::All };
         // Goes to an office below from the new year on; and somebody who is to come then.
         let goes = wait(with(&[("using_unit_code", "H26.05.01")]), Expects::Existing);
         let comes = wait(with(&[("agency_personnel_number", "N1")]), Expects::New);

@@ -2,7 +2,7 @@
 //! nothing is lost.
 
 use futures_util::future::join_all;
-use officials_card::flow::{Expects, Incoming};
+use officials_card::flow::{Expects, Incoming, Says};
 use officials_card::model::id::PersonalNumber;
 use officials_card::model::origin::{Origin, Way};
 use officials_card::model::patch::Patch;
@@ -36,7 +36,7 @@ async fn edits(town: &Town, person: &str, changes: &Value) -> bool {
     }
     let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "system-of-unit".into() };
     let expects = Expects::Version(stored.version);
-    let incoming = Incoming { record, expects, effective_on: None, confirmed_by: Some("binh".into()) };
+    let incoming = Incoming { record, expects, effective_on: None, confirmed_by: Some("binh".into()), says: Says::All };
     town.service.receive(&origin, vec![incoming]).await.is_ok()
 }
 

@@ -511,6 +511,40 @@ story! {
     }
 }
 
+story! {
+    async fn who_comes_on_a_later_day_can_be_changed_and_taken_back_before_it(town) {
+        let system = system(&town, "hanoi-hrm", "H26").await;
+        let coming = |number: &str| {
+            let supplement = json!({"employment_status": "active", "employment_status_date": "20261201"});
+            with(dossier(number, "H26"), "/THONGTIN_BOSUNG", supplement)
+        };
+        for number in ["1", "2"] {
+            System::done(system.call("servicem0001", "ADD", coming(number)).await);
+            assert!(stored(&town, "H26", number).await.is_none(), "not before the day");
+        }
+        let other = with(coming("1"), "/THONGTINCHUNG/HoVaTen", json!("Nguyễn Thị Mận"));
+        System::refused(system.call("servicem0001", "ADD", other).await);
+        let elsewhere = with(json!({"SoHieuCBCCVC_BNDP": "1"}), "/THONGTINCHUNG", json!({"MaDonViQuanLy": "H26.05"}));
+        units(&town).await;
+        let told = System::refused(system.call("servicem0001", "EDIT", elsewhere).await);
+        assert!(told.contains("MaDonViQuanLy"), "{told}");
+
+        let renamed = json!({"SoHieuCBCCVC_BNDP": "1", "THONGTINCHUNG": {"HoVaTen": "Nguyễn Thị Mận"}});
+        System::done(system.call("servicem0001", "EDIT", renamed).await);
+        System::done(system.call("servicem0006", "EDIT", json!({"SoHieuCBCCVC_BNDP": "1", "DS_KETQUA_DANHGIA_PHANLOAI": [{"KetQuaDanhGia": "02", "Nam": "2025"}]})).await);
+        let number = json!({"SoHieuCBCCVC_BNDP": "2"});
+        let gone = System::done(system.call("servicem0001", "DEL", number.clone()).await);
+        assert_eq!(System::done(system.call("servicem0001", "DEL", number).await), gone, "the answer was lost");
+
+        town.clock.advance(start_of(date!(2026 - 12 - 01)) - town.clock.now());
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 1);
+        let there = content(&town, "H26", "1").await;
+        assert_eq!(there["full_name"], "Nguyễn Thị Mận");
+        assert_eq!(there["assessments"].as_array().map_or(1, Vec::len), 1, "{there}");
+        assert!(stored(&town, "H26", "2").await.is_none());
+    }
+}
+
 // Lost answers, and two at once.
 
 story! {

@@ -30,7 +30,7 @@ use tokio::task::spawn_blocking;
 
 use self::read::{Batch, Input, Wanted, read_batches, too_far, twice};
 use self::rejects::Rejects;
-use super::receive::{Became, Expects, Incoming, MOST_DAYS_AHEAD, receive};
+use super::receive::{Became, Expects, Incoming, MOST_DAYS_AHEAD, Says, receive};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Refusal};
@@ -255,7 +255,7 @@ async fn wait(
     if let Some((_, jpeg)) = incoming.portrait {
         record.attach_portrait(jpeg);
     }
-    let incoming = Incoming { record, expects: Expects::Any, effective_on: None, confirmed_by: None };
+    let incoming = Incoming { record, expects: Expects::Any, effective_on: None, confirmed_by: None, says: Says::All };
     let received = receive(store, clock, chance, origin, &[incoming]).await?;
     *waiting += received.iter().filter(|one| one.became != Became::Unchanged).count() as u64;
     Ok(())

@@ -10,7 +10,7 @@ use super::{Official, OwnProposal, Service};
 use crate::clock::UnixSeconds;
 use crate::error::{Error, Fault, Refusal, Result};
 use crate::flow::Rematched;
-use crate::flow::receive::{Expects, Incoming};
+use crate::flow::receive::{Expects, Incoming, Says};
 use crate::model::calendar::day_of;
 use crate::model::evidence::{self, MediaType};
 use crate::model::id::Handle;
@@ -243,6 +243,7 @@ impl Service {
                 expects: Expects::Version(current.version),
                 effective_on,
                 confirmed_by: current.confirmed_by.clone(),
+                says: Says::Fields(patch.fields().map(str::to_owned).collect()),
             };
             match self.receive(&origin, vec![incoming]).await {
                 Err(Error::Refusal(Refusal::MovedOn(_))) => {

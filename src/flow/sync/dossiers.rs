@@ -5,16 +5,17 @@ use serde_json::{Map, Value};
 use super::{Call, EXISTS, MISSING, SyncFault, is_within};
 use crate::error::Result;
 use crate::flow::Service;
-use crate::flow::receive::{Expects, Incoming};
+use crate::flow::receive::{Expects, Incoming, Says, brought, word};
 use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::code_list::CodeLabels;
 use crate::model::intake::Intake;
+use crate::model::origin::Way;
 use crate::model::partial_date::PartialDate;
 use crate::model::record::{Record, RecordKey};
 use crate::model::rule::Knowledge;
 use crate::protocol::ministry::{Action, Dossier, Operation, complaint, place};
-use crate::store::{CardStep, IncomingRecord, StoredRecord, SyncKey, VersionWrite};
+use crate::store::{CardStep, IncomingRecord, StoredRecord, SyncKey, VersionWrite, Waiting};
 
 /// What a call will write.
 pub(super) enum Prepared {
@@ -27,6 +28,11 @@ pub(super) enum Prepared {
     Remove {
         /// Which.
         key: RecordKey,
+    },
+    /// A record that was to come does not.
+    Forgo {
+        /// The change that would bring it.
+        coming: Box<Waiting>,
     },
     /// A record goes to another managing unit of the same agency.
     Move {
@@ -41,6 +47,8 @@ pub(super) enum Prepared {
 enum Found {
     Nothing,
     One(Box<StoredRecord>),
+    /// It comes on a later day.
+    Coming(Box<Waiting>),
     /// In several units: which is meant cannot be known.
     Several(Vec<String>),
 }
@@ -67,38 +75,50 @@ impl Service {
                     faults.push(fault("ambiguous", message));
                     continue;
                 }
-                Found::One(stored) => Some(stored),
-                Found::Nothing => None,
+                found => found,
             };
             let base = match (call.packet.action, found) {
-                (Action::Add, Some(_)) => {
+                (Action::Add, Found::One(_) | Found::Coming(_)) => {
                     faults.push(fault("exists", EXISTS.into()));
                     continue;
                 }
-                (Action::Add, None) if !dossier.has_general(intake.catalogue) => {
+                (Action::Add, _) if !dossier.has_general(intake.catalogue) => {
                     let message = "Không tìm thấy thông tin chung trong khi thực hiện thêm mới dữ liệu cán bộ, công chức, \
                                    viên chức!";
                     faults.push(fault("section", message.into()));
                     continue;
                 }
-                (Action::Edit | Action::Del, None) => {
+                (Action::Edit | Action::Del, Found::Nothing) => {
                     faults.push(fault("missing", MISSING.into()));
                     continue;
                 }
                 (_, base) => base,
             };
-            if let (Operation::Whole, Action::Del, Some(stored)) = (call.operation, call.packet.action, &base) {
-                if only {
-                    return Ok(Ok(Prepared::Remove { key: stored.record.key() }));
+            if (call.operation, call.packet.action) == (Operation::Whole, Action::Del) {
+                match base {
+                    Found::One(stored) if only => return Ok(Ok(Prepared::Remove { key: stored.record.key() })),
+                    Found::Coming(coming) if only => return Ok(Ok(Prepared::Forgo { coming })),
+                    _ => {}
                 }
                 faults.push(fault("too_many", "Mỗi gói tin DEL M0001 chỉ được có một hồ sơ!".into()));
                 continue;
             }
-            match said(call, &intake, dossier, base.as_deref(), at + 1) {
+            let (stored, there) = match base {
+                Found::One(stored) => (Some(stored), None),
+                Found::Coming(coming) => (None, Some(brought(&coming)?)),
+                _ => (None, None),
+            };
+            let there = stored.as_ref().map(|stored| &stored.record).or(there.as_ref());
+            match said(call, &intake, dossier, there, at + 1) {
                 Err(wrong) => faults.extend(wrong),
-                Ok(record) => match base {
+                Ok((record, _)) if there.is_some_and(|there| there.key() != record.key()) && stored.is_none() => {
+                    let field = place(intake.catalogue, "managing_unit_code");
+                    let message = format!("{field}: hồ sơ chưa có hiệu lực, đề nghị xóa (DEL) rồi thêm mới (ADD)");
+                    faults.push(fault("unit", message));
+                }
+                Ok((record, says)) => match stored {
                     Some(stored) if stored.record.key() != record.key() => {
-                        match self.moved(call, &stored, &record, only) {
+                        match self.moved(call, &stored, (&record, &says), only).await? {
                             Ok(moved) if faults.is_empty() => return Ok(Ok(moved)),
                             Ok(_) => {}
                             Err((code, message)) => faults.push(fault(code, message)),
@@ -107,7 +127,7 @@ impl Service {
                     base => {
                         let expects = base.map_or(Expects::New, |stored| Expects::Version(stored.version));
                         let confirmed_by = call.confirmed_by();
-                        incoming.push(Incoming { record, expects, effective_on: None, confirmed_by });
+                        incoming.push(Incoming { record, expects, effective_on: None, confirmed_by, says });
                     }
                 },
             }
@@ -120,23 +140,26 @@ impl Service {
         if units.len() > 1 {
             return Ok(Found::Several(units));
         }
-        let Some(unit) = units.pop() else { return Ok(Found::Nothing) };
+        let Some(unit) = units.pop() else {
+            let coming = self.store.waiting_newcomers(call.org.as_str(), &dossier.number, Way::Sync).await?;
+            return Ok(coming.into_iter().next().map_or(Found::Nothing, |coming| Found::Coming(Box::new(coming))));
+        };
         let stored = self.store.record(&RecordKey { unit, number: dossier.number.clone() }).await?;
         let stored = stored.filter(|stored| stored.removed_at.is_none());
         Ok(stored.map_or(Found::Nothing, |stored| Found::One(Box::new(stored))))
     }
 
     /// The version that takes a record to another managing unit of the agency; `Err` tells code and message.
-    fn moved(
+    async fn moved(
         &self,
         call: &Call<'_>,
         stored: &StoredRecord,
-        record: &Record,
+        (record, says): (&Record, &Says),
         only: bool,
-    ) -> Result<Prepared, (&'static str, String)> {
+    ) -> Result<Result<Prepared, (&'static str, String)>> {
         let field = place(Catalogue::current(), "managing_unit_code");
         if !only {
-            return Err(("unit", format!("{field}: chuyển đơn vị quản lý phải gửi riêng từng hồ sơ")));
+            return Ok(Err(("unit", format!("{field}: chuyển đơn vị quản lý phải gửi riêng từng hồ sơ"))));
         }
         let now = self.clock.now();
         let today = day_of(now);
@@ -145,35 +168,35 @@ impl Service {
         };
         if ahead(record).is_some() && ahead(record) != ahead(&stored.record) {
             let date = place(Catalogue::current(), "employment_status_date");
-            return Err(("unit", format!("{field}: chuyển đơn vị quản lý không gửi cùng {date} trong tương lai")));
+            return Ok(Err(("unit", format!("{field}: chuyển đơn vị quản lý không gửi cùng {date} trong tương lai"))));
         }
         let (key, new) = (record.key(), IncomingRecord::of(record, 0, stored.handle.clone()));
+        let confirmed_by = word(&self.store, Some(stored), record, says, call.confirmed_by().as_ref()).await?;
         let write = VersionWrite {
             record: stored.handle.clone(),
             base_version: stored.version,
             new,
             origin: call.origin(),
-            confirmed_by: call.confirmed_by(),
+            confirmed_by,
             // The round that follows the records replaces the card: it shows another unit.
             card: CardStep::Keep,
             at: now,
         };
-        Ok(Prepared::Move { write: Box::new(write), key: SyncKey { number: key.number, unit: key.unit } })
+        Ok(Ok(Prepared::Move { write: Box::new(write), key: SyncKey { number: key.number, unit: key.unit } }))
     }
 }
 
-/// The record that a dossier makes of what is there.
+/// The record that a dossier makes of what is there, and what of it the dossier says.
 fn said(
     call: &Call<'_>,
     intake: &Intake<'_>,
     dossier: &Dossier,
-    base: Option<&StoredRecord>,
+    base: Option<&Record>,
     at: usize,
-) -> Result<Record, Vec<SyncFault>> {
+) -> Result<(Record, Says), Vec<SyncFault>> {
     let catalogue = intake.catalogue;
     let mut changes = changes(call, catalogue, dossier, at)?;
     changes.insert("agency_personnel_number".into(), Value::String(dossier.number.clone()));
-    let base = base.map(|stored| &stored.record);
     let record = intake.amended(u64::try_from(at).unwrap_or(u64::MAX), base, &changes).map_err(|faults| {
         let told = faults.iter().map(|fault| SyncFault {
             dossier: at,
@@ -186,7 +209,7 @@ fn said(
     })?;
     let unit = record.key().unit;
     if is_within(&unit, call.org.as_str()) {
-        return Ok(record);
+        return Ok((record, Says::Fields(changes.into_iter().map(|(name, _)| name).collect())));
     }
     let field = place(catalogue, "managing_unit_code");
     let message = format!("{field}: phải là đơn vị {} hoặc đơn vị trực thuộc", call.org);

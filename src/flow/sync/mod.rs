@@ -40,7 +40,7 @@ use crate::model::origin::{Origin, Way};
 use crate::model::record::RecordKey;
 use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister};
 use crate::protocol::ministry::{Action, Operation, Packet, place};
-use crate::store::{SyncAccount, SyncCall, SyncKey, SyncOutcome};
+use crate::store::{SyncAccount, SyncCall, SyncKey, SyncOutcome, TakenBack};
 pub(super) use accounts::Passwords;
 pub use accounts::{NewSyncAccount, SyncLogin, add_sync_account};
 pub use log::{SyncCallPage, SyncCallQuery};
@@ -278,7 +278,10 @@ impl Service {
         let again = |code, message: &str| Ok(Attempt::Again(SyncFault::of_call(code, message)));
         for SyncKey { number, .. } in &adds {
             // Whoever held it before may have added it.
-            if !self.store.sync_units(call.org.as_str(), number).await?.is_empty() {
+            let org = call.org.as_str();
+            if !self.store.sync_units(org, number).await?.is_empty()
+                || !self.store.waiting_newcomers(org, number, Way::Sync).await?.is_empty()
+            {
                 return again("exists", EXISTS);
             }
         }
@@ -293,7 +296,16 @@ impl Service {
             Prepared::Move { write, key } => {
                 keys.push(key);
                 let record = write.record.clone();
-                self.store.write_versions(vec![*write], Vec::new()).await.map(|()| vec![record])
+                let written = self.store.write_versions(vec![*write], Vec::new(), TakenBack::default()).await;
+                written.map(|()| vec![record])
+            }
+            Prepared::Forgo { coming } => {
+                let (actor, now) = (call.actor(), self.clock.now());
+                let reason = call.transaction.to_owned();
+                match self.store.end_waiting(&coming.id, "cancelled", &actor, reason, now).await {
+                    Ok(false) => Err(Refusal::MovedOn("change").into()),
+                    done => done.map(|_| vec![coming.record]),
+                }
             }
         };
         match written {

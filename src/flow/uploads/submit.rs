@@ -9,7 +9,7 @@ use super::{Service, waits};
 use crate::error::{Error, Fault, Refusal, Result};
 use crate::flow::import::ImportError;
 use crate::flow::import::read::Batch;
-use crate::flow::receive::{Became, Expects, Incoming};
+use crate::flow::receive::{Became, Expects, Incoming, Says};
 use crate::model::calendar::start_of;
 use crate::model::origin::{Origin, Way};
 use crate::model::record::Record;
@@ -155,7 +155,7 @@ impl Service {
     fn incoming(&self, upload: &Upload, record: &Record, expects: Expects) -> Incoming {
         let now = self.clock.now();
         let effective_on = upload.effective_on.filter(|on| start_of(*on) > now);
-        Incoming { record: record.clone(), expects, effective_on, confirmed_by: None }
+        Incoming { record: record.clone(), expects, effective_on, confirmed_by: None, says: Says::All }
     }
 }
 
