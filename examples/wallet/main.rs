@@ -7,6 +7,7 @@
 //! wallet refresh
 //! wallet qr --watch
 //! wallet present 'openid4vp://?client_id=…&request_uri=…' --trust-anchor verifiers.pem
+//! wallet me https://card.example --product wallet.json propose marital_status=2
 //! wallet present --audience https://verifier.example --nonce 7Kq2
 //! ```
 //!
@@ -15,7 +16,7 @@
 //! credential issuer: OpenID4VCI 1.0), `receive.rs` and `check.rs` (what a careful wallet checks), `refresh.rs` (how cards
 //! stay true without the person). What goes with every request: `session.rs` (DPoP), `client.rs` (which wallet asks),
 //! `envelope.rs` (encryption). Then `code.rs` (the live QR code), `present.rs` (SD-JWT with key binding), `answer.rs` and `request.rs`
-//! (presenting online: OpenID4VP 1.0), `show.rs`; below
+//! (presenting online: OpenID4VP 1.0), `show.rs`, and `me.rs` (the person's own side; `sign_in.rs` lets them sign in); below
 //! them `folder.rs` and `http.rs`, and `browser.rs`, a person for tests. Signatures and formats are the library's
 //! (`officials_card::credential`).
 //!
@@ -34,6 +35,7 @@ mod folder;
 mod http;
 mod issuer;
 mod listener;
+mod me;
 mod offer;
 mod present;
 mod receive;
@@ -42,6 +44,7 @@ mod request;
 mod server;
 mod session;
 mod show;
+mod sign_in;
 mod take;
 
 use std::path::PathBuf;
@@ -78,6 +81,8 @@ enum Command {
     Qr(code::Code),
     /// Present a card to a verifier.
     Present(Box<present::Present>),
+    /// What the State holds on you: see it, have it changed, freeze a card.
+    Me(Box<me::Me>),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -99,6 +104,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Refresh(refresh) => refresh.run(&folder, &Http::new()?, &clock, &Chance::system()).await,
         Command::Show(show) => show.run(&folder, &Http::new()?, &clock).await,
         Command::Qr(code) => code.run(&folder, &clock).await,
+        Command::Me(me) => me.run(&folder, &Http::new()?, &clock, &Chance::system()).await,
         Command::Present(present) => present.run(&folder, &clock, &Chance::system()).await,
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::error::{Result, WalletError};
 use crate::http::{Http, Repeat, object, text, texts, well_known};
 use crate::session::{AccessToken, Session};
+use crate::sign_in::unregistered;
 
 const METADATA: &str = "authorization server metadata";
 const PUSHED: &str = "pushed authorization request endpoint";
@@ -53,6 +54,26 @@ pub enum Granted<'a> {
     Refresh(&'a str),
 }
 
+impl<'a> Granted<'a> {
+    /// The form of the token request.
+    pub fn form(&self) -> Vec<(&'static str, &'a str)> {
+        match *self {
+            Granted::PreAuthorized { code, tx_code } => {
+                let mut form = vec![("grant_type", PRE_AUTHORIZED), ("pre-authorized_code", code)];
+                form.extend(tx_code.map(|tx_code| ("tx_code", tx_code)));
+                form
+            }
+            Granted::Code { code, redirect_uri, verifier } => vec![
+                ("grant_type", AUTHORIZATION_CODE),
+                ("code", code),
+                ("redirect_uri", redirect_uri),
+                ("code_verifier", verifier),
+            ],
+            Granted::Refresh(token) => vec![("grant_type", "refresh_token"), ("refresh_token", token)],
+        }
+    }
+}
+
 impl Server {
     /// Reads the metadata. The server must name itself as it was asked for, or another could pass for it (RFC 8414
     /// section 3.3).
@@ -74,9 +95,7 @@ impl Server {
     /// Pushes an authorization request. Returns the address that the browser has to open.
     pub async fn push(&self, session: &Session<'_>, request: &[(&str, &str)]) -> Result<String> {
         let endpoint = text(METADATA, &self.metadata, "pushed_authorization_request_endpoint")?;
-        let client = session.client.as_ref().ok_or_else(|| {
-            WalletError::Command("signing in needs a registered wallet product: --product".to_owned())
-        })?;
+        let client = session.client.as_ref().ok_or_else(unregistered)?;
         let challenge = self.challenge(session).await?;
         let challenge = challenge.as_deref();
         let answer = session.post_form(PUSHED, &endpoint, Repeat::WhenLost, &self.id, challenge, request).await?;
@@ -89,26 +108,9 @@ impl Server {
 
     /// Gets an access token.
     pub async fn token(&self, session: &Session<'_>, granted: &Granted<'_>) -> Result<Tokens> {
-        let (form, repeat) = match granted {
-            Granted::PreAuthorized { code, tx_code } => {
-                let mut form = vec![("grant_type", PRE_AUTHORIZED), ("pre-authorized_code", *code)];
-                form.extend(tx_code.map(|tx_code| ("tx_code", tx_code)));
-                (form, Repeat::WhenLost)
-            }
-            // A code that comes twice is taken for stolen, and all that came of it is revoked (RFC 6749 section 4.1.2).
-            Granted::Code { code, redirect_uri, verifier } => (
-                vec![
-                    ("grant_type", AUTHORIZATION_CODE),
-                    ("code", *code),
-                    ("redirect_uri", *redirect_uri),
-                    ("code_verifier", *verifier),
-                ],
-                Repeat::Never,
-            ),
-            Granted::Refresh(token) => {
-                (vec![("grant_type", "refresh_token"), ("refresh_token", *token)], Repeat::WhenLost)
-            }
-        };
+        // A code that comes twice is taken for stolen, and all that came of it is revoked (RFC 6749 section 4.1.2).
+        let repeat = if matches!(granted, Granted::Code { .. }) { Repeat::Never } else { Repeat::WhenLost };
+        let form = granted.form();
         let endpoint = text(METADATA, &self.metadata, "token_endpoint")?;
         let challenge = self.challenge(session).await?;
         let answer = session.post_form(TOKEN, &endpoint, repeat, &self.id, challenge.as_deref(), &form).await?;
@@ -125,7 +127,7 @@ impl Server {
     }
 
     /// A challenge for an attested client, where the server gives any.
-    async fn challenge(&self, session: &Session<'_>) -> Result<Option<String>> {
+    pub async fn challenge(&self, session: &Session<'_>) -> Result<Option<String>> {
         let is_asked = session.client.as_ref().is_some_and(crate::client::Client::answers_challenges);
         let endpoint = text(METADATA, &self.metadata, "challenge_endpoint").ok().filter(|_| is_asked);
         let Some(endpoint) = endpoint else { return Ok(None) };

@@ -95,7 +95,8 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn day_in_viet_nam(at: i64) -> String {
+/// The day in Vietnam of an instant (Unix seconds).
+pub fn day_in_viet_nam(at: i64) -> String {
     let instant = OffsetDateTime::from_unix_timestamp(at).ok();
     let there = instant.zip(UtcOffset::from_hms(7, 0, 0).ok()).map(|(instant, offset)| instant.to_offset(offset));
     there.map_or_else(|| at.to_string(), |there| there.date().to_string())

@@ -8,19 +8,17 @@ use officials_card::credential::{Algorithm, Signer};
 use serde::{Deserialize, Serialize};
 
 use crate::authorization::Authorization;
-use crate::browser::Person;
 use crate::check::Trust;
-use crate::client::Client;
 use crate::error::{Result, WalletError};
 use crate::folder::{Folder, KeptGrant, key_name};
 use crate::http::Http;
 use crate::issuer::{Configuration, Issuer};
-use crate::listener::Waiting;
 use crate::offer::{Offer, Way};
 use crate::receive::Receiver;
 use crate::refresh;
 use crate::server::{Granted, Server, Tokens};
 use crate::session::Session;
+use crate::sign_in::{SignIn, unregistered};
 
 /// What kind of key a card is bound to.
 #[derive(Clone, Copy, Debug, clap::ValueEnum, Serialize, Deserialize)]
@@ -53,16 +51,8 @@ pub struct Take {
     /// Sign in rather than redeem a code: no offer is needed.
     #[arg(long)]
     sign_in: bool,
-    /// How this wallet is registered with the issuer: a JSON file with `client_id`, `redirect_uri`, and the name of a file
-    /// with a private key, `attester` or `client_key`.
-    #[arg(long, value_name = "FILE")]
-    product: Option<PathBuf>,
-    /// Fill in the forms of the sign-in as this person (12 digits) instead of waiting for a browser; for tests.
-    #[arg(long, value_name = "NUMBER", requires = "password")]
-    person: Option<String>,
-    /// The person's password at the simulated VNeID; for tests.
-    #[arg(long, value_name = "PASSWORD", requires = "person")]
-    password: Option<String>,
+    #[command(flatten)]
+    who: SignIn,
     /// Wait for a card that is to come later; otherwise `refresh` gets it.
     #[arg(long)]
     poll: bool,
@@ -98,7 +88,7 @@ impl Take {
         }
         let encryption = issuer.encryption(self.encrypt)?;
         let server = Server::look_up(http, &issuer.server).await?;
-        let client = self.product.as_deref().map(|product| Client::open(product, folder)).transpose()?;
+        let client = self.who.client(folder)?;
         let product = client.as_ref().map(|client| client.product.clone());
         // A key of its own for every grant: nobody can tell by it that two are of one wallet.
         let dpop = server.takes_dpop().then(|| folder.make_key(Algorithm::Es256, chance)).transpose()?;
@@ -167,7 +157,7 @@ impl Take {
         offer.ways.iter().find(fits).ok_or(WalletError::Offer(unfit))
     }
 
-    /// The person signs in: at a browser, or by the forms that are filled in for them.
+    /// The person signs in, and their code becomes tokens.
     async fn signed_in(
         &self,
         session: &Session<'_>,
@@ -175,27 +165,13 @@ impl Take {
         configurations: &[Configuration],
         issuer_state: Option<&str>,
     ) -> Result<Tokens> {
-        let client = session.client.as_ref().ok_or_else(|| {
-            WalletError::Command("signing in needs a registered wallet product: --product".to_owned())
-        })?;
+        let client = session.client.as_ref().ok_or_else(unregistered)?;
         let scopes: Option<Vec<_>> = configurations.iter().map(|one| one.scope.as_deref()).collect();
         let scope = scopes.ok_or(WalletError::Offer("is for a card that no scope asks for"))?.join(" ");
         let redirect_uri = client.redirect_uri.as_str();
-        let person = self.person.as_deref().zip(self.password.as_deref());
-        // Before anybody can come.
-        let waiting = if person.is_none() { Some(Waiting::at(redirect_uri).await?) } else { None };
-        let authorization = Authorization::begin(session, server, &scope, issuer_state, redirect_uri).await?;
-        let back = match (person, waiting) {
-            (Some((number, password)), _) => {
-                Person { number, password }.walk(session.http, &authorization.url, redirect_uri).await?
-            }
-            (None, Some(waiting)) => {
-                println!("Mở trang này trong trình duyệt: / Open this page in a browser:\n{}", authorization.url);
-                waiting.browser().await?
-            }
-            (None, None) => return Err(WalletError::SignIn("nobody waits for the browser")),
-        };
-        let code = authorization.code(server, &back)?;
+        let begin = async || Authorization::pushed(session, server, &scope, issuer_state, redirect_uri).await;
+        let (authorization, back) = self.who.back(session.http, redirect_uri, begin).await?;
+        let code = authorization.code(&server.id, server.names_itself, &back)?;
         server.token(session, &authorization.granted(&code)).await
     }
 

@@ -300,15 +300,14 @@ impl<'a> Plan<'a> {
         let (due, later, on) = self.split(patch, one, there.is_none())?;
         let version_now = there.map_or(0, |stored| stored.version);
         let waits_until = on.filter(|_| !later.is_empty());
-        match waits_until {
-            Some(on) => self.wait(&earlier, (&handle, &key, version_now), later, on, one),
+        if let Some(on) = waits_until {
+            self.wait(&earlier, (&handle, &key, version_now), later, on, one);
+        } else {
             // Brought forward to today, or not any more.
-            None => {
-                let ended = |waiting: &&Waiting| {
-                    waiting.origin.way == self.origin.way && (waiting.base_version == 0 || one.says.takes_back(waiting))
-                };
-                self.taken_back.extend(earlier.iter().filter(ended).map(|waiting| waiting.id.clone()));
-            }
+            let ended = |waiting: &&Waiting| {
+                waiting.origin.way == self.origin.way && (waiting.base_version == 0 || one.says.takes_back(waiting))
+            };
+            self.taken_back.extend(earlier.iter().filter(ended).map(|waiting| waiting.id.clone()));
         }
         let (version_after, became) = if due.is_empty() {
             (version_now, waits_until.map_or(Became::Unchanged, |on| Became::Waiting { on }))

@@ -512,6 +512,22 @@ story! {
 }
 
 story! {
+    async fn every_field_that_names_a_unit_may_name_one_of_the_list(town) {
+        units(&town).await;
+        let system = system(&town, "hanoi-hrm", "H26").await;
+        for (field, member) in [("managing_unit_code", "MaDonViQuanLy"), ("using_unit_code", "MaDonviSuDung"), ("work_unit_code", "MaDonVi")] {
+            let number = format!("N-{member}");
+            let at = format!("/THONGTINCHUNG/{member}");
+            System::done(system.call("servicem0001", "ADD", with(dossier(&number, "H26.05"), &at, json!("H26.05.01"))).await);
+            let unit = if field == "managing_unit_code" { "H26.05.01" } else { "H26.05" };
+            assert_eq!(content(&town, unit, &number).await[field], "H26.05.01");
+            let unknown = with(dossier("N", "H26.05"), &at, json!("H26.99"));
+            assert!(System::refused(system.call("servicem0001", "ADD", unknown).await).contains(member));
+        }
+    }
+}
+
+story! {
     async fn who_comes_on_a_later_day_can_be_changed_and_taken_back_before_it(town) {
         let system = system(&town, "hanoi-hrm", "H26").await;
         let coming = |number: &str| {

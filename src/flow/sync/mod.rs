@@ -38,6 +38,7 @@ use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
 use crate::model::record::RecordKey;
+use crate::model::reorganisation::UNIT_FIELDS;
 use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister};
 use crate::protocol::ministry::{Action, Operation, Packet, place};
 use crate::store::{SyncAccount, SyncCall, SyncKey, SyncOutcome, TakenBack};
@@ -248,8 +249,7 @@ impl Service {
     /// The units that the packet names, of all that there are.
     async fn units_of(&self, org: &UnitCode, packet: &Packet) -> Result<UnitRegister> {
         let named = packet.dossiers.iter().flat_map(|dossier| {
-            let codes = ["managing_unit_code", "using_unit_code"].into_iter();
-            codes.filter_map(|field| dossier.content.get(field).and_then(Value::as_str))
+            UNIT_FIELDS.iter().filter_map(|(field, _)| dossier.content.get(*field).and_then(Value::as_str))
         });
         let named = named.chain([packet.sender.as_str()]).filter_map(UnitCode::parse);
         let mut codes: Vec<_> = named.chain([org.clone()]).map(|code| code.as_str().to_owned()).collect();
