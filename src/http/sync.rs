@@ -2,8 +2,9 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::answer::{Problem, ProblemDocument};
 use super::extract::{InPath, InQuery, bearer};
 use super::throttle;
 use crate::error::{Error, Refusal};
-use crate::flow::sync::{SyncCallQuery, SyncLogin};
+use crate::flow::sync::{SyncAccount, SyncCallQuery, SyncLogin};
 use crate::flow::{Caller, Service, SyncCall};
 use crate::protocol::ministry::{Operation, answer, login_answer};
 
@@ -33,18 +34,33 @@ pub async fn login(State(service): State<Service>, body: Bytes) -> Response {
     response
 }
 
+/// Who calls what, known before four megabytes are read for it.
+pub struct Called {
+    operation: Operation,
+    account: SyncAccount,
+}
+
+impl FromRequestParts<Service> for Called {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Response> {
+        let word = Option::<Path<String>>::from_request_parts(parts, service).await.ok().flatten();
+        let Some(operation) = word.and_then(|Path(word)| Operation::parse(&word)) else {
+            return Err(said(StatusCode::NOT_FOUND, &answer("Không có dịch vụ này!", false, None)));
+        };
+        let token = bearer(&parts.headers).ok_or_else(|| failed(&Refusal::NoToken.into()))?;
+        let account = service.sync_sender(token).await.map_err(|error| {
+            let labels = [("operation", operation.word()), ("outcome", "failed")];
+            metrics::counter!("officials_sync_calls_total", &labels).increment(1);
+            failed(&error)
+        })?;
+        Ok(Self { operation, account })
+    }
+}
+
 /// `POST /apisyncmsg/syncmsg/servicem0001` to `servicem0006`.
-pub async fn call(
-    State(service): State<Service>,
-    operation: Option<Path<String>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some(operation) = operation.as_ref().and_then(|Path(word)| Operation::parse(word)) else {
-        return said(StatusCode::NOT_FOUND, &answer("Không có dịch vụ này!", false, None));
-    };
-    let Some(token) = bearer(&headers) else { return failed(&Refusal::NoToken.into()) };
-    let (outcome, response) = match service.sync_call(token, operation, &body).await {
+pub async fn call(State(service): State<Service>, Called { operation, account }: Called, body: Bytes) -> Response {
+    let (outcome, response) = match service.sync_call(&account, operation, &body).await {
         Ok(done) => {
             let outcome = if done.succeeded { "accepted" } else { "refused" };
             let answer = answer(&done.message, done.succeeded, Some(&done.transaction));

@@ -732,6 +732,8 @@ async fn every_answer_has_the_interfaces_form() {
     assert_eq!(system.send("servicem0007", "{}").await.expect(404)["err_code"], 1);
     let large = json!({"org_Code": "H26", "jsonContent": "A".repeat(4 << 20)}).to_string();
     assert_eq!(system.send("servicem0001", &large).await.expect(413)["err_code"], 1);
+    // Of a stranger it is not even read.
+    post(&town, "/apisyncmsg/syncmsg/servicem0001", &large, Some("stranger")).await.expect(401);
     let large = json!({"username": "a", "password": "A".repeat(4 << 10)}).to_string();
     assert_eq!(post(&town, "/apiauth/oauth/login", &large, None).await.expect(413)["err_code"], 1);
     assert_eq!(town.get("/apisyncmsg/syncmsg/servicem0001").await.status, 405);

@@ -41,7 +41,8 @@ use crate::model::record::RecordKey;
 use crate::model::reorganisation::UNIT_FIELDS;
 use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister};
 use crate::protocol::ministry::{Action, Operation, Packet, place};
-use crate::store::{SyncAccount, SyncCall, SyncKey, SyncOutcome, TakenBack};
+pub use crate::store::SyncAccount;
+use crate::store::{SyncCall, SyncKey, SyncOutcome, TakenBack};
 pub(super) use accounts::Passwords;
 pub use accounts::{NewSyncAccount, SyncLogin, add_sync_account};
 pub use log::{SyncCallPage, SyncCallQuery};
@@ -137,16 +138,21 @@ impl Call<'_> {
 }
 
 impl Service {
-    /// A call of one of the six operations. Refusals of what it asks are its answer.
+    /// Whose token it is. Looked at before a call's body is read.
     ///
     /// # Errors
     ///
     /// [`Refusal::InvalidToken`] and [`Refusal::TooManyRequests`], and faults of ours.
-    pub async fn sync_call(&self, token: &str, operation: Operation, body: &[u8]) -> Result<SyncAnswer> {
-        let now = self.clock.now();
-        let account = self.store.sync_account(&hash(&[token.as_bytes()]), now).await?;
+    pub async fn sync_sender(&self, token: &str) -> Result<SyncAccount> {
+        let account = self.store.sync_account(&hash(&[token.as_bytes()]), self.clock.now()).await?;
         let account = account.ok_or(Refusal::InvalidToken)?;
         self.limit_client(&format!("sync:{}", account.name))?;
+        Ok(account)
+    }
+
+    /// A call of one of the six operations. Refusals of what it asks are its answer; errors are faults of ours.
+    pub async fn sync_call(&self, account: &SyncAccount, operation: Operation, body: &[u8]) -> Result<SyncAnswer> {
+        let now = self.clock.now();
         let started = self.clock.elapsed();
         let transaction = self.random_uuid();
         let packet = Packet::read(Catalogue::current(), operation, body);
@@ -169,7 +175,7 @@ impl Service {
         let ignored = packet.as_ref().map(|packet| packet.ignored.clone()).unwrap_or_default();
         let outcome = match &packet {
             Err(fault) => Ok(Err(vec![SyncFault::of_call(fault.code(), fault.to_string())])),
-            Ok(packet) => self.perform(&account, operation, packet, &mut row).await,
+            Ok(packet) => self.perform(account, operation, packet, &mut row).await,
         };
         let (outcome, ours) = match outcome {
             Ok(outcome) => (outcome, None),
