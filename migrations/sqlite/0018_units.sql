@@ -15,3 +15,6 @@ CREATE TABLE approval_draft_leaves (
     PRIMARY KEY (document_sha256, part)
 );
 
+-- The number under which the record is kept, where a reorganisation changed it: the sending agency goes on with its own.
+ALTER TABLE sync_keys ADD COLUMN kept TEXT;
+CREATE INDEX sync_keys_by_kept ON sync_keys (COALESCE(kept, number), unit);

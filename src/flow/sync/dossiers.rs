@@ -98,7 +98,7 @@ impl Service {
                 Err(wrong) => faults.extend(wrong),
                 Ok(record) => match base {
                     Some(stored) if stored.record.key() != record.key() => {
-                        match self.moved(call, &stored, &record, only) {
+                        match self.moved(call, (&stored, &dossier.number), &record, only) {
                             Ok(moved) if faults.is_empty() => return Ok(Ok(moved)),
                             Ok(_) => {}
                             Err((code, message)) => faults.push(fault(code, message)),
@@ -116,12 +116,12 @@ impl Service {
     }
 
     async fn found(&self, call: &Call<'_>, dossier: &Dossier) -> Result<Found> {
-        let mut units = self.store.sync_units(call.org.as_str(), &dossier.number).await?;
-        if units.len() > 1 {
-            return Ok(Found::Several(units));
+        let mut keys = self.store.sync_keys(call.org.as_str(), &dossier.number).await?;
+        if keys.len() > 1 {
+            return Ok(Found::Several(keys.into_iter().map(|key| key.unit).collect()));
         }
-        let Some(unit) = units.pop() else { return Ok(Found::Nothing) };
-        let stored = self.store.record(&RecordKey { unit, number: dossier.number.clone() }).await?;
+        let Some(key) = keys.pop() else { return Ok(Found::Nothing) };
+        let stored = self.store.record(&key).await?;
         let stored = stored.filter(|stored| stored.removed_at.is_none());
         Ok(stored.map_or(Found::Nothing, |stored| Found::One(Box::new(stored))))
     }
@@ -130,7 +130,7 @@ impl Service {
     fn moved(
         &self,
         call: &Call<'_>,
-        stored: &StoredRecord,
+        (stored, number): (&StoredRecord, &str),
         record: &Record,
         only: bool,
     ) -> Result<Prepared, (&'static str, String)> {
@@ -158,7 +158,8 @@ impl Service {
             card: CardStep::Keep,
             at: now,
         };
-        Ok(Prepared::Move { write: Box::new(write), key: SyncKey { number: key.number, unit: key.unit } })
+        let kept = Some(key.number).filter(|kept| kept != number);
+        Ok(Prepared::Move { write: Box::new(write), key: SyncKey { number: number.to_owned(), unit: key.unit, kept } })
     }
 }
 
@@ -172,8 +173,10 @@ fn said(
 ) -> Result<Record, Vec<SyncFault>> {
     let catalogue = intake.catalogue;
     let mut changes = changes(call, catalogue, dossier, at)?;
-    changes.insert("agency_personnel_number".into(), Value::String(dossier.number.clone()));
     let base = base.map(|stored| &stored.record);
+    // The agency's number leads to the record; the one under which it is kept may be another since a reorganisation.
+    let number = base.map_or_else(|| dossier.number.clone(), |base| base.key().number);
+    changes.insert("agency_personnel_number".into(), Value::String(number));
     let record = intake.amended(u64::try_from(at).unwrap_or(u64::MAX), base, &changes).map_err(|faults| {
         let told = faults.iter().map(|fault| SyncFault {
             dossier: at,
