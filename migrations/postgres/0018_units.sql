@@ -15,6 +15,26 @@ CREATE TABLE approval_draft_leaves (
     PRIMARY KEY (document_sha256, part)
 );
 
+-- The employing unit and the place of work as the current version names them: people who work in a unit that is
+-- reorganised are found by them, whoever manages their records.
+ALTER TABLE records ADD COLUMN using_unit TEXT;
+ALTER TABLE records ADD COLUMN work_unit TEXT;
+UPDATE records SET
+    using_unit = (SELECT content::json->>'using_unit_code' FROM record_versions
+                  WHERE record_versions.record = records.id AND record_versions.version = records.version),
+    work_unit = (SELECT content::json->>'work_unit_code' FROM record_versions
+                 WHERE record_versions.record = records.id AND record_versions.version = records.version);
+CREATE INDEX records_by_unit ON records (unit, id) WHERE removed_at IS NULL;
+CREATE INDEX records_by_using_unit ON records (using_unit, id) WHERE removed_at IS NULL AND using_unit <> unit;
+CREATE INDEX records_by_work_unit ON records (work_unit, id) WHERE removed_at IS NULL AND work_unit <> unit;
+
+-- A reorganisation goes through its records until a pass moves none: `pass_moved` counts those of the pass under way. A day
+-- after it is done it looks once more (`checked_at`), for what was on its way when the units changed.
+ALTER TABLE reorganisations ADD COLUMN pass_moved BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE reorganisations ADD COLUMN checked_at BIGINT;
+UPDATE reorganisations SET checked_at = finished_at WHERE state = 'done';
+CREATE INDEX reorganisations_to_check ON reorganisations (finished_at) WHERE state = 'done' AND checked_at IS NULL;
+
 -- The number under which the record is kept, where a reorganisation changed it: the sending agency goes on with its own.
 ALTER TABLE sync_keys ADD COLUMN kept TEXT;
 CREATE INDEX sync_keys_by_kept ON sync_keys (COALESCE(kept, number), unit);
