@@ -203,6 +203,15 @@ impl Store {
         rows.iter().map(read).collect::<Result<_, _>>().map_err(failed(doing))
     }
 
+    /// Whether the month was approved in one of these units.
+    pub async fn is_approved_in(&self, units: &[&str], month: Month) -> Result<bool, Fault> {
+        let wanted = (2..2 + units.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+        let statement = format!("SELECT 1 FROM approvals WHERE month = $1 AND unit IN ({wanted}) LIMIT 1");
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(month.to_string());
+        let query = units.iter().fold(query, |query, unit| query.bind((*unit).to_owned()));
+        Ok(query.fetch_optional(self.readers()).await.map_err(failed("reading approvals"))?.is_some())
+    }
+
     /// The leaves of an approval as text, a line each.
     pub async fn approved_leaves(&self, id: &str) -> Result<String, Fault> {
         let doing = "reading the leaves of an approval";
@@ -218,7 +227,8 @@ impl Store {
     pub async fn keep_draft(&self, unit: &str, document: Vec<u8>, leaves: &[Leaf], at: UnixSeconds) -> Result<()> {
         let parts = leaves.chunks(PART).map(|part| part.iter().map(|leaf| leaf.text() + "\n").collect()).collect();
         let sha256 = StateDocument::digest(&document);
-        let document = String::from_utf8(document).map_err(|error| Fault::new("keeping a state to be signed", error))?;
+        let document =
+            String::from_utf8(document).map_err(|error| Fault::new("keeping a state to be signed", error))?;
         self.write(KeepDraft { unit: unit.to_owned(), sha256, document, parts, at }).await
     }
 

@@ -179,6 +179,10 @@ story! {
         let theirs = ApprovalFile { certificate: STANDARD.encode(&colleague.der), ..file };
         assert!(matches!(check_approval(&theirs, &trust), Err(ApprovalCheckError::Signature(_))));
 
+        // An approval of a unit above is one of all below it.
+        let below = hanoi.get("/api/v1/reports/2026-11.json?unit=H26.05").await.expect(200);
+        assert_eq!(below["approvals"], json!({"made": [], "missing": []}));
+
         // Others see nothing of it.
         assert_eq!(ministry.get(&format!("/api/v1/approvals/{id}")).await.problem(404), "not-found");
         assert_eq!(hanoi.get("/api/v1/approvals/AAAAAAAAAAAAAAAAAAAAAA").await.problem(404), "not-found");

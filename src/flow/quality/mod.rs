@@ -173,13 +173,18 @@ impl Service {
         Err(Refusal::Busy("computations of quality").into())
     }
 
-    /// Scores with names.
-    pub(super) async fn named(&self, units: Vec<(String, Tally)>) -> Result<Vec<UnitScores>> {
+    /// Scores with the names that units have today.
+    async fn named(&self, units: Vec<(String, Tally)>) -> Result<Vec<UnitScores>> {
+        self.named_on(day_of(self.clock.now()), units).await
+    }
+
+    /// Scores with the names that units had on a day.
+    pub(super) async fn named_on(&self, day: Date, units: Vec<(String, Tally)>) -> Result<Vec<UnitScores>> {
         let codes: Vec<_> = units.iter().map(|(unit, _)| unit.as_str()).filter(|unit| !unit.is_empty()).collect();
         let mut named = Vec::with_capacity(units.len());
         let mut names = std::collections::HashMap::new();
         for chunk in codes.chunks(100) {
-            let register = self.store.units_named(day_of(self.clock.now()), chunk).await?;
+            let register = self.store.units_named(day, chunk).await?;
             for code in chunk {
                 names.insert((*code).to_owned(), register.unit_name(code).map(std::borrow::Cow::into_owned));
             }
