@@ -38,3 +38,17 @@ CREATE INDEX reorganisations_to_check ON reorganisations (finished_at) WHERE sta
 -- The number under which the record is kept, where a reorganisation changed it: the sending agency goes on with its own.
 ALTER TABLE sync_keys ADD COLUMN kept TEXT;
 CREATE INDEX sync_keys_by_kept ON sync_keys (COALESCE(kept, number), unit);
+
+-- As long as a change that waited needs a decision, because others changed the same fields, it is in dispute what the
+-- record says.
+CREATE INDEX discrepancies_by_reference ON discrepancies (kind, reference);
+CREATE TRIGGER waiting_changes_dispute_records AFTER UPDATE OF state ON waiting_changes
+WHEN NEW.state = 'conflict'
+BEGIN INSERT INTO discrepancies (record, kind, reference, opened_at)
+VALUES (NEW.record, 'waiting', NEW.id, COALESCE(NEW.ended_at, NEW.created_at)) ON CONFLICT DO NOTHING; END;
+CREATE TRIGGER waiting_changes_dispute_records_no_more AFTER UPDATE OF state ON waiting_changes
+WHEN NEW.state <> 'conflict' AND OLD.state = 'conflict'
+BEGIN DELETE FROM discrepancies WHERE record = NEW.record AND kind = 'waiting' AND reference = NEW.id; END;
+INSERT INTO discrepancies (record, kind, reference, opened_at)
+SELECT record, 'waiting', id, COALESCE(ended_at, created_at) FROM waiting_changes WHERE state = 'conflict'
+ON CONFLICT DO NOTHING;
