@@ -73,8 +73,8 @@ pub enum Refusal {
     /// The unit has no records.
     #[error("the unit has no records to approve")]
     NothingToApprove,
-    /// What was signed is no longer what is.
-    #[error("the records moved on since the document was made; sign the new one")]
+    /// What was signed is no state that was handed out and may still be approved.
+    #[error("what was signed is too old, was not handed out here, or follows another approval; sign the new document")]
     StateMoved,
     /// A signature of a person that does not hold.
     #[error("{0}")]

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use openssl::asn1::Asn1Time;
 use openssl::cms::{CMSOptions, CmsContentInfo};
 use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Public};
 use openssl::rsa::Padding;
 use openssl::sign::{RsaPssSaltlen, Verifier};
@@ -221,6 +222,14 @@ impl CertificateFacts {
     }
 }
 
+/// The distinguished name of a certificate's subject as it is encoded, DER; `None` for what is no certificate.
+pub fn subject_of(der: &[u8]) -> Option<Vec<u8>> {
+    match x509_parser::certificate::X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Some(certificate.subject().as_raw().to_vec()),
+        _ => None,
+    }
+}
+
 /// A signature that was read, not checked.
 #[derive(Debug)]
 pub struct ApproverSignature {
@@ -277,10 +286,23 @@ impl ApproverSignature {
         let others = self.certificates.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let signer = X509::from_der(certificate).map_err(|_| SignatureFault::Malformed)?;
         trust.check(&signer, &others, at)?;
+        let key = signer.public_key().map_err(|_| SignatureFault::Malformed)?;
+        if key.id() == Id::EC && curve_bits(&key).is_none() {
+            return Err(SignatureFault::Algorithm);
+        }
         match self.form {
             Form::Cms => check_cms(&self.bytes, document, signer, trust, at),
             Form::Jws => Jws::parse(&self.bytes)?.check(document, certificate, &signer),
         }
+    }
+}
+
+/// The bits of a key on P-256 or P-384; `None` on any other curve, however many bits it has, and for any other key.
+fn curve_bits(key: &PKey<Public>) -> Option<u32> {
+    match key.ec_key().ok()?.group().curve_name()? {
+        Nid::X9_62_PRIME256V1 => Some(256),
+        Nid::SECP384R1 => Some(384),
+        _ => None,
     }
 }
 
@@ -419,8 +441,10 @@ impl<'a> Jws<'a> {
                 verifier.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
                 verifier.verify_oneshot(&self.signature, message)
             }),
-            ("ES256", Id::EC) if key.bits() == 256 => self.verify_ecdsa(key, sha256, message),
-            ("ES384", Id::EC) if key.bits() == 384 => self.verify_ecdsa(key, MessageDigest::sha384(), message),
+            ("ES256", Id::EC) if curve_bits(key) == Some(256) => self.verify_ecdsa(key, sha256, message),
+            ("ES384", Id::EC) if curve_bits(key) == Some(384) => {
+                self.verify_ecdsa(key, MessageDigest::sha384(), message)
+            }
             ("EdDSA", Id::ED25519) => Verifier::new_without_digest(key)
                 .and_then(|mut verifier| verifier.verify_oneshot(&self.signature, message)),
             _ => return None,
@@ -452,6 +476,46 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A self-signed certificate with a key on this curve, and a detached JWS that it made of `document`.
+    fn signed_on(curve: Nid, document: &[u8]) -> (Vec<u8>, String) {
+        use openssl::ec::{EcGroup, EcKey};
+        use openssl::x509::extension::KeyUsage;
+        let key = EcKey::generate(&EcGroup::from_curve_name(curve).unwrap()).unwrap();
+        let pair = PKey::from_ec_key(key.clone()).unwrap();
+        let mut name = openssl::x509::X509Name::builder().unwrap();
+        name.append_entry_by_text("CN", "Chief").unwrap();
+        let name = name.build();
+        let mut certificate = X509::builder().unwrap();
+        certificate.set_version(2).unwrap();
+        certificate.set_subject_name(&name).unwrap();
+        certificate.set_issuer_name(&name).unwrap();
+        certificate.set_pubkey(&pair).unwrap();
+        certificate.set_not_before(&Asn1Time::from_unix(0).unwrap()).unwrap();
+        certificate.set_not_after(&Asn1Time::from_unix(4_000_000_000).unwrap()).unwrap();
+        certificate.append_extension(KeyUsage::new().digital_signature().build().unwrap()).unwrap();
+        certificate.sign(&pair, MessageDigest::sha256()).unwrap();
+        let der = certificate.build().to_der().unwrap();
+        let header = serde_json::json!({"alg": "ES256", "x5c": [STANDARD.encode(&der)]});
+        let header = URL_SAFE_NO_PAD.encode(header.to_string());
+        let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(document));
+        let signature = openssl::ecdsa::EcdsaSig::sign(&Sha256::digest(message), &key).unwrap();
+        let half = |number: &openssl::bn::BigNumRef| number.to_vec_padded(32).unwrap();
+        let both = [half(signature.r()), half(signature.s())].concat();
+        (der, format!("{header}..{}", URL_SAFE_NO_PAD.encode(both)))
+    }
+
+    #[test]
+    fn a_key_on_another_curve_of_256_bits_signs_nothing() {
+        let check = |curve| {
+            let (der, signature) = signed_on(curve, b"{}");
+            let pem = String::from_utf8(X509::from_der(&der).unwrap().to_pem().unwrap()).unwrap();
+            let trust = ApproverTrust::new(&pem, None).unwrap();
+            ApproverSignature::parse(&signature).unwrap().check(b"{}", &der, &trust, 1_795_325_268)
+        };
+        assert_eq!(check(Nid::X9_62_PRIME256V1), Ok(()));
+        assert_eq!(check(Nid::SECP256K1), Err(SignatureFault::Algorithm));
+    }
 
     proptest! {
         #[test]

@@ -7,11 +7,11 @@
 //! On the day the unit register changes in one transaction; then every affected record gets a version whose units are the
 //! new ones and, in the same transaction, its card is replaced. What the unit confirmed stays confirmed: the decision is the
 //! State's own. Records are taken in the order of their names, so that a process that dies is followed by the next one, and
-//! nothing is moved twice. A personnel number that the new unit has given to somebody else is led by the old unit's code.
+//! nothing is moved twice; what came in behind the wave is found by the next pass: there is one until a pass moves nothing,
+//! and one a day later. A personnel number that the new unit has given to somebody else is led by the old unit's code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
 use time::Date;
 
 use super::receive::MOST_DAYS_AHEAD;
@@ -25,7 +25,7 @@ use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
 use crate::model::patch::Patch;
 use crate::model::record::{Record, RecordKey};
-use crate::model::reorganisation::{Moves, UNIT_FIELDS, UnitMove};
+use crate::model::reorganisation::{MovedFault, Moves, UNIT_FIELDS, UnitMove};
 use crate::model::unit::UnitDirectory;
 pub use crate::store::Reorganisation;
 use crate::store::{CardStep, IncomingRecord, MovedWaiting, Stage, StoredRecord, VersionWrite, Wave};
@@ -38,7 +38,9 @@ pub const WAVE: (i64, i64, i64) = (1, 2_000, 200);
 const WAVES: usize = 20;
 /// Reorganisations that one answer tells.
 const MOST: i64 = 200;
-/// Faults after which a wave ends: it is then not the records.
+/// Records that a count reads at once.
+const COUNTED: i64 = 1_000;
+/// Faults after which a wave ends: the next one goes on behind them.
 const MOST_FAULTS: usize = 10;
 /// How often a record is tried that somebody else was in the way of.
 const ATTEMPTS: usize = 3;
@@ -154,6 +156,12 @@ impl Service {
                 let rule = "must be a unit that there is on that day, or get a name in to_name";
                 return Err(Refusal::malformed(format!("moves[{at}].to"), rule).into());
             }
+            if is_level_1
+                && one.to_name.as_deref().is_some_and(|name| known.unit_name(&one.to).as_deref() != Some(name))
+            {
+                let rule = "must be left out, or the name of the list: level-1 names come with the program";
+                return Err(Refusal::malformed(format!("moves[{at}].to_name"), rule).into());
+            }
             if !known.has_unit(&one.from) && !agencies().ever(&one.from) {
                 return Err(Refusal::malformed(format!("moves[{at}].from"), "must be a unit that there is").into());
             }
@@ -189,12 +197,16 @@ impl Service {
         let (mut affected, mut place) = (Vec::new(), after.to_owned());
         let names = self.names_after(&plan).await?;
         let next = loop {
-            let page = self.store.records_under(&plan.moves.level_1(), &place, PAGE).await?;
+            let page = self.store.records_under(&plan.moves.left(), &place, PAGE).await?;
             let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
             for stored in page {
                 place = stored.handle.to_string();
-                let seen = caller.sees(&stored.record.key().unit);
-                if let Some((after, renumbered)) = self.after(&plan, &stored, &names).await?.filter(|_| seen) {
+                let using = stored.record.text("using_unit_code").unwrap_or_default();
+                if !caller.sees(&stored.record.key().unit) && !caller.sees(using) {
+                    continue;
+                }
+                if let After::Moved(after, renumbered) = self.after(&plan, &stored, &names, Look::Ahead).await? {
+                    let after = *after;
                     let cards = self.cards_of_record(&stored.handle).await?;
                     affected.push(Affected { stored, after, renumbered, cards });
                 }
@@ -214,27 +226,43 @@ impl Service {
         Ok(Preview { affected, next })
     }
 
-    /// How many people and cards are affected: reads every record of the level-1 units that people leave.
+    /// How many people and cards are affected: reads every record of the units that people leave.
     pub async fn count_reorganisation(&self, caller: &Caller, id: &str) -> Result<Totals> {
         let plan = self.reorganisation(caller, id).await?;
         let names = self.names_after(&plan).await?;
+        let known = |code: &str| name_of(&plan, &names, code);
         let (mut totals, mut place) = (Totals::default(), String::new());
+        // Who moves first keeps the number: as the waves will find it, without a look for each.
+        let (mut given, mut free) = (HashSet::new(), HashSet::new());
         loop {
-            let page = self.store.records_under(&plan.moves.level_1(), &place, 1_000).await?;
+            let page = self.store.records_under(&plan.moves.left(), &place, COUNTED).await?;
             let Some(last) = page.last() else { return Ok(totals) };
             place = last.handle.to_string();
-            for stored in &page {
-                let Some((_, renumbered)) = self.after(&plan, stored, &names).await? else { continue };
-                totals.records += 1;
-                totals.renumbered += u64::from(renumbered);
-                for card in self.cards_of_record(&stored.handle).await? {
-                    *(if matches!(card.state, State::Locked { .. }) {
-                        &mut totals.locked
-                    } else {
-                        &mut totals.cards
-                    }) += 1;
+            let mut handles = Vec::with_capacity(page.len());
+            let mut moves: Vec<(RecordKey, Record)> = Vec::new();
+            for stored in page {
+                let Some(Ok(after)) = plan.moves.apply(&stored.record, &known) else { continue };
+                let before = stored.record.key();
+                if before != after.key() {
+                    moves.push((before, after));
                 }
+                handles.push(stored.handle);
             }
+            let keys: Vec<_> = moves.iter().map(|(_, after)| after.key()).collect();
+            let there = self.store.known_digests(&keys).await?;
+            for ((before, after), mut key) in moves.into_iter().zip(keys) {
+                if given.contains(&key) || there.contains_key(&key) && !free.contains(&key) {
+                    totals.renumbered += 1;
+                    if let Ok(renumbered) = Moves::renumbered(&after, &before) {
+                        key = renumbered.key();
+                    }
+                }
+                given.insert(key);
+                free.insert(before);
+            }
+            let (active, locked) = self.store.count_cards_of(&handles, self.clock.now()).await?;
+            totals.records += u64::try_from(handles.len()).unwrap_or(u64::MAX);
+            (totals.cards, totals.locked) = (totals.cards + active, totals.locked + locked);
         }
     }
 
@@ -255,14 +283,36 @@ impl Service {
             caller.may_touch(&one.from)?;
             caller.may_touch(&one.to)?;
         }
+        let is_over = plan.state == Stage::Done;
+        if step == ReorganisationStep::Start {
+            self.check_units(caller, &plan.moves, plan.effective_on).await?;
+        }
+        let begins = step == ReorganisationStep::Start || step == ReorganisationStep::Resume && is_over;
+        let alone = async || match self.overlapping(&plan).await? {
+            Some(other) if begins => {
+                let rule = format!("are of units that another plan moves that is scheduled or has begun: {other}");
+                Err(Error::from(Refusal::malformed("moves", rule)))
+            }
+            _ => Ok(()),
+        };
+        alone().await?;
         let (from, to): (&'static [Stage], Stage) = match step {
             ReorganisationStep::Start => (&[Stage::Draft], Stage::Scheduled),
             ReorganisationStep::Pause => (&[Stage::Running], Stage::Paused),
-            ReorganisationStep::Resume => (&[Stage::Paused], Stage::Running),
+            ReorganisationStep::Resume => (&[Stage::Paused, Stage::Done], Stage::Running),
             ReorganisationStep::Undo => (&[Stage::Scheduled], Stage::Draft),
         };
         if !self.store.step_reorganisation(id, from, to, &caller.name, self.clock.now()).await? {
             return Err(Refusal::MovedOn("reorganisation").into());
+        }
+        if step == ReorganisationStep::Start
+            && let Err(error) = alone().await
+        {
+            // Of two that are scheduled at once neither is.
+            self.store
+                .step_reorganisation(id, &[Stage::Scheduled], Stage::Draft, &caller.name, self.clock.now())
+                .await?;
+            return Err(error);
         }
         self.reorganisation(caller, id).await
     }
@@ -291,19 +341,27 @@ impl Service {
     pub async fn reorganise(&self) -> Result<i64> {
         let mut moved = 0;
         for plan in self.store.reorganisations_at_work(self.clock.now()).await? {
-            if plan.state == Stage::Scheduled && !self.store.begin_reorganisation(&plan, self.clock.now()).await? {
+            let goes_on = match plan.state {
+                Stage::Scheduled => self.store.begin_reorganisation(&plan, self.clock.now()).await?,
+                Stage::Done => {
+                    // Where another plan has moved the same units since, this one has no more to say.
+                    let anew = self.overlapping(&plan).await?.is_none();
+                    self.store.check_reorganisation(&plan.id, anew, self.clock.now()).await? && anew
+                }
+                _ => true,
+            };
+            if !goes_on {
                 continue;
             }
+            let names = self.names_after(&plan).await?;
             for _ in 0..WAVES {
                 let Some(plan) = self.store.reorganisation(&plan.id).await? else { break };
                 if !self.store.lease_wave(&plan, self.clock.now()).await? {
                     break;
                 }
-                let wave = self.wave(&plan).await?;
+                let wave = self.wave(&plan, &names).await?;
                 moved += wave.moved;
-                let is_last = wave.is_last;
-                self.store.end_wave(&plan.id, wave, self.clock.now()).await?;
-                if is_last {
+                if self.store.end_wave(&plan.id, wave, self.clock.now()).await? {
                     break;
                 }
             }
@@ -311,67 +369,114 @@ impl Service {
         Ok(moved)
     }
 
-    async fn wave(&self, plan: &Reorganisation) -> Result<Wave> {
-        let page = self.store.records_under(&plan.moves.level_1(), &plan.place, plan.wave_size).await?;
+    /// Another plan that is scheduled, under way, or began later, with units of this one: what it is called.
+    async fn overlapping(&self, plan: &Reorganisation) -> Result<Option<String>> {
+        let others = self.store.reorganisations_beside(plan).await?;
+        Ok(others.into_iter().find(|other| other.moves.overlaps(&plan.moves)).map(|other| other.name))
+    }
+
+    async fn wave(&self, plan: &Reorganisation, names: &HashMap<String, String>) -> Result<Wave> {
+        let page = self.store.records_under(&plan.moves.left(), &plan.place, plan.wave_size).await?;
         let is_last = i64::try_from(page.len()).is_ok_and(|length| length < plan.wave_size);
         let place = page.last().map_or_else(|| plan.place.clone(), |stored| stored.handle.to_string());
         let mut wave = Wave { place, is_last, ..Wave::default() };
-        let names = self.names_after(plan).await?;
+        let known = |code: &str| name_of(plan, names, code);
         let mut faults = 0;
         for stored in page {
-            if plan.moves.apply(&stored.record, &|_| None).is_none() {
+            if plan.moves.apply(&stored.record, &known).is_none() {
                 continue;
             }
-            match self.reorganise_record(plan, &stored.handle, &names).await {
+            match self.reorganise_record(plan, &stored.handle, names).await {
                 Ok(Moved::Outside) => {}
                 Ok(Moved::Done { has_new_card }) => {
                     wave.moved += 1;
                     wave.cards += i64::from(has_new_card);
                 }
                 Ok(Moved::Failed(reason)) => wave.failures.push((stored.handle, reason)),
-                // One record that cannot be read keeps no other from its new unit; several are not the records.
+                // What cannot be read or signed keeps no other record from its new unit.
                 Err(error) => {
                     tracing::error!(%error, record = stored.handle.as_str(), "a record could not be moved");
+                    wave.failures.push((stored.handle.clone(), "fault"));
                     faults += 1;
                     if faults >= MOST_FAULTS {
-                        return Err(error);
+                        (wave.place, wave.is_last) = (stored.handle.to_string(), false);
+                        return Ok(wave);
                     }
-                    wave.failures.push((stored.handle, "fault"));
                 }
             }
         }
         if is_last {
-            self.move_newcomers(plan, &names).await?;
+            let failures = self.move_newcomers(plan, names).await?;
+            wave.failures.extend(failures);
         }
         Ok(wave)
     }
 
-    /// Records that are still to come go to the new units, too: what waits for their day says so.
-    async fn move_newcomers(&self, plan: &Reorganisation, names: &HashMap<String, String>) -> Result<()> {
+    /// Records that are still to come go to the new units, too: what waits for their day says so. Returns those that cannot.
+    async fn move_newcomers(
+        &self,
+        plan: &Reorganisation,
+        names: &HashMap<String, String>,
+    ) -> Result<Vec<(Handle, &'static str)>> {
         let known = |code: &str| name_of(plan, names, code);
-        for top in plan.moves.level_1() {
-            let mut place = String::new();
-            loop {
-                let page = self.store.waiting_in(top, &place, PAGE).await?;
-                let Some(last) = page.last() else { break };
-                place.clone_from(&last.id);
-                let mut moved = Vec::new();
-                for waiting in page.into_iter().filter(|waiting| waiting.base_version == 0) {
-                    if self.store.record(&waiting.key).await?.is_some_and(|stored| stored.removed_at.is_none()) {
-                        continue;
-                    }
-                    let Some(catalogue) = Catalogue::version(&waiting.catalogue) else { continue };
-                    let empty = Record::empty(catalogue);
-                    let Ok(record) = waiting.patch.apply(&empty) else { continue };
-                    if let Some(Ok(after)) = plan.moves.apply(&record, &known) {
-                        let (key, patch) = (after.key(), Patch::between(&empty, &after));
-                        moved.push(MovedWaiting { id: waiting.id, key, patch });
-                    }
+        let (mut place, mut failures) = (String::new(), Vec::new());
+        loop {
+            let page = self.store.newcomers(&place, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(failures) };
+            place.clone_from(&last.id);
+            for waiting in page {
+                if self.store.record(&waiting.key).await?.is_some_and(|stored| stored.removed_at.is_none()) {
+                    continue;
                 }
-                self.store.move_waiting(moved).await?;
+                let Some(catalogue) = Catalogue::version(&waiting.catalogue) else { continue };
+                let empty = Record::empty(catalogue);
+                let Ok(record) = waiting.patch.apply(&empty) else { continue };
+                let after = match plan.moves.apply(&record, &known) {
+                    None => continue,
+                    Some(Ok(after)) if self.is_taken(&record.key(), &after.key(), &waiting.record).await? => {
+                        Moves::renumbered(&after, &record.key())
+                    }
+                    Some(after) => after,
+                };
+                match after {
+                    Ok(after) => {
+                        let (key, patch) = (after.key(), Patch::between(&empty, &after));
+                        self.store.move_waiting(vec![MovedWaiting { id: waiting.id, key, patch }]).await?;
+                    }
+                    Err(fault) => failures.push((waiting.record, reason_of(&fault))),
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Whether the number with which somebody comes to a unit is somebody else's there, or of somebody who is to come.
+    async fn is_taken(&self, before: &RecordKey, after: &RecordKey, own: &Handle) -> Result<bool> {
+        if before == after {
+            return Ok(false);
+        }
+        if self.store.record(after).await?.is_some_and(|other| other.handle != *own) {
+            return Ok(true);
+        }
+        let waiting = self.store.waiting_of(after).await?;
+        Ok(waiting.iter().any(|other| other.base_version == 0 && other.record != *own))
+    }
+
+    /// The same before the day, when those who will be moved first have not gone yet, and have not come.
+    async fn will_be_taken(
+        &self,
+        plan: &Reorganisation,
+        before: &RecordKey,
+        after: &RecordKey,
+        own: &Handle,
+    ) -> Result<bool> {
+        let goes = |record: &Record| plan.moves.apply(record, &|_| None).and_then(Result::ok).map(|after| after.key());
+        let earlier = self.store.records_numbered(&after.number, own).await?;
+        if before != after && earlier.iter().any(|other| goes(&other.record).as_ref() == Some(after)) {
+            return Ok(true);
+        }
+        let leaves =
+            |other: &StoredRecord| other.record.key() == *after && goes(&other.record).is_some_and(|key| key != *after);
+        Ok(!earlier.iter().any(leaves) && self.is_taken(before, after, own).await?)
     }
 
     /// What waits for a record, where it names units: made to what the record says afterwards. What is in conflict already
@@ -412,7 +517,11 @@ impl Service {
             // As it is now, with the portrait's bytes, which a page does not have.
             let current = self.store.record_named(record).await?.filter(|stored| stored.removed_at.is_none());
             let Some(stored) = current else { return Ok(Moved::Outside) };
-            let Some((after, _)) = self.after(plan, &stored, names).await? else { return Ok(Moved::Outside) };
+            let after = match self.after(plan, &stored, names, Look::Now).await? {
+                After::Moved(after, _) => *after,
+                After::Outside => return Ok(Moved::Outside),
+                After::Impossible(reason) => return Ok(Moved::Failed(reason)),
+            };
             let origin =
                 Origin { way: Way::Reorganisation, reference: plan.id.clone(), actor: plan.created_by.clone() };
             let confirmed_by = stored.standing.confirmed_at.and(stored.confirmed_by.clone());
@@ -432,34 +541,47 @@ impl Service {
         Ok(Moved::Failed("moved_on"))
     }
 
-    /// What a record says afterwards, and whether its number changes; `None` for one that is not affected.
+    /// What becomes of a record.
     async fn after(
         &self,
         plan: &Reorganisation,
         stored: &StoredRecord,
         names: &HashMap<String, String>,
-    ) -> Result<Option<(Record, bool)>> {
+        look: Look,
+    ) -> Result<After> {
         let known = |code: &str| name_of(plan, names, code);
-        let Some(after) = plan.moves.apply(&stored.record, &known) else { return Ok(None) };
-        let after = after.map_err(|error| Fault::new("moving a record to its new unit", error))?;
-        let (old, new) = (stored.record.key(), after.key());
-        let is_taken = new != old && self.store.record(&new).await?.is_some_and(|other| other.handle != stored.handle);
-        if !is_taken {
-            return Ok(Some((after, false)));
+        let Some(mut after) = plan.moves.apply(&stored.record, &known) else { return Ok(After::Outside) };
+        // In the unit where the plan has brought them, the number may be that of somebody else whom it names.
+        if plan.moves.names_people() && self.store.was_moved_by(&stored.handle, &plan.id).await? {
+            match plan.moves.of_units().apply(&stored.record, &known) {
+                Some(again) => after = again,
+                None => return Ok(After::Outside),
+            }
         }
-        let mut members = after.members();
-        let RecordKey { unit, number } = old;
-        members.insert("agency_personnel_number".to_owned(), Value::from(format!("{unit}-{number}")));
-        let renamed = after.amended(members);
-        let renamed = renamed.map_err(|error| Fault::new("moving a record to its new unit", error))?;
-        Ok(Some((renamed, true)))
+        let before = stored.record.key();
+        let mut is_taken = false;
+        if let Ok(record) = &after {
+            let key = record.key();
+            is_taken = match look {
+                Look::Now => self.is_taken(&before, &key, &stored.handle).await?,
+                Look::Ahead => self.will_be_taken(plan, &before, &key, &stored.handle).await?,
+            };
+            if is_taken {
+                after = Moves::renumbered(record, &before);
+            }
+        }
+        match after {
+            Ok(after) => Ok(After::Moved(Box::new(after), is_taken)),
+            Err(fault @ MovedFault::TooLong) => Ok(After::Impossible(reason_of(&fault))),
+            Err(MovedFault::Unreadable(error)) => Err(Fault::new("moving a record to its new unit", error).into()),
+        }
     }
 
     /// What units below level 1 are called after the day.
     async fn names_after(&self, plan: &Reorganisation) -> Result<HashMap<String, String>> {
         let mut names = HashMap::new();
         for (code, name) in self.store.unit_names().await? {
-            if let Some(to) = plan.moves.destination(&code, "") {
+            if let Some(to) = plan.moves.destination(&code, None) {
                 names.entry(to.code).or_insert(name);
             } else {
                 names.insert(code, name);
@@ -490,10 +612,35 @@ pub enum ReorganisationStep {
     Undo,
 }
 
+/// What becomes of a record.
+enum After {
+    Outside,
+    /// With whether its number changes.
+    Moved(Box<Record>, bool),
+    Impossible(&'static str),
+}
+
+/// From when a record is looked at.
+#[derive(Clone, Copy)]
+enum Look {
+    /// It is moved now.
+    Now,
+    /// It will be moved when those before it have been.
+    Ahead,
+}
+
 enum Moved {
     Outside,
     Done { has_new_card: bool },
     Failed(&'static str),
+}
+
+/// The word of a failure.
+fn reason_of(fault: &MovedFault) -> &'static str {
+    match fault {
+        MovedFault::TooLong => "too_long",
+        MovedFault::Unreadable(_) => "fault",
+    }
 }
 
 /// What a unit is called after the day.

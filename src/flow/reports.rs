@@ -10,10 +10,10 @@ use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
 use crate::model::calendar::{Month, day_of};
 use crate::model::quality::Flag;
-use crate::model::quality::score::{Score, Tally};
+use crate::model::quality::score::{Score, Tally, counted_for};
 
 /// Units one level below that a report lists.
-const MOST_UNITS: i64 = 5_000;
+const MOST_UNITS: usize = 5_000;
 /// Causes that it lists.
 const CAUSES: usize = 10;
 
@@ -79,24 +79,26 @@ impl Service {
         let as_of = month.last_day().min(day_of(now));
         let before = month.previous().last_day();
         let tally = self.scores_on(&unit, as_of).await?.map_or_else(Tally::default, |day| day.tally);
-        let below: Vec<_> =
-            self.store.quality_below(&unit, "", MOST_UNITS).await?.into_iter().map(|below| below.unit).collect();
-        let (there, then) =
-            (self.store.quality_of_units_on(&unit, as_of).await?, self.store.quality_of_units_on(&unit, before).await?);
-        let (there, then): (HashMap<_, _>, HashMap<_, _>) = (there.into_iter().collect(), then.into_iter().collect());
+        // The units that there were then, whatever has become of them.
+        let mut there = self.store.quality_of_units_on(&unit, as_of).await?;
+        there.retain(|(_, tally)| tally.records > 0);
+        there.truncate(MOST_UNITS);
+        let below: Vec<_> = there.iter().map(|(code, _)| code.clone()).collect();
+        let then: HashMap<_, _> = self.store.quality_of_units_on(&unit, before).await?.into_iter().collect();
         let made: Vec<_> = self.store.approvals_of_month(&unit, month).await?;
         let made: Vec<_> = made
             .into_iter()
             .map(|(unit, approver, approved_at, late)| ReportApproval { unit, approver, approved_at, late })
             .collect();
         let approved = |code: &str| made.iter().find(|one| one.unit == code).map(|one| one.approved_at);
-        let tallied = below.iter().map(|code| (code.clone(), there.get(code).copied().unwrap_or_default())).collect();
-        let units = self.named(tallied).await?.into_iter().map(|scores| {
+        let units = self.named_on(as_of, there).await?.into_iter().map(|scores| {
             let code = scores.unit.as_deref().unwrap_or_default();
             ReportUnit { previous: then.get(code).copied(), approved_at: approved(code), scores }
         });
         let units: Vec<_> = units.collect();
-        let covered = !unit.is_empty() && approved(&unit).is_some();
+        // An approval of a unit above is one of all below it.
+        let above: Vec<_> = counted_for(&unit).filter(|above| !above.is_empty()).collect();
+        let covered = !above.is_empty() && self.store.is_approved_in(&above, month).await?;
         let own = (!unit.is_empty()).then_some(unit.as_str());
         let missing = own.into_iter().chain(below.iter().map(String::as_str));
         let missing = missing.filter(|code| !covered && approved(code).is_none()).map(str::to_owned).collect();
@@ -105,7 +107,7 @@ impl Service {
         let (cards_issued, cards_withdrawn) = self.store.cards_moved(&unit, month.begins_at(), month.ends_at()).await?;
         Ok(MonthlyReport {
             month,
-            unit: self.named(vec![(unit.clone(), tally)]).await?.remove(0),
+            unit: self.named_on(as_of, vec![(unit.clone(), tally)]).await?.remove(0),
             as_of,
             previous: self.scores_on(&unit, before).await?,
             units,

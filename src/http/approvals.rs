@@ -168,8 +168,8 @@ pub struct NewApproval {
     reason: Option<String>,
 }
 
-/// `POST /api/v1/approvals`: approves the state of a unit. When the records moved on since the document was made, the 409
-/// carries a new `document` to sign (base64).
+/// `POST /api/v1/approvals`: approves the state of a unit as it was handed out, at most a day ago; records that changed since
+/// are not signed by it. For any other document the 409 carries a new `document` to sign (base64).
 #[utoipa::path(post, path = "/api/v1/approvals", tag = "Approvals", request_body = NewApproval,
     responses((status = 201, body = ApprovalAnswer), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument),
         (status = 409, body = ProblemDocument), (status = 503, body = ProblemDocument)),

@@ -193,7 +193,7 @@ impl From<Affected> for AffectedDocument {
 pub struct FailureDocument {
     /// The record's random name.
     record: String,
-    /// `moved_on`, `refused` or `fault`.
+    /// `moved_on`, `refused`, `too_long` or `fault`.
     reason: String,
 }
 
@@ -350,7 +350,12 @@ macro_rules! step {
 
 step!(start_reorganisation, "start", ReorganisationStep::Start, "it acts on its day.");
 step!(pause_reorganisation, "pause", ReorganisationStep::Pause, "no further wave begins.");
-step!(resume_reorganisation, "resume", ReorganisationStep::Resume, "waves go on.");
+step!(
+    resume_reorganisation,
+    "resume",
+    ReorganisationStep::Resume,
+    "waves go on; of one that is done, for the records that could not be moved."
+);
 step!(undo_reorganisation, "undo", ReorganisationStep::Undo, "back to a plan, before its day.");
 
 fn name(id: &str) -> Result<String, Refusal> {

@@ -21,6 +21,7 @@ use crate::model::record::{Entry, Record};
 use crate::model::row_fault::{RowFault, Shape};
 use crate::model::rule::{Broken, Form, Knowledge, Raw};
 use crate::model::text::normalised;
+use crate::model::unit::UnitCode;
 use crate::model::value::Value;
 
 /// The column of a rejects file that tells what is wrong; ignored when the file comes in again.
@@ -550,6 +551,12 @@ impl<'a> Draft<'a> {
                 "be the code of a unit that exists in the register",
             ),
         };
+        // A unit's code says nothing of a person.
+        let code = UnitCode::parse(cell.text().trim()).filter(|_| broken.rule == Broken::NoSuchUnit);
+        if let Some(now) = code.and_then(|code| self.intake.knowledge.units.successor(code.as_str())) {
+            demand_vi = format!("{demand_vi}; đơn vị này nay là {now}");
+            demand_en = format!("{demand_en}; now {now}");
+        }
         if let Some((vi, en)) = broken.hint.map(cell::Hint::told) {
             demand_vi = format!("{demand_vi}; {vi}");
             demand_en = format!("{demand_en}; {en}");

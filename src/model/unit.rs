@@ -73,6 +73,11 @@ pub trait UnitDirectory: Sync {
     fn has_unit(&self, code: &str) -> bool {
         self.unit_name(code).is_some()
     }
+
+    /// The code of the unit that took the place of one that is closed.
+    fn successor(&self, _code: &str) -> Option<Cow<'_, str>> {
+        None
+    }
 }
 
 /// Why a unit cannot be entered in the register.
@@ -98,6 +103,7 @@ pub struct UnitRegister {
     agencies: &'static Agencies,
     day: Date,
     loaded: HashMap<String, String>,
+    closed: HashMap<String, Option<String>>,
 }
 
 impl UnitRegister {
@@ -106,12 +112,17 @@ impl UnitRegister {
 
     /// Level 1 only, as valid on `day`.
     pub fn on(day: Date) -> Self {
-        Self { agencies: agencies(), day, loaded: HashMap::new() }
+        Self { agencies: agencies(), day, loaded: HashMap::new(), closed: HashMap::new() }
     }
 
-    /// Level 1 as valid on `day`, and units that were checked when they were stored: codes and names.
-    pub fn restored(day: Date, loaded: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { loaded: loaded.into_iter().collect(), ..Self::on(day) }
+    /// Level 1 as valid on `day`, and units that were checked when they were stored: codes and names; but for those, of
+    /// any level, that were closed by then, each with the one that took its place.
+    pub fn restored(
+        day: Date,
+        loaded: impl IntoIterator<Item = (String, String)>,
+        closed: impl IntoIterator<Item = (String, Option<String>)>,
+    ) -> Self {
+        Self { loaded: loaded.into_iter().collect(), closed: closed.into_iter().collect(), ..Self::on(day) }
     }
 
     /// Enters a unit, or renames it. Its parent must be known already: feed shorter codes first.
@@ -136,10 +147,17 @@ impl UnitRegister {
 
 impl UnitDirectory for UnitRegister {
     fn unit_name(&self, code: &str) -> Option<Cow<'_, str>> {
+        if self.closed.contains_key(code) {
+            return None;
+        }
         if code.contains('.') {
             return self.loaded.get(code).map(|name| Cow::Borrowed(name.as_str()));
         }
         self.agencies.on(code, self.day).map(|agency| Cow::Borrowed(agency.name_vi.as_str()))
+    }
+
+    fn successor(&self, code: &str) -> Option<Cow<'_, str>> {
+        self.closed.get(code)?.as_deref().map(Cow::Borrowed)
     }
 }
 

@@ -12,11 +12,13 @@ use super::quality::end_of;
 use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
-use crate::model::approval::Leaf;
+use crate::model::approval::{Leaf, StateDocument};
 use crate::model::calendar::Month;
 
 /// Leaves of one part.
 const PART: usize = 5_000;
+/// States of one unit that are kept to be signed: whoever asks again and again fills no disk.
+pub const MOST_DRAFTS: i64 = 10;
 
 /// An approval, without its leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,6 +203,15 @@ impl Store {
         rows.iter().map(read).collect::<Result<_, _>>().map_err(failed(doing))
     }
 
+    /// Whether the month was approved in one of these units.
+    pub async fn is_approved_in(&self, units: &[&str], month: Month) -> Result<bool, Fault> {
+        let wanted = (2..2 + units.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+        let statement = format!("SELECT 1 FROM approvals WHERE month = $1 AND unit IN ({wanted}) LIMIT 1");
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(month.to_string());
+        let query = units.iter().fold(query, |query, unit| query.bind((*unit).to_owned()));
+        Ok(query.fetch_optional(self.readers()).await.map_err(failed("reading approvals"))?.is_some())
+    }
+
     /// The leaves of an approval as text, a line each.
     pub async fn approved_leaves(&self, id: &str) -> Result<String, Fault> {
         let doing = "reading the leaves of an approval";
@@ -212,11 +223,41 @@ impl Store {
         rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<_, _>>().map_err(failed(doing))
     }
 
-    /// Keeps an approval with its leaves. Refused when the month is approved already, or when another approval of the unit
-    /// came after the one that this one names.
-    pub async fn keep_approval(&self, approval: ApprovalRow, leaves: &[Leaf]) -> Result<()> {
+    /// Keeps a state that is handed out to be signed, with its leaves; of each unit the newest [`MOST_DRAFTS`].
+    pub async fn keep_draft(&self, unit: &str, document: Vec<u8>, leaves: &[Leaf], at: UnixSeconds) -> Result<()> {
         let parts = leaves.chunks(PART).map(|part| part.iter().map(|leaf| leaf.text() + "\n").collect()).collect();
-        self.write(Approve { approval, parts }).await
+        let sha256 = StateDocument::digest(&document);
+        let document =
+            String::from_utf8(document).map_err(|error| Fault::new("keeping a state to be signed", error))?;
+        self.write(KeepDraft { unit: unit.to_owned(), sha256, document, parts, at }).await
+    }
+
+    /// Whether a state with this digest was handed out, and is still known.
+    pub async fn has_draft(&self, sha256: &str) -> Result<bool, Fault> {
+        let query = sqlx::query("SELECT 1 FROM approval_drafts WHERE document_sha256 = $1").bind(sha256.to_owned());
+        let row = query.fetch_optional(self.readers()).await;
+        Ok(row.map_err(failed("looking a state up that was signed"))?.is_some())
+    }
+
+    /// Keeps an approval with the leaves of the state that was handed out. Refused when that state is no longer known, when
+    /// the month is approved already, and when another approval of the unit came after the one that this one names.
+    pub async fn keep_approval(&self, approval: ApprovalRow) -> Result<()> {
+        self.write(Approve { approval }).await
+    }
+
+    /// How many records of a unit and of everything below it have a present version that no approval has signed, counted
+    /// now; see [`UnitQuality::signed`](super::UnitQuality::signed) for what was computed.
+    pub async fn count_unsigned(&self, unit: &str) -> Result<i64, Fault> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM quality JOIN records ON records.id = quality.record AND records.removed_at IS NULL \
+             LEFT JOIN signed_records ON signed_records.record = records.id AND signed_records.version = records.version \
+             WHERE quality.unit >= $1 AND quality.unit < $2 AND signed_records.record IS NULL",
+        )
+        .bind(unit.to_owned())
+        .bind(end_of(unit))
+        .fetch_one(self.readers())
+        .await;
+        row.and_then(|row| row.try_get(0)).map_err(failed("counting records that no approval has signed"))
     }
 
     /// Marks the records of one part of an approval as signed; `false` when no part is left.
@@ -273,9 +314,57 @@ fn below(unit: &str) -> String {
     if unit.is_empty() { "%".to_owned() } else { format!("{unit}.%") }
 }
 
+struct KeepDraft {
+    unit: String,
+    sha256: String,
+    document: String,
+    parts: Vec<String>,
+    at: UnixSeconds,
+}
+
+impl Change for KeepDraft {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        let doing = "keeping a state to be signed";
+        let kept = sqlx::query(
+            "INSERT INTO approval_drafts (document_sha256, unit, document, made_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&self.sha256)
+        .bind(&self.unit)
+        .bind(&self.document)
+        .bind(self.at)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed(doing))?;
+        if kept.rows_affected() == 0 {
+            return Ok(());
+        }
+        for (part, leaves) in (0_i64..).zip(&self.parts) {
+            sqlx::query("INSERT INTO approval_draft_leaves (document_sha256, part, leaves) VALUES ($1, $2, $3)")
+                .bind(&self.sha256)
+                .bind(part)
+                .bind(leaves)
+                .execute(&mut **transaction)
+                .await
+                .map_err(failed(doing))?;
+        }
+        sqlx::query(
+            "DELETE FROM approval_drafts WHERE unit = $1 AND document_sha256 NOT IN (SELECT document_sha256 \
+             FROM approval_drafts WHERE unit = $1 ORDER BY made_at DESC, document_sha256 LIMIT $2)",
+        )
+        .bind(&self.unit)
+        .bind(MOST_DRAFTS)
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+        .map_err(|error| failed(doing)(error).into())
+    }
+}
+
 struct Approve {
     approval: ApprovalRow,
-    parts: Vec<String>,
 }
 
 impl Change for Approve {
@@ -284,6 +373,10 @@ impl Change for Approve {
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let doing = "writing an approval";
         let one = &self.approval;
+        let draft = sqlx::query("SELECT 1 FROM approval_drafts WHERE document_sha256 = $1").bind(&one.document_sha256);
+        if draft.fetch_optional(&mut **transaction).await.map_err(failed(doing))?.is_none() {
+            return Err(Refusal::StateMoved.into());
+        }
         let statement = format!("INSERT INTO approvals ({APPROVAL}) VALUES {} ON CONFLICT DO NOTHING", places(1, 14));
         let written = sqlx::query(AssertSqlSafe(statement))
             .bind(&one.id)
@@ -306,20 +399,16 @@ impl Change for Approve {
         if written.rows_affected() == 0 {
             return Err(Refusal::AlreadyApproved.into());
         }
-        for (part, leaves) in (0_i64..).zip(&self.parts) {
-            sqlx::query("INSERT INTO approval_leaves (approval, part, leaves) VALUES ($1, $2, $3)")
-                .bind(&one.id)
-                .bind(part)
-                .bind(leaves)
-                .execute(&mut **transaction)
-                .await
-                .map_err(failed(doing))?;
-            sqlx::query("INSERT INTO approval_parts_to_mark (approval, part) VALUES ($1, $2)")
-                .bind(&one.id)
-                .bind(part)
-                .execute(&mut **transaction)
-                .await
-                .map_err(failed(doing))?;
+        for (into, columns) in [
+            ("approval_leaves (approval, part, leaves)", "part, leaves"),
+            ("approval_parts_to_mark (approval, part)", "part"),
+        ] {
+            let statement = format!(
+                "INSERT INTO {into} SELECT CAST($1 AS TEXT), {columns} FROM approval_draft_leaves \
+                 WHERE document_sha256 = $2"
+            );
+            let query = sqlx::query(AssertSqlSafe(statement)).bind(&one.id).bind(&one.document_sha256);
+            query.execute(&mut **transaction).await.map_err(failed(doing))?;
         }
         let detail = format!("{} {} {}", one.month, one.id, one.document_sha256);
         transaction.note(Line {

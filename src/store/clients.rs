@@ -106,7 +106,7 @@ const GRANT_KEPT_SECONDS: i64 = 30 * DAY_SECONDS;
 const OFFER_KEPT_SECONDS: i64 = 90 * DAY_SECONDS;
 
 /// Tables with their key, for how long a row is kept, and which go: those that were over before `$1`.
-const OVER: [(&str, &str, i64, &str); 11] = [
+const OVER: [(&str, &str, i64, &str); 12] = [
     ("client_assertions", "jti", 0, "expires_at < $1"),
     ("api_tokens", "hash", 0, "expires_at < $1"),
     ("sync_tokens", "hash", 0, "expires_at < $1"),
@@ -132,6 +132,8 @@ const OVER: [(&str, &str, i64, &str); 11] = [
     // A redeemed code is recognised when it comes again, for a day.
     ("self_service_sign_ins", "id", DAY_SECONDS, "expires_at < $1"),
     ("self_service_sessions", "id", 0, "expires_at < $1"),
+    // A state that was handed out to be signed may come back for a day; its leaves go with it.
+    ("approval_drafts", "document_sha256", DAY_SECONDS, "made_at < $1"),
 ];
 
 struct ClearAway {

@@ -28,6 +28,8 @@ pub struct IncomingRecord {
     pub handle: Handle,
     /// What makes it this record.
     pub key: RecordKey,
+    /// The employing unit and the place of work, where it names them.
+    pub works_in: [Option<String>; 2],
     /// The personal number, when it has one.
     pub person: Option<PersonalNumber>,
     /// Canonical content.
@@ -252,15 +254,16 @@ impl ImportBatch {
         }
         let statement = format!(
             "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, \
-             follow_due_at) VALUES {} \
+             follow_due_at, using_unit, work_unit) VALUES {} \
              ON CONFLICT (unit, number) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
              run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, \
              {CARRIED_OVER}, match_key = excluded.match_key, \
+             using_unit = excluded.using_unit, work_unit = excluded.work_unit, \
              confirmed_at = NULL, confirmed_by = NULL, removed_at = NULL, out_of_service = excluded.out_of_service, \
              follow_due_at = CASE WHEN records.out_of_service IS NULL AND records.removed_at IS NULL \
              THEN excluded.follow_due_at ELSE excluded.changed_at END \
              WHERE records.version = excluded.version - 1",
-            places(writes.len(), 11)
+            places(writes.len(), 13)
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for Write { incoming, handle, version } in &*writes {
@@ -275,7 +278,9 @@ impl ImportBatch {
                 .bind(self.at)
                 .bind(&incoming.match_key)
                 .bind(&incoming.out_of_service)
-                .bind(incoming.out_of_service.as_ref().map(|_| self.at));
+                .bind(incoming.out_of_service.as_ref().map(|_| self.at))
+                .bind(incoming.works_in[0].as_deref())
+                .bind(incoming.works_in[1].as_deref());
         }
         let written = query.execute(&mut **transaction).await.map_err(failed("writing records"))?.rows_affected();
         if written == writes.len() as u64 {
@@ -436,6 +441,7 @@ impl IncomingRecord {
             line,
             handle,
             key: record.key(),
+            works_in: ["using_unit_code", "work_unit_code"].map(|field| record.text(field).map(str::to_owned)),
             person: record.personal_number(),
             digest: hex(&Record::digest(&content)),
             content,

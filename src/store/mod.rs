@@ -58,7 +58,7 @@ use sqlx::{AnyPool, Connection};
 use tokio::sync::watch;
 
 use crate::error::Fault;
-pub use approvals::{ApprovalRow, ApproverCertificate};
+pub use approvals::{ApprovalRow, ApproverCertificate, MOST_DRAFTS};
 pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use card_search::CardFilter;

@@ -129,17 +129,32 @@ impl Store {
         now: UnixSeconds,
         until: UnixSeconds,
     ) -> Result<Option<Claim>> {
-        self.write(ClaimEntries { token, limit, now, until }).await
+        self.write(ClaimEntries { token, unit: None, limit, now, until }).await
     }
 
-    /// Leaves an entry for every record whose flags change by `now` through time alone, at most `limit`. Returns how many.
-    pub async fn queue_due_quality(&self, limit: i64, now: UnixSeconds) -> Result<usize> {
+    /// The same for the entries of a unit and of everything below it, whoever has claimed them: of two computations of a
+    /// record one is written, so that nobody has to wait for a process that may be dead.
+    pub async fn claim_quality_of(
+        &self,
+        unit: &str,
+        token: String,
+        limit: i64,
+        now: UnixSeconds,
+        until: UnixSeconds,
+    ) -> Result<Option<Claim>> {
+        self.write(ClaimEntries { token, unit: Some(unit.to_owned()), limit, now, until }).await
+    }
+
+    /// Leaves an entry for every record of a unit and of everything below it whose flags change by `now` through time
+    /// alone, at most `limit`; the nation is the empty unit. Returns how many.
+    pub async fn queue_due_quality(&self, unit: &str, limit: i64, now: UnixSeconds) -> Result<usize> {
         let doing = "looking for records whose quality is due";
-        let due = sqlx::query("SELECT record FROM quality WHERE due_at <= $1 LIMIT 1").bind(now);
+        let due = sqlx::query("SELECT record FROM quality WHERE due_at <= $1 AND unit >= $2 AND unit < $3 LIMIT 1");
+        let due = due.bind(now).bind(unit.to_owned()).bind(read::end_of(unit));
         if due.fetch_optional(self.readers()).await.map_err(failed(doing))?.is_none() {
             return Ok(0);
         }
-        self.write(QueueDue { limit, now, rows: self.dialect.rows_per_statement() }).await
+        self.write(QueueDue { unit: unit.to_owned(), limit, now, rows: self.dialect.rows_per_statement() }).await
     }
 
     /// The records of a claim, and the records of the same people.
@@ -320,6 +335,8 @@ fn neighbour(row: &AnyRow) -> Result<Neighbour, Fault> {
 
 struct ClaimEntries {
     token: String,
+    /// Only its entries, and those that others have claimed, too.
+    unit: Option<String>,
     limit: i64,
     now: UnixSeconds,
     until: UnixSeconds,
@@ -330,17 +347,26 @@ impl Change for ClaimEntries {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Option<Claim>> {
         let doing = "claiming records whose quality is to be computed";
-        let rows = sqlx::query(
-            "UPDATE quality_dirty SET claim = $1, claimed_until = $2 WHERE seq IN (SELECT seq FROM quality_dirty \
-             WHERE claimed_until <= $3 ORDER BY seq LIMIT $4) AND claimed_until <= $3 RETURNING seq",
-        )
-        .bind(&self.token)
-        .bind(self.until)
-        .bind(self.now)
-        .bind(self.limit)
-        .fetch_all(&mut **transaction)
-        .await
-        .map_err(failed(doing))?;
+        let rows = if let Some(unit) = &self.unit {
+            let statement = format!(
+                "UPDATE quality_dirty SET claim = $3, claimed_until = $4 WHERE seq IN ({}) RETURNING seq",
+                read::in_queue("ORDER BY dirty.seq LIMIT $5")
+            );
+            let query = sqlx::query(AssertSqlSafe(statement)).bind(unit).bind(format!("{unit}.")).bind(&self.token);
+            query.bind(self.until).bind(self.limit).fetch_all(&mut **transaction).await
+        } else {
+            sqlx::query(
+                "UPDATE quality_dirty SET claim = $1, claimed_until = $2 WHERE seq IN (SELECT seq FROM quality_dirty \
+                 WHERE claimed_until <= $3 ORDER BY seq LIMIT $4) AND claimed_until <= $3 RETURNING seq",
+            )
+            .bind(&self.token)
+            .bind(self.until)
+            .bind(self.now)
+            .bind(self.limit)
+            .fetch_all(&mut **transaction)
+            .await
+        };
+        let rows = rows.map_err(failed(doing))?;
         let entries = rows.iter().map(|row| row.try_get::<i64, _>(0)).collect::<Result<Vec<_>, _>>();
         let entries = entries.map_err(failed(doing))?;
         let ends = entries.iter().min().zip(entries.iter().max());
@@ -350,6 +376,7 @@ impl Change for ClaimEntries {
 }
 
 struct QueueDue {
+    unit: String,
     limit: i64,
     now: UnixSeconds,
     rows: usize,
@@ -362,10 +389,12 @@ impl Change for QueueDue {
         let doing = "queueing records whose quality is due";
         let rows = sqlx::query(
             "UPDATE quality SET due_at = NULL WHERE record IN (SELECT record FROM quality WHERE due_at <= $1 \
-             ORDER BY due_at LIMIT $2) AND due_at <= $1 RETURNING record",
+             AND unit >= $3 AND unit < $4 ORDER BY due_at LIMIT $2) AND due_at <= $1 RETURNING record",
         )
         .bind(self.now)
         .bind(self.limit)
+        .bind(&self.unit)
+        .bind(read::end_of(&self.unit))
         .fetch_all(&mut **transaction)
         .await
         .map_err(failed(doing))?;

@@ -1,18 +1,23 @@
 //! Reorganisations of units: plans, their steps, and the waves in which records move.
 
+use std::collections::BTreeMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 
 use super::versions::{self, VersionWrite};
 use super::waiting::{self, MovedWaiting};
-use super::{Change, Line, Store, StoredRecord, Transaction, failed};
-use crate::clock::UnixSeconds;
+use super::{Change, Line, Store, StoredRecord, Transaction, failed, places};
+use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::error::{Fault, Refusal, Result};
+use crate::model::agency::agencies;
 use crate::model::calendar::parse_day;
 use crate::model::id::Handle;
 use crate::model::reorganisation::Moves;
 
+/// How long after it is done a reorganisation looks once more.
+const CHECK_SECONDS: i64 = DAY_SECONDS;
 /// How long one process has a wave for itself.
 const LEASE_SECONDS: i64 = 120;
 
@@ -101,7 +106,7 @@ pub struct Wave {
     pub cards: i64,
     /// Records that could not be moved, and why (a code).
     pub failures: Vec<(Handle, &'static str)>,
-    /// Whether there was nothing after it.
+    /// Whether there was nothing after it: the pass is over.
     pub is_last: bool,
 }
 
@@ -128,14 +133,44 @@ impl Store {
         rows.map_err(failed("reading reorganisations"))?.iter().map(read).collect()
     }
 
-    /// Those whose day has come and that have waves to run.
+    /// Those whose day has come and that have waves to run, and those that were done a day ago and have not looked again.
     pub async fn reorganisations_at_work(&self, now: UnixSeconds) -> Result<Vec<Reorganisation>, Fault> {
         let statement = format!(
-            "SELECT {COLUMNS} FROM reorganisations WHERE state IN ('scheduled', 'running') AND effective_at <= $1 \
-             ORDER BY effective_at, id"
+            "SELECT {COLUMNS} FROM reorganisations WHERE (state IN ('scheduled', 'running') AND effective_at <= $1) \
+             OR (state = 'done' AND checked_at IS NULL AND finished_at <= $2) ORDER BY effective_at, id"
         );
-        let rows = sqlx::query(AssertSqlSafe(statement)).bind(now).fetch_all(self.readers()).await;
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(now).bind(now - CHECK_SECONDS);
+        let rows = query.fetch_all(self.readers()).await;
         rows.map_err(failed("reading reorganisations"))?.iter().map(read).collect()
+    }
+
+    /// Other reorganisations that are scheduled or under way, and those that began after `plan` did.
+    pub async fn reorganisations_beside(&self, plan: &Reorganisation) -> Result<Vec<Reorganisation>, Fault> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM reorganisations WHERE id <> $1 \
+             AND (state IN ('scheduled', 'running', 'paused') OR started_at > $2) ORDER BY effective_at, id"
+        );
+        let since = plan.started_at.unwrap_or(UnixSeconds::MAX);
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(&plan.id).bind(since).fetch_all(self.readers()).await;
+        rows.map_err(failed("reading reorganisations"))?.iter().map(read).collect()
+    }
+
+    /// One that is done goes through its records once more, or, if `anew` is not set, never again. `false` if somebody was
+    /// first.
+    pub async fn check_reorganisation(&self, id: &str, anew: bool, at: UnixSeconds) -> Result<bool> {
+        self.write(CheckAgain { id: id.to_owned(), anew, at }).await
+    }
+
+    /// Whether a reorganisation has moved a record already.
+    pub async fn was_moved_by(&self, record: &Handle, id: &str) -> Result<bool, Fault> {
+        let row = sqlx::query(
+            "SELECT 1 FROM record_versions WHERE record = $1 AND way = 'reorganisation' AND reference = $2 LIMIT 1",
+        )
+        .bind(record.as_str())
+        .bind(id)
+        .fetch_optional(self.readers())
+        .await;
+        Ok(row.map_err(failed("reading versions of a record"))?.is_some())
     }
 
     /// Takes a step, if it stands in one of `from`; `false` if it does not.
@@ -158,7 +193,7 @@ impl Store {
     /// On the day: new units are entered, units are renamed, closed ones closed, and the waves begin. `false` if somebody
     /// was first.
     pub async fn begin_reorganisation(&self, plan: &Reorganisation, at: UnixSeconds) -> Result<bool> {
-        self.write(Begin { plan: plan.clone(), at }).await
+        self.write(Begin { plan: plan.clone(), at, rows: self.dialect.rows_per_statement() }).await
     }
 
     /// Takes the next wave for this process; `false` while another has it, or when it is paused.
@@ -176,22 +211,73 @@ impl Store {
         self.write(MoveWaiting(waiting)).await
     }
 
-    /// Notes what a wave did, and gives the lease back.
-    pub async fn end_wave(&self, id: &str, wave: Wave, at: UnixSeconds) -> Result<()> {
+    /// Notes what a wave did, and gives the lease back. After the last wave of a pass the next pass begins, unless this one
+    /// has moved nothing. Returns whether the reorganisation is done.
+    pub async fn end_wave(&self, id: &str, wave: Wave, at: UnixSeconds) -> Result<bool> {
         self.write(EndWave { id: id.to_owned(), wave, at }).await
     }
 
-    /// Records of these level-1 units, in the order of their handles after `after`.
-    pub async fn records_under(&self, tops: &[&str], after: &str, limit: i64) -> Result<Vec<StoredRecord>, Fault> {
-        let one =
-            |at: usize| format!("records.unit = ${} OR substr(records.unit, 1, length(${})) = ${}", at, at + 1, at + 1);
-        let units = (0..tops.len()).map(|at| one(3 + 2 * at)).collect::<Vec<_>>().join(" OR ");
-        let condition =
-            format!("records.removed_at IS NULL AND records.id > $1 AND ({units}) ORDER BY records.id LIMIT $2");
-        let bound: Vec<String> = tops.iter().flat_map(|top| [(*top).to_owned(), format!("{top}.")]).collect();
+    /// Records that these units or units below them manage, and those of people who are employed or work there, in the
+    /// order of their handles after `after`.
+    pub async fn records_under(&self, units: &[&str], after: &str, limit: i64) -> Result<Vec<StoredRecord>, Fault> {
+        let mut bound = Vec::new();
+        let mut place = |text: String| {
+            bound.push(text);
+            format!("${}", bound.len() + 2)
+        };
+        let own = units.iter().map(|unit| format!("SELECT CAST({} AS TEXT) AS code", place((*unit).to_owned())));
+        let mut all: Vec<_> = own.collect();
+        // Those of one length together, so that the units are gone through once for each.
+        let mut by_length: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for unit in units {
+            by_length.entry(unit.len() + 1).or_default().push(place(format!("{unit}.")));
+        }
+        let below = |(length, places): (&usize, &Vec<String>)| {
+            format!("SELECT code FROM units WHERE substr(code, 1, {length}) IN ({})", places.join(", "))
+        };
+        all.extend(by_length.iter().map(below));
+        let page = |column: &str, elsewhere: &str| {
+            format!(
+                "SELECT id FROM (SELECT listed.id FROM records listed WHERE listed.removed_at IS NULL {elsewhere} \
+                 AND listed.{column} IN (SELECT code FROM leaving) AND listed.id > $1 ORDER BY listed.id LIMIT $2) {column}s"
+            )
+        };
+        // Each by its own index, and no more of each than the page has.
+        let condition = format!(
+            "records.id IN (WITH leaving (code) AS ({}) {} UNION {} UNION {} ORDER BY 1 LIMIT $2) ORDER BY records.id",
+            all.join(" UNION "),
+            page("unit", ""),
+            page("using_unit", "AND listed.using_unit <> listed.unit"),
+            page("work_unit", "AND listed.work_unit <> listed.unit"),
+        );
         let after = after.to_owned();
         self.select(&condition, |query| bound.into_iter().fold(query.bind(after).bind(limit), sqlx::query::Query::bind))
             .await
+    }
+
+    /// Records with a number, whichever unit gave it, whose handles come before `before`; at most 1,000.
+    pub async fn records_numbered(&self, number: &str, before: &Handle) -> Result<Vec<StoredRecord>, Fault> {
+        let (number, before) = (number.to_owned(), before.to_string());
+        let condition = "records.number = $1 AND records.removed_at IS NULL AND records.id < $2 LIMIT 1000";
+        self.select(condition, |query| query.bind(number).bind(before)).await
+    }
+
+    /// Cards of these records that are in force at `now`: active ones and locked ones.
+    pub async fn count_cards_of(&self, records: &[Handle], now: UnixSeconds) -> Result<(u64, u64), Fault> {
+        let doing = failed("counting cards");
+        let (mut active, mut locked) = (0, 0);
+        for chunk in records.chunks(self.dialect.rows_per_statement()) {
+            let statement = format!(
+                "SELECT COUNT(CASE WHEN state = 'active' THEN 1 END), COUNT(CASE WHEN state = 'locked' THEN 1 END) \
+                 FROM cards WHERE state IN ('active', 'locked') AND valid_until > {now} AND record_id IN {}",
+                places(1, chunk.len())
+            );
+            let query = chunk.iter().fold(sqlx::query(AssertSqlSafe(statement)), |query, one| query.bind(one.as_str()));
+            let row = query.fetch_one(self.readers()).await.map_err(&doing)?;
+            active += row.try_get::<i64, _>(0).map_err(&doing)?.unsigned_abs();
+            locked += row.try_get::<i64, _>(1).map_err(&doing)?.unsigned_abs();
+        }
+        Ok((active, locked))
     }
 
     /// Records that a reorganisation could not move, and why.
@@ -255,8 +341,12 @@ impl Change for StepTo {
         let from: Vec<_> = self.from.iter().map(|stage| format!("'{}'", stage.word())).collect();
         // A plan that goes back to its draft can only do so before its day.
         let before = if self.to == Stage::Draft { "AND effective_at > $3" } else { "AND $3 = $3" };
-        let statement =
-            format!("UPDATE reorganisations SET state = $2 WHERE id = $1 AND state IN ({}) {before}", from.join(", "));
+        // One that is done goes on for the sake of the records that it could not move.
+        let statement = format!(
+            "UPDATE reorganisations SET state = $2, place = CASE WHEN state = 'done' THEN '' ELSE place END \
+             WHERE id = $1 AND state IN ({}) AND (state <> 'done' OR failed > 0) {before}",
+            from.join(", ")
+        );
         let stepped = sqlx::query(AssertSqlSafe(statement))
             .bind(&self.id)
             .bind(self.to.word())
@@ -296,9 +386,41 @@ impl Change for DropPlan {
     }
 }
 
+struct CheckAgain {
+    id: String,
+    anew: bool,
+    at: UnixSeconds,
+}
+
+impl Change for CheckAgain {
+    type Done = bool;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+        let checked = sqlx::query(
+            "UPDATE reorganisations SET checked_at = $2, place = '', pass_moved = 0, \
+             state = CASE WHEN $3 = 1 THEN 'running' ELSE state END \
+             WHERE id = $1 AND state = 'done' AND checked_at IS NULL",
+        )
+        .bind(&self.id)
+        .bind(self.at)
+        .bind(i64::from(self.anew))
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("looking at a reorganisation again"))?;
+        if checked.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let detail = if self.anew { "running" } else { "done" };
+        note(transaction, self.at, "system", "reorganisation.checked", &self.id, detail.to_owned());
+        Ok(true)
+    }
+}
+
 struct Begin {
     plan: Reorganisation,
     at: UnixSeconds,
+    /// Rows of one statement.
+    rows: usize,
 }
 
 impl Change for Begin {
@@ -318,9 +440,56 @@ impl Change for Begin {
         if begun.rows_affected() == 0 {
             return Ok(false);
         }
-        // Level 1 ships with the program.
-        let deeper = |code: &str| code.contains('.');
-        for (code, name) in self.plan.moves.named().filter(|(code, _)| deeper(code)) {
+        self.move_units(transaction).await?;
+        note(transaction, self.at, "system", "reorganisation.begun", &self.plan.id, String::new());
+        Ok(true)
+    }
+}
+
+impl Begin {
+    /// Closes the units that are no more, of level 1, too, and opens those that take their place.
+    async fn move_units(&self, transaction: &mut Transaction<'_>) -> Result<(), Fault> {
+        let doing = failed("moving the units of a reorganisation");
+        let moves = &self.plan.moves;
+        let rows = sqlx::query("SELECT code, name FROM units WHERE closed_on IS NULL")
+            .fetch_all(&mut **transaction)
+            .await
+            .map_err(&doing)?;
+        let mut units = BTreeMap::new();
+        // Level 1 ships with the program: what is closed of it stands here all the same.
+        for agency in agencies().all() {
+            let closes = agency.code.as_ref().filter(|code| moves.closed().any(|closed| closed == *code));
+            units.extend(closes.map(|code| (code.clone(), agency.name_vi.clone())));
+        }
+        for row in &rows {
+            units.insert(row.try_get(0).map_err(&doing)?, row.try_get(1).map_err(&doing)?);
+        }
+        let closed_on = self.plan.effective_on.to_string();
+        let mut after: BTreeMap<&str, (&str, Option<String>)> = BTreeMap::new();
+        let goes = |code: &str| moves.destination(code, None).map(|to| to.code).filter(|to| to != code);
+        let moved: Vec<_> = units.iter().filter_map(|(code, name)| Some((code, name, goes(code)?))).collect();
+        for (code, name, to) in &moved {
+            // Units below go along with the name that they had; one that is there keeps its own.
+            if to.contains('.') {
+                after.entry(to).or_insert((name, None));
+            }
+            after.insert(code, (name, Some(to.clone())));
+        }
+        let after: Vec<_> = after.into_iter().collect();
+        for chunk in after.chunks(self.rows) {
+            let statement = format!(
+                "INSERT INTO units (code, name, closed_on, successor) VALUES {} ON CONFLICT (code) DO UPDATE \
+                 SET closed_on = excluded.closed_on, successor = excluded.successor",
+                places(chunk.len(), 4)
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for (code, (name, successor)) in chunk {
+                query = query.bind(*code).bind(*name).bind(successor.as_ref().map(|_| closed_on.as_str()));
+                query = query.bind(successor.as_deref());
+            }
+            query.execute(&mut **transaction).await.map_err(&doing)?;
+        }
+        for (code, name) in moves.named().filter(|(code, _)| code.contains('.')) {
             sqlx::query(
                 "INSERT INTO units (code, name) VALUES ($1, $2) ON CONFLICT (code) DO UPDATE SET name = excluded.name, \
                  closed_on = NULL, successor = NULL",
@@ -331,32 +500,7 @@ impl Change for Begin {
             .await
             .map_err(&doing)?;
         }
-        for (from, to) in self.plan.moves.closed() {
-            // Units below go along: they open again under the new code, with the name that they had.
-            let below = format!("{from}.");
-            sqlx::query(
-                "INSERT INTO units (code, name) SELECT $2 || substr(code, length($1)), name FROM units \
-                 WHERE substr(code, 1, length($1)) = $1 AND closed_on IS NULL ON CONFLICT (code) DO NOTHING",
-            )
-            .bind(&below)
-            .bind(to)
-            .execute(&mut **transaction)
-            .await
-            .map_err(&doing)?;
-            sqlx::query(
-                "UPDATE units SET closed_on = $3, successor = $4 || substr(code, length($1) + 1) \
-                 WHERE (code = $1 OR substr(code, 1, length($2)) = $2) AND closed_on IS NULL",
-            )
-            .bind(from)
-            .bind(&below)
-            .bind(self.plan.effective_on.to_string())
-            .bind(to)
-            .execute(&mut **transaction)
-            .await
-            .map_err(&doing)?;
-        }
-        note(transaction, self.at, "system", "reorganisation.begun", &self.plan.id, String::new());
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -400,6 +544,12 @@ impl Change for MoveRecord {
         for moved in &self.waiting {
             waiting::rewrite(transaction, moved).await?;
         }
+        sqlx::query("DELETE FROM reorganisation_failures WHERE reorganisation = $1 AND record = $2")
+            .bind(&self.write.origin.reference)
+            .bind(self.write.record.as_str())
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("moving a record"))?;
         Ok(version)
     }
 }
@@ -424,31 +574,32 @@ struct EndWave {
 }
 
 impl Change for EndWave {
-    type Done = ();
+    type Done = bool;
 
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let doing = failed("ending a wave");
         let Wave { place, moved, cards, failures, is_last } = &self.wave;
         let failed_count = i64::try_from(failures.len()).unwrap_or(i64::MAX);
         // A pause that came meanwhile stays, unless nothing is left to do.
         let ended = sqlx::query(
-            "UPDATE reorganisations SET place = $2, leased_until = 0, waves = waves + 1, moved = moved + $3, \
-             cards = cards + $4, failed = failed + $5, state = CASE WHEN $6 = 1 THEN 'done' ELSE state END, \
-             finished_at = CASE WHEN $6 = 1 THEN $7 END WHERE id = $1 AND state IN ('running', 'paused') RETURNING id",
+            "UPDATE reorganisations SET place = CASE WHEN $5 = 1 THEN '' ELSE $2 END, leased_until = 0, \
+             waves = waves + 1, moved = moved + $3, cards = cards + $4, \
+             pass_moved = CASE WHEN $5 = 1 THEN 0 ELSE pass_moved + $3 END, \
+             state = CASE WHEN $5 = 1 AND pass_moved + $3 = 0 THEN 'done' ELSE state END, \
+             finished_at = CASE WHEN $5 = 1 AND pass_moved + $3 = 0 THEN $6 END \
+             WHERE id = $1 AND state IN ('running', 'paused') RETURNING state",
         )
         .bind(&self.id)
         .bind(place)
         .bind(moved)
         .bind(cards)
-        .bind(failed_count)
         .bind(i64::from(*is_last))
         .bind(self.at)
         .fetch_optional(&mut **transaction)
         .await
         .map_err(&doing)?;
-        if ended.is_none() {
-            return Err(Refusal::Gone("reorganisation").into());
-        }
+        let Some(row) = ended else { return Err(Refusal::Gone("reorganisation").into()) };
+        let state: String = row.try_get(0).map_err(&doing)?;
         for (record, reason) in failures {
             sqlx::query(
                 "INSERT INTO reorganisation_failures (reorganisation, record, reason, at) VALUES ($1, $2, $3, $4) \
@@ -462,9 +613,18 @@ impl Change for EndWave {
             .await
             .map_err(&doing)?;
         }
+        // A record that fails in every pass is one record.
+        sqlx::query(
+            "UPDATE reorganisations SET failed = (SELECT COUNT(*) FROM reorganisation_failures \
+             WHERE reorganisation_failures.reorganisation = reorganisations.id) WHERE id = $1",
+        )
+        .bind(&self.id)
+        .execute(&mut **transaction)
+        .await
+        .map_err(&doing)?;
         let detail = format!("{moved} records, {cards} cards, {failed_count} failed");
         note(transaction, self.at, "system", "reorganisation.wave", &self.id, detail);
-        Ok(())
+        Ok(state == Stage::Done.word())
     }
 }
 

@@ -16,31 +16,26 @@ const ROWS: usize = 32;
 impl Store {
     /// All units, as valid on `day`. For imports: some ten megabytes for the whole country.
     pub async fn unit_register(&self, day: Date) -> Result<UnitRegister, Fault> {
-        let rows = sqlx::query("SELECT code, name FROM units WHERE closed_on IS NULL OR closed_on > $1")
-            .bind(day.to_string())
-            .fetch_all(self.readers())
-            .await;
-        let rows = rows.map_err(failed("reading units"))?;
-        Ok(UnitRegister::restored(day, rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
+        let statement = format!("{REGISTER} FROM units");
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(day.to_string()).fetch_all(self.readers()).await;
+        register(day, &rows.map_err(failed("reading units"))?)
     }
 
     /// Codes and names of all loaded units.
     pub async fn unit_names(&self) -> Result<Vec<(String, String)>, Fault> {
-        let rows = sqlx::query("SELECT code, name FROM units ORDER BY code").fetch_all(self.readers()).await;
+        // A level-1 code stands here when a reorganisation has closed it.
+        let statement = "SELECT code, name FROM units WHERE code LIKE '%.%' ORDER BY code";
+        let rows = sqlx::query(statement).fetch_all(self.readers()).await;
         rows.map_err(failed("reading units"))?.iter().map(pair).collect()
     }
 
     /// Only these units, of which there is at least one, as valid on `day`.
     pub async fn units_named(&self, day: Date, codes: &[&str]) -> Result<UnitRegister, Fault> {
-        let open = codes.len() + 1;
-        let statement = format!(
-            "SELECT code, name FROM units WHERE code IN {} AND (closed_on IS NULL OR closed_on > ${open})",
-            places(1, codes.len())
-        );
-        let query = codes.iter().fold(sqlx::query(AssertSqlSafe(statement)), |query, code| query.bind(*code));
-        let query = query.bind(day.to_string());
-        let rows = query.fetch_all(self.readers()).await.map_err(failed("reading units"))?;
-        Ok(UnitRegister::restored(day, rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
+        let wanted = (2..2 + codes.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+        let statement = format!("{REGISTER} FROM units WHERE code IN ({wanted})");
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(day.to_string());
+        let query = codes.iter().fold(query, |query, code| query.bind(*code));
+        register(day, &query.fetch_all(self.readers()).await.map_err(failed("reading units"))?)
     }
 
     /// The shipped lists with every loaded label over them.
@@ -117,6 +112,23 @@ impl Change for Load {
         transaction.note(Line { detail, ..self.audit.clone() });
         Ok(changed)
     }
+}
+
+/// Units, and whether they are closed on the day `$1`.
+const REGISTER: &str = "SELECT code, name, successor, CASE WHEN closed_on <= $1 THEN 1 ELSE 0 END AS is_closed";
+
+fn register(day: Date, rows: &[AnyRow]) -> Result<UnitRegister, Fault> {
+    let doing = failed("reading units");
+    let (mut open, mut closed) = (Vec::new(), Vec::new());
+    for row in rows {
+        let is_closed: i64 = row.try_get(3).map_err(&doing)?;
+        if is_closed == 1 {
+            closed.push((row.try_get(0).map_err(&doing)?, row.try_get(2).map_err(&doing)?));
+        } else {
+            open.push(pair(row)?);
+        }
+    }
+    Ok(UnitRegister::restored(day, open, closed))
 }
 
 fn pair(row: &AnyRow) -> Result<(String, String), Fault> {

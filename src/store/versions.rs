@@ -179,15 +179,15 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
     let new = &write.new;
     // The same parameters for both: what the row says afterwards.
     let insert = "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, \
-        out_of_service, follow_due_at, confirmed_at, confirmed_by, confirmed_version) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
+        out_of_service, follow_due_at, confirmed_at, confirmed_by, confirmed_version, using_unit, work_unit) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING";
     let update = format!(
         "WITH excluded (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, follow_due_at, \
-         confirmed_at, confirmed_by, confirmed_version) AS (VALUES ($1, $2, $3, CAST($4 AS BIGINT), $5, $6, $7, \
-         CAST($8 AS BIGINT), $9, $10, CAST($11 AS BIGINT), CAST($12 AS BIGINT), $13, CAST($14 AS BIGINT))) \
+         confirmed_at, confirmed_by, confirmed_version, using_unit, work_unit) AS (VALUES ($1, $2, $3, CAST($4 AS BIGINT), $5, $6, $7, \
+         CAST($8 AS BIGINT), $9, $10, CAST($11 AS BIGINT), CAST($12 AS BIGINT), $13, CAST($14 AS BIGINT), $15, $16)) \
          UPDATE records SET unit = excluded.unit, number = excluded.number, version = excluded.version, \
          digest = excluded.digest, run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, \
-         {CARRIED_OVER}, match_key = excluded.match_key, removed_at = NULL, out_of_service = excluded.out_of_service, \
+         using_unit = excluded.using_unit, work_unit = excluded.work_unit, {CARRIED_OVER}, match_key = excluded.match_key, removed_at = NULL, out_of_service = excluded.out_of_service, \
          follow_due_at = CASE WHEN records.out_of_service IS NULL THEN excluded.follow_due_at ELSE excluded.changed_at END, \
          confirmed_at = excluded.confirmed_at, confirmed_by = excluded.confirmed_by, \
          confirmed_version = COALESCE(excluded.confirmed_version, records.confirmed_version) \
@@ -218,6 +218,8 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
         .bind(confirmed.map(|_| write.at))
         .bind(confirmed)
         .bind(confirmed.map(|_| write.base_version + 1))
+        .bind(new.works_in[0].as_deref())
+        .bind(new.works_in[1].as_deref())
         .execute(&mut **transaction)
         .await
         .map_err(failed("writing a record"))?;

@@ -153,6 +153,16 @@ impl Store {
         rows.map_err(failed("reading waiting changes"))?.iter().map(read).collect()
     }
 
+    /// Records that are still to come, of any unit, in the order of their names after `after`.
+    pub async fn newcomers(&self, after: &str, limit: i64) -> Result<Vec<Waiting>, Fault> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM waiting_changes WHERE state IN ('waiting', 'conflict') AND base_version = 0 \
+             AND id > $1 ORDER BY id LIMIT $2"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(after).bind(limit);
+        query.fetch_all(self.readers()).await.map_err(failed("reading waiting changes"))?.iter().map(read).collect()
+    }
+
     /// A change by its name.
     pub async fn waiting_change(&self, id: &str) -> Result<Option<Waiting>, Fault> {
         let statement = format!("SELECT {COLUMNS} FROM waiting_changes WHERE id = $1");

@@ -86,7 +86,18 @@ impl Authority {
     /// A person's key and certificate for signatures, in force until `until`: both as PEM.
     #[allow(dead_code)]
     pub fn person(&self, name: &str, usage: KeyUsagePurpose, until: i64) -> Person {
-        let mut params = params(name, "VN", until);
+        self.certifies_person(name, params(name, "VN", until), usage)
+    }
+
+    /// The same with a name in another encoding.
+    #[allow(dead_code)]
+    pub fn person_called(&self, name: rcgen::DnValue, usage: KeyUsagePurpose, until: i64) -> Person {
+        let mut params = params("", "VN", until);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        self.certifies_person("other", params, usage)
+    }
+
+    fn certifies_person(&self, name: &str, mut params: rcgen::CertificateParams, usage: KeyUsagePurpose) -> Person {
         params.key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(rcgen::SerialNumber::from(name.bytes().map(u64::from).sum::<u64>()));

@@ -146,21 +146,22 @@ story! {
             assert_eq!(hanoi.signs_off(&document, nonsense.into()).await.problem(400), "invalid-signature", "{nonsense}");
         }
         let forged = String::from_utf8(document.clone()).unwrap().replace("\"all\":1", "\"all\":2").into_bytes();
-        let answer = hanoi.signs_off(&forged, town.signs(&chief, &forged, &CADES)).await;
-        assert_eq!(answer.problem(409), "state-moved", "counts are ours to say");
+        let refused = hanoi.signs_off(&forged, town.signs(&chief, &forged, &CADES)).await.expect(409);
+        assert_eq!(refused["type"], "urn:officials-card:problem:state-moved", "counts are ours to say");
+        assert_eq!(refused["document"], STANDARD.encode(&document), "and here is what to sign");
         assert_eq!(hanoi.signs_off(b"{}", signature.clone()).await.problem(400), "invalid-request");
 
-        // The state moves while somebody signs.
+        // The state moves while somebody signs, and is looked at anew meanwhile: what was handed out counts, and what has
+        // changed since is not signed.
         town.imports(&person(2), "H26.05", "002", "active").await;
-        let moved = hanoi.signs_off(&document, signature).await.expect(409);
-        assert_eq!(moved["type"], "urn:officials-card:problem:state-moved");
-        let anew = STANDARD.decode(moved["document"].as_str().unwrap()).unwrap();
-        assert_ne!(StateDocument::parse(&anew).unwrap().root, state.root);
-        let signature = town.signs(&chief, &anew, &CADES);
-        let made = hanoi.signs_off(&anew, signature.clone()).await.expect(201);
-        assert_eq!((&made["approver"], &made["records"], &made["changed_since"]), (&json!("hanoi"), &json!(2), &json!(0)));
-        assert_eq!(made["document_sha256"], StateDocument::digest(&anew));
-        assert_eq!(hanoi.signs_off(&anew, signature).await.problem(409), "already-approved");
+        let later = hanoi.document(DOCUMENT).await;
+        assert_ne!(StateDocument::parse(&later).unwrap().root, state.root);
+        let made = hanoi.signs_off(&document, signature.clone()).await.expect(201);
+        assert_eq!((&made["approver"], &made["records"], &made["changed_since"]), (&json!("hanoi"), &json!(2), &json!(1)));
+        assert_eq!(made["document_sha256"], StateDocument::digest(&document));
+        assert_eq!(hanoi.signs_off(&document, signature).await.problem(409), "already-approved");
+        let signature = town.signs(&chief, &later, &CADES);
+        assert_eq!(hanoi.signs_off(&later, signature).await.problem(409), "already-approved");
         assert_eq!(hanoi.get(DOCUMENT).await.problem(409), "already-approved");
         assert!(town.service.store().history("H26").await.unwrap().iter().any(|line| line.1 == "hanoi" && line.2 == "quality.approved"));
 
@@ -178,13 +179,85 @@ story! {
         let theirs = ApprovalFile { certificate: STANDARD.encode(&colleague.der), ..file };
         assert!(matches!(check_approval(&theirs, &trust), Err(ApprovalCheckError::Signature(_))));
 
+        // An approval of a unit above is one of all below it.
+        let below = hanoi.get("/api/v1/reports/2026-11.json?unit=H26.05").await.expect(200);
+        assert_eq!(below["approvals"], json!({"made": [], "missing": []}));
+
         // Others see nothing of it.
         assert_eq!(ministry.get(&format!("/api/v1/approvals/{id}")).await.problem(404), "not-found");
         assert_eq!(hanoi.get("/api/v1/approvals/AAAAAAAAAAAAAAAAAAAAAA").await.problem(404), "not-found");
         let list = hanoi.get("/api/v1/approvals?unit=H26").await.expect(200);
         assert_eq!((list["items"].as_array().unwrap().len(), &list["items"][0]["id"], &list["next"]), (1, &made["id"], &Value::Null));
         let whole = hanoi.get(&format!("/api/v1/approvals/{id}")).await.expect(200);
-        assert_eq!((&whole["form"], &whole["document"]), (&json!("cms"), &json!(STANDARD.encode(&anew))));
+        assert_eq!((&whole["form"], &whole["document"]), (&json!("cms"), &json!(STANDARD.encode(&document))));
+    }
+}
+
+story! {
+    async fn an_approval_waits_for_nobody_elses_records_and_for_no_dead_process(town) {
+        let root = Authority::root("Approvers");
+        let town = town.trusting(&root, 0, None);
+        let chief = signer(&root, "Chief");
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
+        vneid.registers("hanoi", &chief, "certificate").await;
+        town.hires(&person(1), "H26").await;
+        town.at(in_the_window());
+        town.computes().await;
+        // Another province synchronises without end, and the process that claimed what there is to compute has died.
+        town.imports(&person(2), "G09", "001", "active").await;
+        town.imports(&person(1), "H26", "002", "active").await;
+        let now = town.clock.now();
+        assert!(town.service.store().claim_quality("dead".into(), 100, now, now + 120).await.unwrap().is_some());
+        town.imports(&person(3), "G09", "001", "active").await;
+        let document = hanoi.document(DOCUMENT).await;
+        let tally = StateDocument::parse(&document).unwrap().tally;
+        assert_eq!((tally.records, tally.holds), (1, [1, 1, 0, 1]), "the unit's own change is in it");
+        hanoi.signs_off(&document, town.signs(&chief, &document, &CADES)).await.expect(201);
+        assert!(town.service.store().quality_pending(now).await.unwrap() > 0, "the others still wait");
+    }
+}
+
+story! {
+    async fn what_was_handed_out_is_known_for_a_day_and_not_without_end(town) {
+        let root = Authority::root("Approvers");
+        let town = town.trusting(&root, 0, None);
+        let chief = signer(&root, "Chief");
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
+        vneid.registers("hanoi", &chief, "certificate").await;
+        town.hires(&person(1), "H26").await;
+        town.at(in_the_window());
+        let first = hanoi.document(DOCUMENT).await;
+        for _ in 0..officials_card::store::MOST_DRAFTS {
+            town.clock.advance(1);
+            hanoi.document(DOCUMENT).await;
+        }
+        let refused = hanoi.signs_off(&first, town.signs(&chief, &first, &CADES)).await;
+        assert_eq!(refused.problem(409), "state-moved", "newer ones took its place");
+        let store = town.service.store();
+        store.clear_away(town.clock.now()).await.unwrap();
+        let last = hanoi.document(DOCUMENT).await;
+        let known = async || store.has_draft(&StateDocument::digest(&last)).await.unwrap();
+        assert!(known().await);
+        store.clear_away(town.clock.now() + 86_401).await.unwrap();
+        assert!(!known().await);
+    }
+}
+
+story! {
+    async fn a_name_that_only_reads_alike_is_another(town) {
+        let root = Authority::root("Approvers");
+        let town = town.trusting(&root, 0, None);
+        let chief = signer(&root, "Chief");
+        let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
+        vneid.registers("hanoi", &chief, "subject").await;
+        town.hires(&person(1), "H26").await;
+        town.at(in_the_window());
+        let document = hanoi.document(DOCUMENT).await;
+        let twin = root.person_called(rcgen::DnValue::PrintableString("Chief".try_into().unwrap()), KeyUsagePurpose::ContentCommitment, NOW + YEAR);
+        let refused = hanoi.signs_off(&document, town.signs(&twin, &document, &CADES)).await;
+        assert_eq!(refused.problem(403), "unregistered-certificate");
+        let renewed = signer(&root, "Chief");
+        hanoi.signs_off(&document, town.signs(&renewed, &document, &CADES)).await.expect(201);
     }
 }
 

@@ -224,8 +224,14 @@ story! {
         assert_eq!((&open["items"][0]["state"], &open["items"][0]["conflicts"]), (&json!("conflict"), &json!(["position_title"])));
         let stored = town.service.store().record(&key()).await.unwrap().unwrap();
         assert_eq!(stored.record.text("position_title"), Some("009"), "nothing is overwritten unseen");
+        let disputed = async || {
+            town.computes().await;
+            crate::quality::causes(&officer, UNIT).await.get("open_discrepancy").copied()
+        };
+        assert_eq!(disputed().await, Some(1), "what waits for the unit's decision is in dispute");
         officer.call("DELETE", &format!("/api/v1/changes/{id}"), Value::Null).await.expect(204);
         assert_eq!(officer.call("DELETE", &format!("/api/v1/changes/{id}"), Value::Null).await.problem(410), "gone");
+        assert_eq!(disputed().await, None);
         assert_eq!(officer.get("/api/v1/changes?unit=H26").await.expect(200)["items"], json!([]));
         assert_eq!(officer.get("/api/v1/changes?unit=H29").await.problem(403), "foreign-unit");
     }

@@ -283,3 +283,251 @@ story! {
         new.approves(&plain, json!({})).await.expect(200);
     }
 }
+
+/// A record like that of the first of the people with other fields; it comes in at once, or waits until `on`.
+async fn comes(town: &Town, fields: &[(&str, &str)], expects: Expects, on: Option<time::Date>) {
+    let pattern = at(town, "H26.05", &format!("N{}", people(0..1)[0])).await.unwrap();
+    let mut members: Value = serde_json::from_str(&pattern.record.content()).unwrap();
+    for (field, value) in fields {
+        members[*field] = json!(value);
+    }
+    let record = Record::restore(Catalogue::current(), &members.to_string()).unwrap();
+    let origin = Origin { way: Way::Upload, reference: "1".into(), actor: "test".into() };
+    let incoming = Incoming { record, expects, effective_on: on, confirmed_by: Some("unit".into()) };
+    town.service.receive(&origin, vec![incoming]).await.unwrap();
+}
+
+async fn at(town: &Town, unit: &str, number: &str) -> Option<officials_card::store::StoredRecord> {
+    town.service.store().record(&RecordKey { unit: unit.into(), number: number.into() }).await.unwrap()
+}
+
+/// Plans, starts and waits for the day.
+async fn moves(town: &Town, client: &str, moves: Value) -> String {
+    let officer = town.officer(client).await;
+    let id = planned(&officer, plan(moves)).await;
+    step(&officer, &id, "start").await.expect(200);
+    the_day_comes(town);
+    id
+}
+
+story! {
+    async fn who_only_works_in_the_unit_is_seen_and_moved_with_it(town) {
+        departments(&town).await;
+        let later = date!(2027 - 01 - 01);
+        let elsewhere = |number: &'static str, unit: &'static str, field: &'static str| {
+            [("agency_personnel_number", number), ("managing_unit_code", unit), ("using_unit_code", "G09"), ("work_unit_code", "G09"), (field, "H26.05.01")]
+        };
+        comes(&town, &elsewhere("E1", "G09", "using_unit_code"), Expects::New, None).await;
+        comes(&town, &elsewhere("E2", "H26.06", "work_unit_code"), Expects::New, None).await;
+        comes(&town, &elsewhere("E3", "G09", "using_unit_code"), Expects::New, Some(later)).await;
+        let nation = town.officer("vneid").await;
+        let id = planned(&nation, plan(json!([{"from": "H26.05", "to": "H26.06"}]))).await;
+        assert_eq!(nation.get(&format!("/api/v1/reorganisations/{id}/totals")).await.expect(200)["records"], 7);
+        let hanoi = town.officer("hanoi").await;
+        let preview = hanoi.get(&format!("/api/v1/reorganisations/{id}/preview")).await.expect(200);
+        assert_eq!(preview["items"].as_array().unwrap().len(), 7, "whoever works in their unit, too");
+        step(&nation, &id, "start").await.expect(200);
+        the_day_comes(&town);
+        assert_eq!(town.service.reorganise().await.unwrap(), 7);
+        let works = async |unit: &str, number: &str, field: &str| {
+            at(&town, unit, number).await.unwrap().record.text(field).unwrap().to_owned()
+        };
+        assert_eq!(works("G09", "E1", "using_unit_code").await, "H26.06.01");
+        assert_eq!(works("H26.06", "E2", "work_unit_code").await, "H26.06.01");
+        town.clock.advance(start_of(later) - town.clock.now());
+        town.service.act_on_waiting().await.unwrap();
+        assert_eq!(works("G09", "E3", "using_unit_code").await, "H26.06.01");
+    }
+}
+
+story! {
+    async fn what_comes_in_behind_the_wave_is_moved_by_the_next_pass_and_a_day_later(town) {
+        departments(&town).await;
+        let first = format!("N{}", people(0..1)[0]);
+        let pattern = at(&town, "H26.05", &first).await.unwrap();
+        let id = moves(&town, "hanoi", json!([{"from": "H26.05", "to": "H26.06"}])).await;
+        let store = town.service.store();
+        // A process that had moved all that there were until then.
+        let scheduled = store.reorganisation(&id).await.unwrap().unwrap();
+        assert!(store.begin_reorganisation(&scheduled, town.clock.now()).await.unwrap());
+        let wave = officials_card::store::Wave { place: "~".into(), moved: 1, ..Default::default() };
+        assert!(!store.end_wave(&id, wave, town.clock.now()).await.unwrap());
+        assert_eq!(town.service.reorganise().await.unwrap(), 5);
+        let done = store.reorganisation(&id).await.unwrap().unwrap();
+        assert_eq!((done.state.word(), done.moved, done.failed), ("done", 6, 0));
+        // One that was on its way when the units changed.
+        let mut members: Value = serde_json::from_str(&pattern.record.content()).unwrap();
+        members["agency_personnel_number"] = json!("late");
+        let late = Record::restore(Catalogue::current(), &members.to_string()).unwrap();
+        let origin = Origin { way: Way::Sync, reference: "t".into(), actor: "test".into() };
+        let late = Incoming { record: late, expects: Expects::New, effective_on: None, confirmed_by: None };
+        town.service.receive(&origin, vec![late]).await.unwrap();
+        assert_eq!(town.service.reorganise().await.unwrap(), 0, "it is done");
+        town.clock.advance(86_400);
+        assert_eq!(town.service.reorganise().await.unwrap(), 1);
+        assert!(at(&town, "H26.06", "late").await.is_some());
+        assert_eq!(store.reorganisation(&id).await.unwrap().unwrap().state.word(), "done");
+        town.clock.advance(86_400);
+        assert!(store.reorganisations_at_work(town.clock.now()).await.unwrap().is_empty(), "once");
+    }
+}
+
+story! {
+    async fn a_code_that_has_ended_takes_nobody_in_and_says_who_took_its_place(town) {
+        use crate::sync::{System, dossier, system};
+        let ministry = system(&town, "moha", "G09").await;
+        System::done(ministry.call("servicem0001", "ADD", dossier("7", "G09")).await);
+        let nation = town.officer("vneid").await;
+        let other_name = json!([{"from": "H26", "to": "H26", "to_name": "Thủ đô Hà Nội"}]);
+        let refused = nation.post("/api/v1/reorganisations", plan(other_name)).await.expect(400);
+        assert!(refused["detail"].as_str().unwrap().starts_with("moves[0].to_name"), "{refused}");
+        moves(&town, "vneid", json!([{"from": "G09", "to": "H26"}])).await;
+        assert_eq!(town.service.reorganise().await.unwrap(), 1);
+        assert!(at(&town, "H26", "7").await.is_some());
+        town.clock.advance(3_600);
+        let again = system(&town, "moha-2", "H26").await;
+        let told = System::refused(again.call("servicem0001", "ADD", dossier("8", "G09")).await);
+        assert!(told.contains("nay là H26"), "{told}");
+        let register = town.service.store().unit_register(date!(2026 - 12 - 01)).await.unwrap();
+        assert!(!register.has_unit("G09") && register.successor("G09").as_deref() == Some("H26"));
+        let before = town.service.store().units_named(date!(2026 - 11 - 30), &["G09"]).await.unwrap();
+        assert!(before.has_unit("G09"));
+        assert!(town.service.store().unit_names().await.unwrap().iter().all(|(code, _)| code.contains('.')));
+    }
+}
+
+story! {
+    async fn nobody_is_left_in_a_unit_that_the_plan_closes_and_one_plan_at_a_time_moves_a_unit(town) {
+        departments(&town).await;
+        let units = [("H26.06.01", "Phòng Sáu Một"), ("H26.07", "Sở Bảy"), ("H26.08", "Sở Tám"), ("H26.09", "Sở Chín")];
+        let units = units.map(|(code, name)| (code.to_owned(), name.to_owned())).to_vec();
+        town.service.store().save_units(units, "test", town.clock.now()).await.unwrap();
+        let officer = town.officer("hanoi").await;
+        let first = planned(&officer, plan(json!([{"from": "H26.05", "to": "H26.06"}, {"from": "H26.06.01", "to": "H26.07.02", "to_name": "Phòng Bảy Hai"}]))).await;
+        let second = planned(&officer, plan(json!([{"from": "H26.07", "to": "H26.08"}]))).await;
+        let third = planned(&officer, plan(json!([{"from": "H26.09", "to": "H26.08"}]))).await;
+        step(&officer, &first, "start").await.expect(200);
+        let refused = step(&officer, &second, "start").await.expect(400);
+        assert!(refused["detail"].as_str().unwrap().starts_with("moves"), "{refused}");
+        step(&officer, &third, "start").await.expect(200);
+        step(&officer, &third, "undo").await.expect(200);
+        the_day_comes(&town);
+        assert_eq!(town.service.reorganise().await.unwrap(), 5);
+        for person in people(3..5) {
+            let record = at(&town, "H26.07.02", &format!("N{person}")).await.unwrap().record;
+            assert_eq!(record.text("using_unit_name"), Some("Phòng Bảy Hai"));
+        }
+        let register = town.service.store().unit_register(date!(2026 - 12 - 01)).await.unwrap();
+        assert!(!register.has_unit("H26.06.01") && register.has_unit("H26.07.02") && register.has_unit("H26.06"));
+        assert_eq!(register.successor("H26.05.01").as_deref(), Some("H26.07.02"));
+        assert_eq!(register.successor("H26.05").as_deref(), Some("H26.06"));
+    }
+}
+
+story! {
+    async fn a_unit_that_comes_back_is_open_with_all_below_it(town) {
+        departments(&town).await;
+        moves(&town, "hanoi", json!([{"from": "H26.05.01", "to": "H26.06.02", "to_name": "Phòng Hai"}, {"from": "H26.05", "to": "H26.06"}])).await;
+        assert_eq!(town.service.reorganise().await.unwrap(), 5);
+        let register = town.service.store().unit_register(date!(2026 - 12 - 01)).await.unwrap();
+        assert_eq!(register.successor("H26.05.01").as_deref(), Some("H26.06.02"), "not that of the unit above");
+        let units = vec![("H26.06.01".to_owned(), "Phòng Một".to_owned())];
+        town.service.store().save_units(units, "test", town.clock.now()).await.unwrap();
+        let officer = town.officer("hanoi").await;
+        let mut back = plan(json!([{"from": "H26.06", "to": "H26.05", "to_name": "Sở Năm"}]));
+        back["effective_on"] = json!("2026-12-03");
+        let id = planned(&officer, back).await;
+        step(&officer, &id, "start").await.expect(200);
+        town.clock.advance(start_of(date!(2026 - 12 - 03)) - town.clock.now());
+        // The first plan is due for its second look: what the second one brings back stays.
+        assert_eq!(town.service.reorganise().await.unwrap(), 7);
+        let register = town.service.store().unit_register(date!(2026 - 12 - 03)).await.unwrap();
+        assert!(register.has_unit("H26.05") && register.has_unit("H26.05.01") && !register.has_unit("H26.06"));
+        assert!(at(&town, "H26.05.02", &format!("N{}", people(3..4)[0])).await.is_some());
+        assert_eq!(town.service.reorganise().await.unwrap(), 0);
+    }
+}
+
+story! {
+    async fn numbers_are_given_once_to_those_who_come_and_to_those_who_are_to_come(town) {
+        departments(&town).await;
+        let units = vec![("H26.07".to_owned(), "Sở Bảy".to_owned())];
+        town.service.store().save_units(units, "test", town.clock.now()).await.unwrap();
+        let new = |number: &'static str, unit: &'static str| [("agency_personnel_number", number), ("managing_unit_code", unit), ("using_unit_code", unit)];
+        comes(&town, &new("N1", "H26.05"), Expects::New, None).await;
+        comes(&town, &new("N1", "H26.06"), Expects::New, None).await;
+        let later = date!(2027 - 01 - 01);
+        let taken = format!("N{}", people(5..6)[0]);
+        let mut newcomer = new("", "H26.05").to_vec();
+        newcomer[0].1 = &taken;
+        comes(&town, &newcomer, Expects::New, Some(later)).await;
+        let officer = town.officer("hanoi").await;
+        let both = json!([{"from": "H26.05", "to": "H26.07"}, {"from": "H26.06", "to": "H26.07"}]);
+        let id = planned(&officer, plan(both)).await;
+        let totals = officer.get(&format!("/api/v1/reorganisations/{id}/totals")).await.expect(200);
+        assert_eq!((&totals["records"], &totals["renumbered"]), (&json!(9), &json!(1)));
+        let preview = officer.get(&format!("/api/v1/reorganisations/{id}/preview")).await.expect(200);
+        let seen: Vec<_> = preview["items"].as_array().unwrap().iter().map(|one| one["after"]["number"].as_str().unwrap().to_owned()).collect();
+        let renumbered: Vec<_> = seen.iter().filter(|number| number.starts_with("H26.0")).collect();
+        assert!(seen.contains(&"N1".to_owned()) && renumbered.len() == 1, "{seen:?}");
+        step(&officer, &id, "start").await.expect(200);
+        the_day_comes(&town);
+        assert_eq!(town.service.reorganise().await.unwrap(), 9);
+        assert!(at(&town, "H26.07", "N1").await.is_some() && at(&town, "H26.07", renumbered[0]).await.is_some());
+        town.clock.advance(start_of(later) - town.clock.now());
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 1);
+        assert!(at(&town, "H26.07", &format!("H26.05-{taken}")).await.is_some(), "the number is somebody else's");
+    }
+}
+
+story! {
+    async fn records_that_cannot_be_moved_keep_no_other_and_are_tried_again(town) {
+        departments(&town).await;
+        town.hires_all(&people(10..22), "H26.05").await;
+        let portraits = async |statement: &str| {
+            let pool = sqlx::AnyPool::connect(&town.database_url).await.unwrap();
+            sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&pool).await.unwrap();
+            pool.close().await;
+        };
+        let mut wide = plan(json!([{"from": "H26.05", "to": "H26.06"}]));
+        wide["wave_size"] = json!(100);
+        let officer = town.officer("hanoi").await;
+        let id = planned(&officer, wide).await;
+        step(&officer, &id, "start").await.expect(200);
+        the_day_comes(&town);
+        // No portrait can be read.
+        portraits("UPDATE portraits SET sha256 = 'x' || sha256").await;
+        assert_eq!(town.service.reorganise().await.unwrap(), 0);
+        let officer = town.officer("hanoi").await;
+        let told = async || officer.get(&format!("/api/v1/reorganisations/{id}")).await.expect(200);
+        let done = told().await;
+        assert_eq!((&done["state"], &done["failed"], &done["moved"]), (&json!("done"), &json!(17), &json!(0)));
+        portraits("UPDATE portraits SET sha256 = substr(sha256, 2)").await;
+        step(&officer, &id, "resume").await.expect(200);
+        assert_eq!(town.service.reorganise().await.unwrap(), 17);
+        let done = told().await;
+        assert_eq!((&done["state"], &done["failed"], &done["moved"]), (&json!("done"), &json!(0), &json!(17)));
+        assert_eq!(step(&officer, &id, "resume").await.problem(409), "moved-on", "nothing is left to try");
+    }
+}
+
+story! {
+    async fn the_report_of_a_month_lists_the_units_that_there_were(town) {
+        departments(&town).await;
+        town.computes().await;
+        moves(&town, "hanoi", merger()["moves"].clone()).await;
+        while town.service.reorganise().await.unwrap() > 0 {}
+        town.computes().await;
+        let officer = town.officer("hanoi").await;
+        let units = async |month: &str| {
+            let report = officer.get(&format!("/api/v1/reports/{month}.json?unit=H26")).await.expect(200);
+            let units = report["units"].as_array().unwrap().iter().map(|unit| json!([unit["unit"], unit["name"], unit["records"]]));
+            (units.collect::<Vec<_>>(), report["approvals"]["missing"].clone())
+        };
+        let (november, missing) = units("2026-11").await;
+        assert_eq!(november, [json!(["H26.05", "Sở Năm", 5]), json!(["H26.06", "Sở Mới", 2])]);
+        assert_eq!(missing, json!(["H26", "H26.05", "H26.06"]));
+        let (december, missing) = units("2026-12").await;
+        assert_eq!((december, missing), (vec![json!(["H26.06", "Sở Mới", 7])], json!(["H26", "H26.06"])));
+    }
+}

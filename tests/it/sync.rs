@@ -47,7 +47,7 @@ impl System<'_> {
 
     /// A call that is refused; what is told.
     #[track_caller]
-    fn refused(answer: Answer) -> String {
+    pub fn refused(answer: Answer) -> String {
         let answer = answer.expect(200);
         assert_eq!(answer["err_code"], 1, "{answer}");
         assert_eq!(answer["transaction_id"].as_str().unwrap().len(), 36);
@@ -97,7 +97,7 @@ fn packet(org: &str, action: &str, dossier: &Value) -> String {
     json!({"org_Code": org, "jsonContent": STANDARD.encode(content.to_string())}).to_string()
 }
 
-fn dossier(number: &str, unit: &str) -> Value {
+pub fn dossier(number: &str, unit: &str) -> Value {
     json!({
         "SoHieuCBCCVC_BNDP": number,
         "THONGTINCHUNG": {
@@ -479,6 +479,36 @@ story! {
         System::done(hanoi.call("servicem0001", "EDIT", renamed).await);
         assert_eq!(content(&town, "H26.06", "7").await["full_name"], "Nguyễn Thị Mận");
         assert_eq!(stored(&town, "H26.06", "7").await.unwrap().handle, ours.handle);
+    }
+}
+
+story! {
+    async fn a_number_that_a_reorganisation_changes_is_the_agencys_own_for_ever(town) {
+        units(&town).await;
+        let hanoi = system(&town, "hanoi-hrm", "H26").await;
+        System::done(hanoi.call("servicem0001", "ADD", dossier("7", "H26.05")).await);
+        let ours = stored(&town, "H26.05", "7").await.unwrap();
+        bring(&town, &[("H26.06", "7")]).await;
+        let officer = town.officer("hanoi").await;
+        let plan = json!({"name": "Sáp nhập", "decision": "01/QĐ", "effective_on": "2026-12-01",
+            "moves": [{"from": "H26.05", "to": "H26.06"}]});
+        let plan = officer.post("/api/v1/reorganisations", plan).await.expect(201);
+        officer.post(&format!("/api/v1/reorganisations/{}/start", plan["id"].as_str().unwrap()), json!({})).await.expect(200);
+        town.clock.advance(start_of(date!(2026 - 12 - 01)) - town.clock.now());
+        assert_eq!(town.service.reorganise().await.unwrap(), 1);
+        let token = log_in(&town, "hanoi-hrm", PASSWORD).await["access_token"].as_str().unwrap().to_owned();
+        let hanoi = System { token, ..hanoi };
+        let renamed = json!({"SoHieuCBCCVC_BNDP": "7", "THONGTINCHUNG": {"HoVaTen": "Nguyễn Thị Mận"}});
+        System::done(hanoi.call("servicem0001", "EDIT", renamed).await);
+        assert_eq!(content(&town, "H26.06", "H26.05-7").await["full_name"], "Nguyễn Thị Mận");
+        assert_eq!(content(&town, "H26.06", "7").await["full_name"], "Trần Văn Bình", "somebody else");
+        System::refused(hanoi.call("servicem0001", "ADD", with(dossier("7", "H26.05"), "/THONGTINCHUNG/MaDonViQuanLy", json!("H26"))).await);
+        // It goes on to another unit of the agency with the same two numbers.
+        let goes = with(dossier("7", "H26.06"), "/THONGTINCHUNG/MaDonViQuanLy", json!("H26"));
+        System::done(hanoi.call("servicem0001", "EDIT", goes).await);
+        assert_eq!(stored(&town, "H26", "H26.05-7").await.unwrap().handle, ours.handle);
+        System::done(hanoi.call("servicem0001", "DEL", json!({"SoHieuCBCCVC_BNDP": "7"})).await);
+        assert!(stored(&town, "H26", "H26.05-7").await.is_none() && stored(&town, "H26.06", "7").await.is_some());
     }
 }
 

@@ -1,12 +1,13 @@
 //! The competent person approves the state of the unit's records once a month (Circular 06/2023/TT-BNV).
 //!
 //! ```text
-//! document   the exact bytes of the state as it is now           → the person's own signing tool
-//! approve    the same bytes again? → certificate registered for this caller? → signature and path? → kept, records signed
+//! document   the exact bytes of the state as it is now, kept     → the person's own signing tool
+//! approve    handed out, by its digest? → follows the last approval? → certificate registered for this caller?
+//!            → signature and path? → kept, records signed
 //! ```
 //!
-//! Nothing is kept of a document that was only made: what comes back signed is made again with its own instant, and must
-//! come out the same byte for byte, or the state has moved.
+//! What was handed out may come back signed for a day, however the records have moved on since: an approval signs each
+//! record at the version that its document has, and what changed meanwhile shows as not signed.
 
 mod offline;
 
@@ -21,7 +22,7 @@ use super::quality::{After, quality_unit};
 use super::{Caller, Service};
 use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::config::ApproverRoot;
-use crate::credential::approver::{ApproverSignature, ApproverTrust, CertificateFacts, SignatureFault};
+use crate::credential::approver::{ApproverSignature, ApproverTrust, CertificateFacts, SignatureFault, subject_of};
 use crate::credential::x509::pem_certificates;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::approval::{Leaf, StateDocument, Tree};
@@ -32,6 +33,8 @@ use crate::store::{ApprovalRow, ApproverCertificate, Rows};
 
 /// Records that one approval covers at most: more than any ministry or province has.
 const MOST_RECORDS: i64 = 1_000_000;
+/// How often a state is read again because records came or went meanwhile.
+const ATTEMPTS: usize = 5;
 /// How long after it was made a document may come back signed.
 const DOCUMENT_SECONDS: i64 = DAY_SECONDS;
 /// The longest reason for a late approval, in characters.
@@ -132,7 +135,10 @@ impl Service {
     pub async fn approval_document(&self, caller: &Caller, month: Month, unit: &str) -> Result<Vec<u8>> {
         let unit = approver_of(caller, unit)?;
         self.window(month)?;
-        Ok(self.state(&unit, month, self.clock.now()).await?.0.bytes())
+        let now = self.clock.now();
+        let (state, leaves) = self.state(&unit, month, now).await?;
+        self.store.keep_draft(unit.as_str(), state.bytes(), &leaves, now).await?;
+        Ok(state.bytes())
     }
 
     /// Takes an approval in: the signed bytes and the signature that the person's own tool made.
@@ -153,8 +159,9 @@ impl Service {
         if !(now - DOCUMENT_SECONDS..=now).contains(&document.at) {
             return Err(Refusal::StateMoved.into());
         }
-        let (state, leaves) = self.state(&unit, document.month, document.at).await?;
-        if state.bytes() != signed {
+        let previous = self.previous_approval(&unit, document.month).await?;
+        let document_sha256 = StateDocument::digest(signed);
+        if previous != document.previous || !self.store.has_draft(&document_sha256).await? {
             return Err(Refusal::StateMoved.into());
         }
         let malformed = |fault: SignatureFault| Refusal::InvalidSignature(fault.to_string());
@@ -178,16 +185,17 @@ impl Service {
             reason,
             form: signature.form.word().to_owned(),
             document: String::from_utf8(signed.to_vec()).unwrap_or_default(),
-            document_sha256: StateDocument::digest(signed),
+            document_sha256,
             previous: document.previous.clone(),
             signature: signature.bytes().to_vec(),
             certificate,
             certificate_sha256: facts.sha256,
             subject: facts.subject,
         };
-        self.store.keep_approval(row.clone(), &leaves).await?;
+        self.store.keep_approval(row.clone()).await?;
         self.mark_approvals().await?;
-        Ok(QualityApproval { row, document, changed_since: Some(0) })
+        let changed_since = Some(self.store.count_unsigned(&row.unit).await?);
+        Ok(QualityApproval { row, document, changed_since })
     }
 
     /// Lets the records of approvals know that they are signed. What an interrupted round left is done by the next.
@@ -211,28 +219,36 @@ impl Service {
 
     /// The state of a unit as of now, said to be of `at`, with its leaves.
     async fn state(&self, unit: &UnitCode, month: Month, at: UnixSeconds) -> Result<(StateDocument, Vec<Leaf>)> {
+        let previous = self.previous_approval(unit, month).await?;
+        for _ in 0..ATTEMPTS {
+            self.need_settled_quality(unit.as_str()).await?;
+            let leaves = self.store.approval_leaves(unit.as_str(), MOST_RECORDS + 1).await?;
+            if leaves.is_empty() {
+                return Err(Refusal::NothingToApprove.into());
+            }
+            let records = i64::try_from(leaves.len()).unwrap_or(i64::MAX);
+            if records > MOST_RECORDS {
+                return Err(Refusal::TooMuch(format!("an approval covers at most {MOST_RECORDS} records")).into());
+            }
+            let tally = self.store.unit_quality(unit.as_str()).await?.tally;
+            // Somebody came or went between the two looks.
+            if tally.records != records {
+                continue;
+            }
+            let catalogue = Catalogue::CURRENT.to_owned();
+            let root = Tree::of(&leaves).root();
+            return Ok((StateDocument { unit: unit.clone(), month, at, catalogue, tally, root, previous }, leaves));
+        }
+        Err(Refusal::Busy("changes of the unit's records").into())
+    }
+
+    /// What an approval of a month has to follow: the digest of the unit's last one, which is of a month before.
+    async fn previous_approval(&self, unit: &UnitCode, month: Month) -> Result<Option<String>> {
         let last = self.store.last_approval(unit.as_str()).await?;
         if last.as_ref().is_some_and(|last| last.month >= month) {
             return Err(Refusal::AlreadyApproved.into());
         }
-        self.need_settled_quality().await?;
-        let leaves = self.store.approval_leaves(unit.as_str(), MOST_RECORDS + 1).await?;
-        if leaves.is_empty() {
-            return Err(Refusal::NothingToApprove.into());
-        }
-        if i64::try_from(leaves.len()).is_ok_and(|count| count > MOST_RECORDS) {
-            return Err(Refusal::TooMuch(format!("an approval covers at most {MOST_RECORDS} records")).into());
-        }
-        let state = StateDocument {
-            unit: unit.clone(),
-            month,
-            at,
-            catalogue: Catalogue::CURRENT.to_owned(),
-            tally: self.store.unit_quality(unit.as_str()).await?.tally,
-            root: Tree::of(&leaves).root(),
-            previous: last.map(|last| last.document_sha256),
-        };
-        Ok((state, leaves))
+        Ok(last.map(|last| last.document_sha256))
     }
 
     /// Approvals of a unit and of the units below it, newest first. `after` is the `next` of the page before. Returns the
@@ -413,9 +429,11 @@ fn candidates(registered: &[ApproverCertificate], signature: &ApproverSignature)
     let mut candidates: Vec<_> =
         registered.iter().filter(|one| one.matches == "certificate").map(|one| one.certificate.clone()).collect();
     for der in signature.certificates() {
-        let subject = CertificateFacts::of(der).map(|facts| facts.subject).unwrap_or_default();
-        if registered.iter().any(|one| one.matches == "subject" && one.subject == subject) && !candidates.contains(der)
-        {
+        // Byte for byte: two names that read alike need not be one.
+        let subject = subject_of(der);
+        let is_registered =
+            |one: &ApproverCertificate| one.matches == "subject" && subject_of(&one.certificate) == subject;
+        if subject.is_some() && registered.iter().any(is_registered) && !candidates.contains(der) {
             candidates.push(der.clone());
         }
     }

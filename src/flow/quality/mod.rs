@@ -18,7 +18,7 @@ use crate::model::id::Handle;
 use crate::model::quality::Flag;
 use crate::model::quality::score::Tally;
 use crate::model::unit::UnitDirectory;
-use crate::store::{QualityRow, Rows};
+use crate::store::{QualityClaim, QualityRow, Rows};
 
 /// Entries of one batch: a transaction of some tens of milliseconds.
 const BATCH: i64 = 4_000;
@@ -142,8 +142,12 @@ impl Service {
     /// A computation that was overtaken is done again by a later round.
     pub async fn compute_quality(&self) -> Result<QualityRound> {
         let now = self.clock.now();
-        self.store.queue_due_quality(BATCH, now).await?;
+        self.store.queue_due_quality("", BATCH, now).await?;
         let claim = self.store.claim_quality(self.random_name(), BATCH, now, now + CLAIM_SECONDS).await?;
+        self.compute_claim(claim, now).await
+    }
+
+    async fn compute_claim(&self, claim: Option<QualityClaim>, now: UnixSeconds) -> Result<QualityRound> {
         let Some(claim) = claim else { return Ok(QualityRound::default()) };
         let entries = claim.entries;
         let (records, neighbours) = self.store.claimed_records(&claim).await?;
@@ -154,29 +158,33 @@ impl Service {
         Ok(QualityRound { entries, computed })
     }
 
-    /// Computes until nothing is left, for at most so many batches. Returns whether nothing is left.
-    pub async fn settle_quality(&self, batches: usize) -> Result<bool> {
-        for _ in 0..batches {
-            if self.compute_quality().await?.entries == 0 {
-                // What another process has claimed is not computed yet.
-                return Ok(self.store.quality_pending(self.clock.now()).await? == 0);
+    /// Has everything computed that is of a unit or below it, or refuses: what is approved must be what is. What waits
+    /// elsewhere is not waited for.
+    pub(super) async fn need_settled_quality(&self, unit: &str) -> Result<()> {
+        for _ in 0..PATIENCE {
+            let now = self.clock.now();
+            if !self.store.is_quality_pending_in(unit, now).await? {
+                return Ok(());
             }
+            self.store.queue_due_quality(unit, BATCH, now).await?;
+            let claim = self.store.claim_quality_of(unit, self.random_name(), BATCH, now, now + CLAIM_SECONDS).await?;
+            self.compute_claim(claim, now).await?;
         }
-        Ok(false)
+        Err(Refusal::Busy("computations of quality").into())
     }
 
-    /// Has everything computed, or refuses: what is approved must be what is.
-    pub(super) async fn need_settled_quality(&self) -> Result<()> {
-        if self.settle_quality(PATIENCE).await? { Ok(()) } else { Err(Refusal::Busy("computations of quality").into()) }
+    /// Scores with the names that units have today.
+    async fn named(&self, units: Vec<(String, Tally)>) -> Result<Vec<UnitScores>> {
+        self.named_on(day_of(self.clock.now()), units).await
     }
 
-    /// Scores with names.
-    pub(super) async fn named(&self, units: Vec<(String, Tally)>) -> Result<Vec<UnitScores>> {
+    /// Scores with the names that units had on a day.
+    pub(super) async fn named_on(&self, day: Date, units: Vec<(String, Tally)>) -> Result<Vec<UnitScores>> {
         let codes: Vec<_> = units.iter().map(|(unit, _)| unit.as_str()).filter(|unit| !unit.is_empty()).collect();
         let mut named = Vec::with_capacity(units.len());
         let mut names = std::collections::HashMap::new();
         for chunk in codes.chunks(100) {
-            let register = self.store.units_named(day_of(self.clock.now()), chunk).await?;
+            let register = self.store.units_named(day, chunk).await?;
             for code in chunk {
                 names.insert((*code).to_owned(), register.unit_name(code).map(std::borrow::Cow::into_owned));
             }

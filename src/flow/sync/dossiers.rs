@@ -118,7 +118,7 @@ impl Service {
                 }
                 Ok((record, says)) => match stored {
                     Some(stored) if stored.record.key() != record.key() => {
-                        match self.moved(call, &stored, (&record, &says), only).await? {
+                        match self.moved(call, (&stored, &dossier.number), (&record, &says), only).await? {
                             Ok(moved) if faults.is_empty() => return Ok(Ok(moved)),
                             Ok(_) => {}
                             Err((code, message)) => faults.push(fault(code, message)),
@@ -136,15 +136,15 @@ impl Service {
     }
 
     async fn found(&self, call: &Call<'_>, dossier: &Dossier) -> Result<Found> {
-        let mut units = self.store.sync_units(call.org.as_str(), &dossier.number).await?;
-        if units.len() > 1 {
-            return Ok(Found::Several(units));
+        let mut keys = self.store.sync_keys(call.org.as_str(), &dossier.number).await?;
+        if keys.len() > 1 {
+            return Ok(Found::Several(keys.into_iter().map(|key| key.unit).collect()));
         }
-        let Some(unit) = units.pop() else {
+        let Some(key) = keys.pop() else {
             let coming = self.store.waiting_newcomers(call.org.as_str(), &dossier.number, Way::Sync).await?;
             return Ok(coming.into_iter().next().map_or(Found::Nothing, |coming| Found::Coming(Box::new(coming))));
         };
-        let stored = self.store.record(&RecordKey { unit, number: dossier.number.clone() }).await?;
+        let stored = self.store.record(&key).await?;
         let stored = stored.filter(|stored| stored.removed_at.is_none());
         Ok(stored.map_or(Found::Nothing, |stored| Found::One(Box::new(stored))))
     }
@@ -153,7 +153,7 @@ impl Service {
     async fn moved(
         &self,
         call: &Call<'_>,
-        stored: &StoredRecord,
+        (stored, number): (&StoredRecord, &str),
         (record, says): (&Record, &Says),
         only: bool,
     ) -> Result<Result<Prepared, (&'static str, String)>> {
@@ -182,7 +182,9 @@ impl Service {
             card: CardStep::Keep,
             at: now,
         };
-        Ok(Ok(Prepared::Move { write: Box::new(write), key: SyncKey { number: key.number, unit: key.unit } }))
+        let kept = Some(key.number).filter(|kept| kept != number);
+        let key = SyncKey { number: number.to_owned(), unit: key.unit, kept };
+        Ok(Ok(Prepared::Move { write: Box::new(write), key }))
     }
 }
 
@@ -196,7 +198,9 @@ fn said(
 ) -> Result<(Record, Says), Vec<SyncFault>> {
     let catalogue = intake.catalogue;
     let mut changes = changes(call, catalogue, dossier, at)?;
-    changes.insert("agency_personnel_number".into(), Value::String(dossier.number.clone()));
+    // The agency's number leads to the record; the one under which it is kept may be another since a reorganisation.
+    let number = base.map_or_else(|| dossier.number.clone(), |base| base.key().number);
+    changes.insert("agency_personnel_number".into(), Value::String(number));
     let record = intake.amended(u64::try_from(at).unwrap_or(u64::MAX), base, &changes).map_err(|faults| {
         let told = faults.iter().map(|fault| SyncFault {
             dossier: at,

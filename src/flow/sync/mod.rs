@@ -37,7 +37,6 @@ use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
-use crate::model::record::RecordKey;
 use crate::model::reorganisation::UNIT_FIELDS;
 use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister};
 use crate::protocol::ministry::{Action, Operation, Packet, place};
@@ -238,7 +237,8 @@ impl Service {
         }
         let units = self.units_of(&org, packet).await?;
         if !units.has_unit(org.as_str()) {
-            return Ok(Err(SyncFault::of_call("org", format!("Mã đơn vị {org} không tồn tại trên hệ thống!"))));
+            let now = units.successor(org.as_str()).map_or_else(String::new, |now| format!(", nay là {now}"));
+            return Ok(Err(SyncFault::of_call("org", format!("Mã đơn vị {org} không tồn tại trên hệ thống{now}!"))));
         }
         let sender = UnitCode::parse(&packet.sender);
         if !packet.sender.is_empty() && !sender.is_some_and(|sender| units.has_unit(sender.as_str())) {
@@ -270,7 +270,7 @@ impl Service {
         let adds: Vec<_> = match &prepared {
             Prepared::Receive { incoming } if call.packet.action == Action::Add => {
                 let keys = incoming.iter().map(|incoming| incoming.record.key());
-                keys.map(|key| SyncKey { number: key.number, unit: key.unit }).collect()
+                keys.map(|key| SyncKey { number: key.number, unit: key.unit, kept: None }).collect()
             }
             _ => Vec::new(),
         };
@@ -285,7 +285,7 @@ impl Service {
         for SyncKey { number, .. } in &adds {
             // Whoever held it before may have added it.
             let org = call.org.as_str();
-            if !self.store.sync_units(org, number).await?.is_empty()
+            if !self.store.sync_keys(org, number).await?.is_empty()
                 || !self.store.waiting_newcomers(org, number, Way::Sync).await?.is_empty()
             {
                 return again("exists", EXISTS);
@@ -343,8 +343,7 @@ impl Service {
         }
         let mut records = Vec::new();
         for dossier in call.packet.dossiers.iter().filter(|_| is_add) {
-            for unit in self.store.sync_units(call.org.as_str(), &dossier.number).await? {
-                let key = RecordKey { unit, number: dossier.number.clone() };
+            for key in self.store.sync_keys(call.org.as_str(), &dossier.number).await? {
                 records.extend(self.store.record(&key).await?.map(|stored| stored.handle));
             }
         }

@@ -92,6 +92,17 @@ pub(in super::super) fn end_of(unit: &str) -> String {
     if unit.is_empty() { "\u{10ffff}".to_owned() } else { format!("{unit}/") }
 }
 
+/// Entries of the queue whose record is, or was counted, in the unit `$1` or below it (`$2` is its code and a dot).
+pub(super) fn in_queue(rest: &str) -> String {
+    let within = |unit: &str| format!("{unit} = $1 OR substr({unit}, 1, length($2)) = $2");
+    format!(
+        "SELECT dirty.seq FROM quality_dirty dirty LEFT JOIN records ON records.id = dirty.record \
+         LEFT JOIN quality ON quality.record = dirty.record WHERE ({} OR {}) {rest}",
+        within("records.unit"),
+        within("quality.unit")
+    )
+}
+
 impl Store {
     /// The counts of a unit; nothing where there never was a record.
     pub async fn unit_quality(&self, unit: &str) -> Result<UnitQuality, Fault> {
@@ -235,6 +246,25 @@ impl Store {
         .fetch_one(self.readers())
         .await;
         row.and_then(|row| row.try_get(0)).map_err(failed("counting records whose quality is to be computed"))
+    }
+
+    /// Whether something of a unit and of everything below it waits to be computed: an entry of the queue, claimed or not,
+    /// or what time alone has changed.
+    pub async fn is_quality_pending_in(&self, unit: &str, now: UnixSeconds) -> Result<bool, Fault> {
+        let statement = format!(
+            "SELECT 1 FROM ({}) queued UNION ALL SELECT 1 FROM (SELECT record FROM quality WHERE due_at <= $3 \
+             AND unit >= $4 AND unit < $5 LIMIT 1) due",
+            in_queue("LIMIT 1")
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(unit.to_owned())
+            .bind(format!("{unit}."))
+            .bind(now)
+            .bind(unit.to_owned())
+            .bind(end_of(unit))
+            .fetch_optional(self.readers())
+            .await;
+        Ok(row.map_err(failed("looking for records of a unit whose quality is to be computed"))?.is_some())
     }
 
     /// Cards of the records of a unit and of everything below it that were made, and that were withdrawn for good, from

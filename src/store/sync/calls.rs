@@ -91,6 +91,8 @@ pub struct SyncKey {
     pub number: String,
     /// The managing unit under which the record is kept.
     pub unit: String,
+    /// The number under which it is kept, where a reorganisation changed it.
+    pub kept: Option<String>,
 }
 
 impl Store {
@@ -106,13 +108,13 @@ impl Store {
         self.write(BeginCall { call, adds, until }).await
     }
 
-    /// The managing units under which an agency's number may be kept: the one that it was added or moved to, else every unit
-    /// of the agency and below that has it, except where another agency means its own by it.
-    pub async fn sync_units(&self, org: &str, number: &str) -> Result<Vec<String>, Fault> {
+    /// Where what an agency calls by a number may be kept: the record that it added or moved, else every record of the agency
+    /// and below with that number, except where another agency means its own by it.
+    pub async fn sync_keys(&self, org: &str, number: &str) -> Result<Vec<RecordKey>, Fault> {
         let doing = failed("reading the names of dossiers");
         let known = sqlx::query(
-            "SELECT sync_keys.unit FROM sync_keys JOIN records ON records.unit = sync_keys.unit \
-             AND records.number = sync_keys.number AND records.removed_at IS NULL \
+            "SELECT records.unit, records.number FROM sync_keys JOIN records ON records.unit = sync_keys.unit \
+             AND records.number = COALESCE(sync_keys.kept, sync_keys.number) AND records.removed_at IS NULL \
              WHERE org = $1 AND sync_keys.number = $2 \
              AND (sync_keys.unit = $1 OR substr(sync_keys.unit, 1, length($3)) = $3)",
         );
@@ -121,9 +123,10 @@ impl Store {
             known.bind(org).bind(number).bind(format!("{org}.")).fetch_all(self.readers()).await.map_err(&doing)?;
         let rows = if known.is_empty() {
             sqlx::query(
-                "SELECT unit FROM records WHERE number = $1 AND removed_at IS NULL \
-                 AND (unit = $2 OR substr(unit, 1, length($3)) = $3) AND NOT EXISTS (SELECT 1 FROM sync_keys WHERE sync_keys.number = records.number \
-                 AND sync_keys.unit = records.unit AND org <> $2) ORDER BY unit",
+                "SELECT unit, number FROM records WHERE number = $1 AND removed_at IS NULL \
+                 AND (unit = $2 OR substr(unit, 1, length($3)) = $3) AND NOT EXISTS (SELECT 1 FROM sync_keys \
+                 WHERE COALESCE(sync_keys.kept, sync_keys.number) = records.number \
+                 AND sync_keys.unit = records.unit AND (org <> $2 OR kept IS NOT NULL)) ORDER BY unit",
             )
             .bind(number)
             .bind(org)
@@ -134,7 +137,8 @@ impl Store {
         } else {
             known
         };
-        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(doing)
+        let key = |row: &AnyRow| Ok(RecordKey { unit: row.try_get(0)?, number: row.try_get(1)? });
+        rows.iter().map(key).collect::<Result<_, _>>().map_err(doing)
     }
 
     /// The last version of a record that a call wrote; `None` when it wrote none.
@@ -267,7 +271,7 @@ impl Change for BeginCall {
     const TAKES_BACK: bool = true;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        for SyncKey { number, unit } in &self.adds {
+        for SyncKey { number, unit, .. } in &self.adds {
             // Where the number leads to is left as it is, until the record is there.
             let held = sqlx::query(
                 "INSERT INTO sync_keys (org, number, unit, claimed_by, claimed_until) VALUES ($1, $2, $3, $4, $5) \
@@ -292,34 +296,36 @@ impl Change for BeginCall {
     }
 }
 
-/// Numbers that led to a record lead to it where it stands now. A number that changed with the move is no agency's any more.
+/// Numbers that led to a record lead to it where it stands now, whatever number it has there.
 pub(in super::super) async fn follow_record(
     transaction: &mut Transaction<'_>,
     before: &RecordKey,
     after: &RecordKey,
 ) -> Result<(), Fault> {
     let doing = failed("moving the names of dossiers");
-    // Under another number it is not found by the old one, where somebody else may stand by now; and another agency's
-    // numbers do not lead to it.
+    // Another agency's numbers do not lead to it.
     sqlx::query(
-        "DELETE FROM sync_keys WHERE number = $1 AND unit = $2 AND (number <> $3 OR NOT (org = $4 \
-         OR substr($4, 1, length(org) + 1) = org || '.'))",
+        "DELETE FROM sync_keys WHERE COALESCE(kept, number) = $1 AND unit = $2 AND NOT (org = $3 \
+         OR substr($3, 1, length(org) + 1) = org || '.')",
     )
     .bind(&before.number)
     .bind(&before.unit)
-    .bind(&after.number)
     .bind(&after.unit)
     .execute(&mut **transaction)
     .await
     .map_err(&doing)?;
-    sqlx::query("UPDATE sync_keys SET unit = $3 WHERE number = $1 AND unit = $2")
-        .bind(&before.number)
-        .bind(&before.unit)
-        .bind(&after.unit)
-        .execute(&mut **transaction)
-        .await
-        .map(|_| ())
-        .map_err(doing)
+    sqlx::query(
+        "UPDATE sync_keys SET unit = $3, kept = CASE WHEN number = $4 THEN NULL ELSE $4 END \
+         WHERE COALESCE(kept, number) = $1 AND unit = $2",
+    )
+    .bind(&before.number)
+    .bind(&before.unit)
+    .bind(&after.unit)
+    .bind(&after.number)
+    .execute(&mut **transaction)
+    .await
+    .map(|_| ())
+    .map_err(doing)
 }
 
 struct NoteCall {
@@ -332,14 +338,16 @@ impl Change for NoteCall {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         write_call(transaction, &self.call).await?;
-        for SyncKey { number, unit } in &self.keys {
+        for SyncKey { number, unit, kept } in &self.keys {
             sqlx::query(
-                "INSERT INTO sync_keys (org, number, unit, claimed_by, claimed_until) VALUES ($1, $2, $3, '', 0) \
-                 ON CONFLICT (org, number) DO UPDATE SET unit = excluded.unit",
+                "INSERT INTO sync_keys (org, number, unit, claimed_by, claimed_until, kept) \
+                 VALUES ($1, $2, $3, '', 0, $4) \
+                 ON CONFLICT (org, number) DO UPDATE SET unit = excluded.unit, kept = excluded.kept",
             )
             .bind(&self.call.unit)
             .bind(number)
             .bind(unit)
+            .bind(kept.as_deref())
             .execute(&mut **transaction)
             .await
             .map_err(failed("keeping the name of a dossier"))?;

@@ -21,7 +21,7 @@ const vi = {
   submitTitle: "Phê duyệt dữ liệu của đơn vị?",
   submitText: (unit: string, month: string) => `Anh/chị xác nhận dữ liệu tháng ${month} của ${unit} đúng như văn bản đã ký. Phê duyệt được lưu cùng chữ ký, không sửa được.`,
   approved: "Đã phê duyệt.",
-  stateMoved: "Dữ liệu đã thay đổi sau khi tải văn bản. Chữ ký này không dùng được. Hãy tải văn bản mới và ký lại.",
+  stateMoved: "Văn bản này không còn dùng được: đã quá một ngày, hoặc đơn vị đã có phê duyệt khác. Hãy tải văn bản mới và ký lại.",
   newDocument: "Tải văn bản mới",
   problems: {
     "outside-window": "Ngoài thời gian phê duyệt.",
@@ -64,7 +64,7 @@ const en: typeof vi = {
   submitTitle: "Approve the unit's data?",
   submitText: (unit, month) => `You confirm that the data of ${unit} for ${month} is as the signed document says. The approval is kept with its signature and cannot be changed.`,
   approved: "Approved.",
-  stateMoved: "The data has changed since the document was downloaded. This signature cannot be used. Please download the new document and sign it.",
+  stateMoved: "This document can no longer be used: it is more than a day old, or the unit has another approval. Please download the new document and sign it.",
   newDocument: "Download the new document",
   problems: {
     "outside-window": "It is not the time to approve.",

@@ -17,14 +17,16 @@ const DEEDS: Readonly<Record<ReorganisationState, readonly Deed[]>> = {
   scheduled: ["pause", "undo"],
   running: ["pause"],
   paused: ["resume", "undo"],
-  done: [],
+  done: ["resume"],
 };
 
 export function Steps({ plan, put }: { plan: Reorganisation; put: (plan: Reorganisation) => void }) {
   const texts = useTexts(TEXTS);
   const [deed, setDeed] = useState<Deed>();
   const work = useWork();
-  const open = DEEDS[plan.state].filter((known) => known !== "undo" || plan.can_be_undone);
+  // One that is done goes on for the sake of what it could not move.
+  const hasMore = plan.state !== "done" || plan.failed > 0;
+  const open = DEEDS[plan.state].filter((known) => (known !== "undo" || plan.can_be_undone) && (known !== "resume" || hasMore));
   const name = (known: Deed) => (known === "drop" ? texts.drop : texts.steps[known]);
   const act = () =>
     work.run(async () => {
