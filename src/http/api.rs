@@ -416,7 +416,7 @@ pub struct SeenRecord {
 pub struct RecordSaid {
     /// Its name.
     record: String,
-    /// `confirmed`, `already`, `moved_on`, `own` or `not_found`.
+    /// `confirmed`, `already`, `moved_on`, `own` (you uploaded or submitted it), `self` (it is about you) or `not_found`.
     #[schema(example = "confirmed")]
     outcome: &'static str,
 }
@@ -426,7 +426,8 @@ pub struct RecordSaid {
 pub struct RecordsConfirmed {
     /// Records that were not confirmed as they stand, and now are.
     confirmed: u64,
-    /// Records that you uploaded yourself, and that somebody else of the unit has to confirm; absent when there are none.
+    /// Records that somebody else has to confirm: you uploaded or submitted them, or they are about you; absent when there
+    /// are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     own: Option<u64>,
     /// Each record that was named with its version.
@@ -461,7 +462,7 @@ pub async fn confirm_records(
     let seen = seen.into_iter().enumerate().map(handle).collect::<Result<_, _>>()?;
     let said = service.confirm_seen(&caller, &which.unit, seen).await?;
     let count = |word: &str| said.iter().filter(|(_, said)| said.word() == word).count() as u64;
-    let (confirmed, own) = (count("confirmed"), count("own"));
+    let (confirmed, own) = (count("confirmed"), count("own") + count("self"));
     let records = said.iter().map(|(record, said)| RecordSaid { record: record.to_string(), outcome: said.word() });
     Ok(Json(RecordsConfirmed { confirmed, own: Some(own).filter(|own| *own > 0), records: Some(records.collect()) }))
 }

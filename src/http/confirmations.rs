@@ -100,7 +100,7 @@ pub struct ConfirmationItem {
     sent_by: SentBy,
     /// Whether you may confirm it.
     may_confirm: bool,
-    /// Why not: `own` (you uploaded it, and somebody else can) or `scope`.
+    /// Why not: `own` (you uploaded or submitted it, and somebody else can), `self` (it is about you) or `scope`.
     why_not: Option<&'static str>,
     /// Why it was sent back.
     returned: Option<ReturnedItem>,

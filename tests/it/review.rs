@@ -2,10 +2,12 @@
 
 use officials_card::config::{Client, Config};
 use officials_card::credential::Signer;
+use officials_card::flow::{Caller, NewOfficer};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::patch::Patch;
+use officials_card::model::rights::Role;
 use officials_card::protocol::oauth::SCOPES;
-use officials_card::store::NewProposal;
+use officials_card::store::{NewProposal, OfficeSession, OfficerSignIn};
 use serde_json::{Value, json};
 use sha2::Digest;
 
@@ -98,6 +100,79 @@ pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> 
     };
     store.make_proposal(new).await.unwrap();
     name.to_owned()
+}
+
+/// The same town with a unit office.
+pub fn office(home: &Town) -> Town {
+    use officials_card::config::{OfficeSignIn, Secret};
+    home.configured(|config| {
+        let (issuer, client_secret) = ("https://idp.example".to_owned(), Some(Secret::new("secret")));
+        config.office_sign_in =
+            Some(OfficeSignIn { issuer, client_id: "card".into(), client_secret, ..OfficeSignIn::default() });
+    })
+}
+
+/// Officers of a unit office, at work.
+pub struct Seats<'a> {
+    town: &'a Town,
+    officers: Vec<(String, Handle, u64)>,
+}
+
+impl<'a> Seats<'a> {
+    /// Enters officers, each with a unit and perhaps with their own number; they sign in.
+    pub async fn of(town: &'a Town, officers: &[(&str, Role, &str, Option<&str>)]) -> Self {
+        let mut seats = Self { town, officers: Vec::new() };
+        for (subject, role, unit, person) in officers {
+            let new = NewOfficer {
+                subject: (*subject).into(),
+                name: (*subject).into(),
+                unit: Some((*unit).into()),
+                role: *role,
+                valid_until: None,
+                person: person.and_then(PersonalNumber::parse),
+            };
+            let officer = town.service.add_officer(&Caller::operator("test"), new).await.unwrap();
+            seats.officers.push(((*subject).into(), officer.id, 0));
+            seats.sits(subject).await;
+        }
+        seats
+    }
+
+    /// The officer's name.
+    pub fn id(&self, subject: &str) -> &Handle {
+        &self.officers.iter().find(|(name, ..)| name == subject).unwrap().1
+    }
+
+    /// The cookie of an officer's session.
+    fn cookie(&self, subject: &str) -> String {
+        format!("{subject}{}", self.officers.iter().find(|(name, ..)| name == subject).unwrap().2)
+    }
+
+    /// An officer signs in (again).
+    pub async fn sits(&mut self, subject: &str) {
+        let seat = self.officers.iter_mut().find(|(name, ..)| name == subject).unwrap();
+        seat.2 += 1;
+        let (cookie, store, now) = (self.cookie(subject), self.town.service.store(), self.town.clock.now());
+        let mut hashed = sha2::Sha256::new();
+        hashed.update((cookie.len() as u64).to_be_bytes());
+        hashed.update(&cookie);
+        let token = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, hashed.finalize());
+        let officer = store.officer(self.id(subject)).await.unwrap().unwrap();
+        let session =
+            OfficeSession { token, authenticated_at: now, created_at: now, seen_at: now, ends_at: now + 3600 };
+        let sign_in = OfficerSignIn { officer: officer.id, person: officer.person, session, replaces: None };
+        store.begin_office_session(sign_in).await.unwrap();
+    }
+
+    /// Sends a request of an officer's page.
+    pub async fn send(&self, subject: &str, method: &str, path: &str, body: Value) -> Answer {
+        let cookie = self.cookie(subject);
+        let csrf = self.town.service.at_work(&cookie, true).await.unwrap().csrf;
+        let request =
+            axum::http::Request::builder().method(method).uri(path).header("cookie", format!("office={cookie}"));
+        let request = request.header("x-csrf-token", csrf).header("origin", crate::town::URL);
+        self.town.send(request.header("content-type", "application/json").body(body.to_string().into()).unwrap()).await
+    }
 }
 
 /// Verbs of a reviewer.
@@ -635,42 +710,14 @@ story! {
 
 story! {
     async fn an_officer_does_not_decide_in_their_own_matter(town) {
-        use axum::http::Request;
-        use officials_card::config::OfficeSignIn;
-        use officials_card::flow::{Caller, NewOfficer};
-        use officials_card::model::rights::Role;
-        use officials_card::store::{OfficeSession, OfficerSignIn};
-        let home = desk(&town).await;
-        let desk = home.configured(|config| {
-            let issuer = "https://idp.example".to_owned();
-            let client_secret = Some(officials_card::config::Secret::new("secret"));
-            config.office_sign_in = Some(OfficeSignIn { issuer, client_id: "card".into(), client_secret, ..OfficeSignIn::default() });
-        });
+        let desk = office(&desk(&town).await);
         town.hires(PERSON, "H26").await;
         town.hires("001199000019", "H26").await;
-        let now = desk.clock.now();
-        let mut officers = Vec::new();
-        for (subject, person, role) in [("hoa", Some(PERSON), Role::Confirmer), ("lan", None, Role::Confirmer), ("mai", None, Role::Clerk), ("tra", None, Role::Inspector)] {
-            let new = NewOfficer {
-                subject: subject.into(), name: subject.into(), unit: Some("H26".into()), role, valid_until: None,
-                person: person.and_then(PersonalNumber::parse),
-            };
-            let officer = desk.service.add_officer(&Caller::operator("test"), new).await.unwrap();
-            let mut hashed = sha2::Sha256::new();
-            hashed.update((subject.len() as u64).to_be_bytes());
-            hashed.update(subject);
-            let token = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, hashed.finalize());
-            let session = OfficeSession { token, authenticated_at: now, created_at: now, seen_at: now, ends_at: now + 3600 };
-            let sign_in = OfficerSignIn { officer: officer.id.clone(), person: officer.person.clone(), session, replaces: None };
-            desk.service.store().begin_office_session(sign_in).await.unwrap();
-            officers.push((subject, officer.id.to_string()));
-        }
-        let send = async |subject: &str, method: &str, path: &str, body: Value| {
-            let csrf = desk.service.at_work(subject, true).await.unwrap().csrf;
-            let request = Request::builder().method(method).uri(path).header("cookie", format!("office={subject}"));
-            let request = request.header("x-csrf-token", csrf).header("origin", crate::town::URL);
-            desk.send(request.header("content-type", "application/json").body(body.to_string().into()).unwrap()).await
-        };
+        let seats = Seats::of(&desk, &[
+            ("hoa", Role::Confirmer, "H26", Some(PERSON)), ("lan", Role::Confirmer, "H26", None),
+            ("mai", Role::Clerk, "H26", None), ("tra", Role::Inspector, "H26", None),
+        ]).await;
+        let send = async |subject: &str, method: &str, path: &str, body: Value| seats.send(subject, method, path, body).await;
         let approve = async |subject: &str, proposal: &str| send(subject, "POST", &format!("/api/v1/proposals/{proposal}/approve"), json!({})).await;
         let own = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
         let another = proposes(&desk, "001199000019", "p2", json!({"marital_status": "2"})).await;
@@ -680,8 +727,7 @@ story! {
         assert_eq!(send("hoa", "POST", "/api/v1/proposals/p1/claim", json!({})).await.problem(403), "not-impartial");
         assert_eq!(send("hoa", "GET", "/api/v1/proposals/p1", Value::Null).await.expect(200)["why_not"], "self");
         // Nor does somebody else by their right; and who is there to look is lent none.
-        let id = |subject: &str| officers.iter().find(|(name, _)| *name == subject).unwrap().1.clone();
-        let lend = |to: &str| json!({"to": id(to), "unit": "H26", "days": 3});
+        let lend = |to: &str| json!({"to": seats.id(to).to_string(), "unit": "H26", "days": 3});
         assert_eq!(send("hoa", "POST", "/api/v1/delegations", lend("tra")).await.problem(404), "not-found");
         send("hoa", "POST", "/api/v1/delegations", lend("mai")).await.expect(201);
         assert_eq!(approve("tra", &another).await.problem(403), "insufficient-scope");
@@ -690,8 +736,57 @@ story! {
         approve("lan", &own).await.expect(200);
         // Who is blocked lends nothing any more.
         let third = proposes(&desk, "001199000019", "p3", json!({"academic_degree": "01"})).await;
-        let (hoa, ministry) = (officials_card::model::id::Handle::parse(&id("hoa")).unwrap(), Caller::operator("test"));
-        desk.service.block_officer(&ministry, &hoa, true).await.unwrap();
+        desk.service.block_officer(&Caller::operator("test"), seats.id("hoa"), true).await.unwrap();
         assert_eq!(approve("mai", &third).await.problem(403), "insufficient-scope");
+    }
+}
+
+story! {
+    async fn a_lent_right_ends_with_the_borrower_s_role_and_unit(town) {
+        use officials_card::flow::{Edit, OfficerEdit};
+        let desk = office(&desk(&town).await);
+        town.hires(PERSON, "H26").await;
+        let proposal = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
+        let mut seats = Seats::of(&desk, &[
+            ("lan", Role::Confirmer, "H26", None), ("mai", Role::Clerk, "H26", None), ("tam", Role::Clerk, "H26", None),
+        ]).await;
+        for borrower in ["mai", "tam"] {
+            let lend = json!({"to": seats.id(borrower).to_string(), "unit": "H26", "days": 3});
+            seats.send("lan", "POST", "/api/v1/delegations", lend).await.expect(201);
+        }
+        let revision = 1;
+        let unit = Edit::Set(Some("G09".to_owned()));
+        let edits = [
+            ("mai", OfficerEdit { role: Some(Role::Inspector), revision, ..OfficerEdit::default() }),
+            ("tam", OfficerEdit { unit, revision, ..OfficerEdit::default() }),
+        ];
+        let path = format!("/api/v1/proposals/{proposal}/approve");
+        for (borrower, edit) in edits {
+            let seen = seats.send(borrower, "GET", &format!("/api/v1/proposals/{proposal}"), Value::Null).await.expect(200);
+            assert_eq!(seen["may_decide"], true);
+            desk.service.edit_officer(&Caller::operator("test"), seats.id(borrower), edit).await.unwrap();
+            seats.sits(borrower).await;
+            let status = seats.send(borrower, "POST", &path, json!({})).await.status.as_u16();
+            assert_eq!(status, if borrower == "mai" { 403 } else { 404 }, "{borrower}");
+        }
+        seats.send("lan", "POST", &path, json!({})).await.expect(200);
+    }
+}
+
+story! {
+    async fn after_an_appeal_no_colleague_has_the_last_word(town) {
+        let desk = desk(&town).await;
+        town.hires(PERSON, "H26").await;
+        let (an, chi, head) = (desk.officer("an").await, desk.officer("chi").await, desk.officer("head").await);
+        let proposal = proposes(&desk, PERSON, "p1", json!({"blood_type": "01"})).await;
+        an.refuses(&proposal, "evidence_missing", None).await.expect(200);
+        let (person, now) = (PersonalNumber::parse(PERSON).unwrap(), desk.clock.now());
+        let appeal = desk.service.store().appeal_proposal(&proposal, &person, "Có đây".into(), Vec::new(), now + 86_400, now);
+        assert!(appeal.await.unwrap());
+        assert_eq!(head.approves(&proposal, json!({})).await.expect(200)["awaits_second"], true);
+        assert_eq!(chi.looks_at(&proposal).await.expect(200)["why_not"], "from_appeal");
+        assert_eq!(chi.refuses(&proposal, "upheld", Some("Đúng")).await.problem(403), "not-impartial");
+        let ministry = desk.officer("ministry").await;
+        assert_eq!(ministry.approves(&proposal, json!({})).await.expect(200)["state"], "approved");
     }
 }

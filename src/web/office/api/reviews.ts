@@ -175,7 +175,7 @@ export interface Confirmation {
   readonly returned: { readonly reason: string; readonly note: string | null; readonly by: string; readonly at: number } | null;
 }
 
-export type ConfirmOutcome = "confirmed" | "already" | "moved_on" | "own" | "not_found";
+export type ConfirmOutcome = "confirmed" | "already" | "moved_on" | "own" | "self" | "not_found";
 
 export interface QueueFilter {
   readonly unit?: string | undefined;
