@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::access::is_within;
+use super::delegate::may_borrow;
 use super::self_service::EvidenceFile;
 use super::{Caller, Service};
 use crate::clock::DAY_SECONDS;
@@ -207,11 +209,6 @@ impl Reviewing<'_> {
     }
 }
 
-/// Whether a unit is the other, or below it.
-pub(super) fn is_within(unit: &str, above: &str) -> bool {
-    unit.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
 /// Whether somebody stands above a unit, or heads it: the unit's head is who may sign its data for the month (with a recent
 /// sign-in or without).
 fn heads(caller: &Caller, unit: &str) -> bool {
@@ -228,8 +225,9 @@ impl Service {
         }
         let mut borrowed = Vec::new();
         for delegation in self.store.borrowed(&caller.name, self.clock.now()).await? {
-            // It is worth what the lender's own right is worth now.
-            if let Some(lender) = self.caller_named(&delegation.lender).await?
+            // It is worth what the lender's own right is worth now, to somebody to whom it could still be lent.
+            if may_borrow(caller, &delegation.unit)
+                && let Some(lender) = self.caller_named(&delegation.lender).await?
                 && lender.needs("updates:decide").is_ok()
                 && lender.sees(&delegation.unit)
             {
