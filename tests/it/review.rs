@@ -70,6 +70,12 @@ pub async fn content_of(town: &Town, person: &str) -> Value {
 
 /// A person proposes: the fields with what they shall say. Returns the proposal's name.
 pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> String {
+    town.service.store().make_proposal(new_proposal(town, person, name, changes).await).await.unwrap();
+    name.to_owned()
+}
+
+/// What a person is about to propose.
+pub async fn new_proposal(town: &Town, person: &str, name: &str, changes: Value) -> NewProposal {
     let number = PersonalNumber::parse(person).unwrap();
     let store = town.service.store();
     let stored = store.records_of(&number).await.unwrap().pop().unwrap();
@@ -82,7 +88,7 @@ pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> 
     let patch = Value::Object(differences.collect()).to_string();
     let fields: Vec<_> = changes.as_object().unwrap().keys().map(String::as_str).collect();
     let catalogue = stored.record.catalogue();
-    let new = NewProposal {
+    NewProposal {
         id: name.to_owned(),
         record: stored.handle,
         unit: stored.record.key().unit,
@@ -97,9 +103,8 @@ pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> 
         created_at: town.clock.now(),
         due_at: town.clock.now() + DUE_SECONDS,
         most_waiting: 100,
-    };
-    store.make_proposal(new).await.unwrap();
-    name.to_owned()
+        most_a_day: 100,
+    }
 }
 
 /// The same town with a unit office.
@@ -296,14 +301,16 @@ story! {
         assert_eq!(an.approves(&one, json!({"overwrite": ["marital_status"]})).await.problem(400), "invalid-request");
         let stale = an.approves(&one, json!({"expected_version": version - 1, "overwrite": ["marital_status"]})).await;
         assert_eq!(stale.expect(409)["record_version"], version);
-        // The part that nobody touched can be approved; the rest needs a reason.
-        assert_eq!(an.approves(&one, json!({"fields": ["academic_degree"]})).await.problem(400), "invalid-request");
+        // It is approved whole or refused, so that the person knows what was said of it and can appeal.
         let part = json!({"fields": ["academic_degree"], "reason": "other_proposal", "expected_version": version});
-        an.approves(&one, part).await.expect(200);
-        let says = content_of(&desk, PERSON).await;
-        assert_eq!((&says["marital_status"], &says["academic_degree"]), (&json!("3"), &json!("01")));
+        assert_eq!(an.approves(&one, part).await.problem(400), "invalid-request");
+        let many = json!({"items": [{"proposal": one, "decision": "approve", "reason": "other_proposal"}]});
+        let answer = an.post("/api/v1/proposals/decide", many).await.expect(200);
+        assert_eq!(answer["items"][0]["problem"]["status"], 400);
+        an.refuses(&one, "other_proposal", None).await.expect(200);
+        assert_eq!(content_of(&desk, PERSON).await.get("academic_degree"), None);
         let whole = an.looks_at(&one).await.expect(200);
-        assert_eq!((&whole["approved_fields"], &whole["reason"]), (&json!(["academic_degree"]), &json!("other_proposal")));
+        assert_eq!((&whole["state"], &whole["reason"]), (&json!("refused"), &json!("other_proposal")));
     }
 }
 
@@ -667,6 +674,7 @@ story! {
             created_at: now,
             due_at: now + DUE_SECONDS,
             most_waiting: 5,
+            most_a_day: 5,
         };
         desk.service.store().make_proposal(new).await.unwrap();
 
@@ -788,5 +796,56 @@ story! {
         assert_eq!(chi.refuses(&proposal, "upheld", Some("Đúng")).await.problem(403), "not-impartial");
         let ministry = desk.officer("ministry").await;
         assert_eq!(ministry.approves(&proposal, json!({})).await.expect(200)["state"], "approved");
+    }
+}
+
+story! {
+    async fn a_proposal_has_the_fate_of_its_record(town) {
+        use officials_card::error::{Error, Refusal};
+        use officials_card::model::origin::{Origin, Way};
+        use sqlx::Connection;
+        let desk = desk(&town).await;
+        let (second, third) = ("001199000019", "001199000020");
+        for person in [PERSON, second, third] {
+            town.hires(person, "H26").await;
+        }
+        let store = desk.service.store();
+        let an = desk.officer("an").await;
+        // Its unit moved on, or it is somebody else's: nothing is proposed to who does not manage it.
+        let new = new_proposal(&desk, PERSON, "p0", json!({"marital_status": "2"})).await;
+        for stale in [NewProposal { unit: "H26.05".into(), ..new.clone() }, NewProposal { person: PersonalNumber::parse(second).unwrap(), ..new.clone() }] {
+            let refused = store.make_proposal(stale).await.err().unwrap();
+            assert!(matches!(refused, Error::Refusal(Refusal::MovedOn("record"))), "{refused:?}");
+        }
+        // The unit takes the record back.
+        let waiting = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
+        let refused = proposes(&desk, PERSON, "p2", json!({"marital_status": "3"})).await;
+        an.refuses(&refused, "evidence_missing", None).await.expect(200);
+        an.post(&format!("/api/v1/proposals/{waiting}/claim"), json!({})).await.expect(200);
+        let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "system".into() };
+        let key = officials_card::model::record::RecordKey { unit: "H26".into(), number: format!("N{PERSON}") };
+        desk.service.remove_record(&origin, &key).await.unwrap();
+        let gone = an.looks_at(&waiting).await.expect(200);
+        assert_eq!((&gone["state"], &gone["claimed_by"], &gone["why_not"]), (&json!("expired"), &Value::Null, &json!("decided")));
+        assert!(an.queue("").await.is_empty());
+        assert_eq!(an.approves(&waiting, json!({})).await.problem(409), "proposal-state");
+        let lines = store.history(&waiting).await.unwrap();
+        let (_, actor, action, _) = lines.last().unwrap();
+        assert_eq!((actor.as_str(), action.as_str()), ("system", "proposal.expired"), "the person is told");
+        let person = PersonalNumber::parse(PERSON).unwrap();
+        let now = desk.clock.now();
+        assert!(!store.appeal_proposal(&refused, &person, "Có".into(), Vec::new(), now + 86_400, now).await.unwrap(), "about what?");
+        let late = store.make_proposal(new).await.err().unwrap();
+        assert!(matches!(late, Error::Refusal(Refusal::MovedOn("record"))));
+        // The unit's system puts another person's number in the record.
+        let other = proposes(&desk, second, "p3", json!({"marital_status": "2"})).await;
+        crate::confirmations::sends(&desk, second, Way::Sync, "system", json!({"personal_id_number": "001199000021"})).await;
+        assert_eq!(an.looks_at(&other).await.expect(200)["state"], "expired");
+        // However it came about: nobody agrees for somebody else.
+        let foreign = proposes(&desk, third, "p4", json!({"marital_status": "2"})).await;
+        let mut database = sqlx::AnyConnection::connect(&desk.database_url).await.unwrap();
+        sqlx::query("UPDATE proposals SET person = '001199000099' WHERE id = 'p4'").execute(&mut database).await.unwrap();
+        assert_eq!(an.approves(&foreign, json!({})).await.problem(410), "gone");
+        an.refuses(&foreign, "record_moved_on", None).await.expect(200);
     }
 }

@@ -166,6 +166,9 @@ pub struct NewProposal {
 pub struct Proposed {
     /// What holds at once.
     applied: Option<AppliedNow>,
+    /// Fields that would hold at once, but that somebody else changed meanwhile: look, and ask again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_applied: Vec<String>,
     /// What your unit decides about.
     proposal: Option<OwnProposal>,
 }
@@ -231,10 +234,10 @@ pub async fn propose(
         note: new.note,
     };
     Ok(match service.self_propose(&official, request).await? {
-        Outcome::Unchanged => fresh(Proposed { applied: None, proposal: None }),
-        Outcome::Done { applied, proposal } => {
+        Outcome::Unchanged => fresh(Proposed { applied: None, not_applied: Vec::new(), proposal: None }),
+        Outcome::Done { applied, not_applied, proposal } => {
             let applied = applied.map(|applied| AppliedNow { fields: applied.fields, version: applied.version });
-            let mut response = fresh(Proposed { applied, proposal: proposal.map(|proposal| *proposal) });
+            let mut response = fresh(Proposed { applied, not_applied, proposal: proposal.map(|proposal| *proposal) });
             *response.status_mut() = StatusCode::CREATED;
             response
         }
@@ -329,7 +332,8 @@ pub struct Freeze {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-/// Freezes one of your cards, at once. After a loss or theft your other sessions end.
+/// Freezes one of your cards, at once. After a loss or theft your other sessions end. A card that is locked already stays
+/// so: for the graver of your reasons, and also when your unit gives its own lock up.
 #[utoipa::path(post, operation_id = "me_freeze", path = "/api/v1/me/cards/{handle}/freeze", tag = "me", params(("handle" = String, Path)),
     request_body = Freeze, security(("official" = [])),
     responses((status = 200, body = OwnCard), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
