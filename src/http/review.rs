@@ -28,7 +28,7 @@ const MOST_PAGE: i64 = 200;
 const MOST_DECISIONS: usize = 500;
 /// Bytes of such a call: each may bring a note.
 pub const MANY_BYTES: usize = 4 << 20;
-/// Fields that an approval names at most; the catalogue has fewer.
+/// Fields that an approval writes over at most; the catalogue has fewer.
 const MOST_FIELDS: usize = 200;
 
 /// JSON that no cache keeps: it holds personal data.
@@ -256,14 +256,12 @@ pub struct WholeProposal {
     history: Vec<DecisionItem>,
     /// Others that wait and touch the same fields.
     others: Vec<OtherProposal>,
-    /// Why it was refused, or a part of it.
+    /// Why it was refused.
     reason: Option<String>,
     /// The same in the reviewer's words.
     reason_note: Option<String>,
     /// What the person says against the refusal.
     appeal_note: Option<String>,
-    /// The fields that were approved, when not all.
-    approved_fields: Option<Vec<String>>,
     /// The day on which an approved change acts.
     waits_until: Option<String>,
     /// The version of the record that it became.
@@ -319,7 +317,6 @@ impl WholeProposal {
             reason: queued.proposal.reason,
             reason_note: queued.proposal.reason_note,
             appeal_note: queued.proposal.appeal_note,
-            approved_fields: queued.approved_fields.and_then(|fields| serde_json::from_str(&fields).ok()),
             waits_until: queued.waits_until,
             version: queued.proposal.version,
             waiting_change: queued.proposal.waiting_change,
@@ -433,26 +430,20 @@ pub async fn release_proposal(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An approval. `{}` approves all of it.
+/// An approval, of the whole proposal: who finds a part of it wrong refuses it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToApprove {
     /// The version of the record that you saw; at another one nothing is written.
     #[serde(default)]
     expected_version: Option<i64>,
-    /// The fields that you approve; all when absent. The rest is refused, and needs `reason`.
-    #[serde(default)]
-    fields: Option<Vec<String>>,
-    /// The day from which they hold (`yyyy-mm-dd`).
+    /// The day from which it holds (`yyyy-mm-dd`).
     #[serde(default)]
     effective_on: Option<String>,
     /// Fields that somebody else changed meanwhile and that are changed all the same; needs `expected_version`.
     #[serde(default)]
     overwrite: Vec<String>,
-    /// Why the rest is refused.
-    #[serde(default)]
-    reason: Option<String>,
-    /// The same in your words.
+    /// What you say to it.
     #[serde(default)]
     #[schema(max_length = 2000)]
     note: Option<String>,
@@ -460,8 +451,8 @@ pub struct ToApprove {
 
 impl ToApprove {
     fn parse(self) -> Result<ReviewVerdict, Refusal> {
-        if self.fields.as_ref().is_some_and(|fields| fields.len() > MOST_FIELDS) || self.overwrite.len() > MOST_FIELDS {
-            return Err(Refusal::malformed("body.fields", "names too many fields"));
+        if self.overwrite.len() > MOST_FIELDS {
+            return Err(Refusal::malformed("body.overwrite", "names too many fields"));
         }
         let day = self
             .effective_on
@@ -469,10 +460,8 @@ impl ToApprove {
             .map(|day| parse_day(day).ok_or_else(|| Refusal::malformed("body.effective_on", "must be yyyy-mm-dd")));
         Ok(ReviewVerdict::Approve(Approval {
             expected_version: self.expected_version,
-            fields: self.fields,
             effective_on: day.transpose()?,
             overwrite: self.overwrite,
-            reason: self.reason,
             note: self.note,
         }))
     }
@@ -610,14 +599,11 @@ pub struct OneDecision {
     expected_version: Option<i64>,
     /// As in an approval.
     #[serde(default)]
-    fields: Option<Vec<String>>,
-    /// As in an approval.
-    #[serde(default)]
     effective_on: Option<String>,
     /// As in an approval.
     #[serde(default)]
     overwrite: Vec<String>,
-    /// As in an approval or refusal.
+    /// As in a refusal.
     #[serde(default)]
     reason: Option<String>,
     /// As in an approval or refusal.
@@ -627,12 +613,13 @@ pub struct OneDecision {
 
 impl OneDecision {
     fn parse(self) -> Result<ReviewVerdict, Refusal> {
-        let Self { decision, expected_version, fields, effective_on, overwrite, reason, note, .. } = self;
+        let Self { decision, expected_version, effective_on, overwrite, reason, note, .. } = self;
         match decision {
-            DecisionKind::Approve => {
-                ToApprove { expected_version, fields, effective_on, overwrite, reason, note }.parse()
+            DecisionKind::Approve if reason.is_some() => {
+                Err(Refusal::malformed("reason", "is for a refusal: an approval is of the whole proposal"))
             }
-            DecisionKind::Refuse if expected_version.is_some() || fields.is_some() || effective_on.is_some() => {
+            DecisionKind::Approve => ToApprove { expected_version, effective_on, overwrite, note }.parse(),
+            DecisionKind::Refuse if expected_version.is_some() || effective_on.is_some() => {
                 Err(Refusal::malformed("decision", "a refusal has a reason and a note, nothing else"))
             }
             DecisionKind::Refuse => {
