@@ -111,6 +111,13 @@ impl Store {
         Ok(records)
     }
 
+    /// Every record of a person, also those that their units took back, these last; portraits without their bytes.
+    pub async fn held_on(&self, person: &PersonalNumber) -> Result<Vec<StoredRecord>, Fault> {
+        let last = "CASE WHEN records.removed_at IS NULL THEN 0 ELSE 1 END";
+        let condition = format!("records.person = $1 ORDER BY {last}, records.id LIMIT 100");
+        self.select(&condition, |query| query.bind(person.expose().to_owned())).await
+    }
+
     /// The record that a unit keeps under a number, portrait with its bytes.
     pub async fn record(&self, key: &RecordKey) -> Result<Option<StoredRecord>, Fault> {
         let (unit, number) = (key.unit.clone(), key.number.clone());

@@ -120,7 +120,7 @@ impl Service {
         let has_more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
         found.truncate(usize::try_from(limit).unwrap_or(0));
         let next = found.last().filter(|_| has_more).map(|last| format!("{}.{}", last.created_at, last.id));
-        let records = self.store.records_of(&official.person).await?;
+        let records = self.store.held_on(&official.person).await?;
         let mut items = Vec::with_capacity(found.len());
         for proposal in found {
             items.push(self.own_proposal(proposal, &records).await?);
@@ -131,7 +131,7 @@ impl Service {
     /// One of the official's proposals.
     pub async fn self_proposal(&self, official: &Official, id: &str) -> Result<OwnProposal> {
         let proposal = self.proposal_of(official, id).await?;
-        let records = self.store.records_of(&official.person).await?;
+        let records = self.store.held_on(&official.person).await?;
         self.own_proposal(proposal, &records).await
     }
 
@@ -151,6 +151,7 @@ impl Service {
         let catalogue = current.map_or_else(Catalogue::current, |stored| stored.record.catalogue());
         let members = current.map(|stored| stored.record.members()).unwrap_or_default();
         let waits = proposal.state.is_waiting();
+        let is_held = current.is_some_and(|stored| stored.removed_at.is_none());
         let conflicts = current.filter(|_| waits).map(|stored| patch.conflicts(&stored.record)).unwrap_or_default();
         let others = if waits { self.others(&proposal, &patch).await? } else { Vec::new() };
         let changes = patch.differences().map(|(name, difference)| {
@@ -194,7 +195,7 @@ impl Service {
             reason: proposal.reason,
             reason_note: proposal.reason_note,
             may_withdraw: waits,
-            may_appeal: proposal.state == ProposalState::Refused && proposal.appealed_at.is_none(),
+            may_appeal: is_held && proposal.state == ProposalState::Refused && proposal.appealed_at.is_none(),
             appealed_at: proposal.appealed_at,
             appeal_note: proposal.appeal_note,
             version: proposal.version,
