@@ -12,7 +12,9 @@
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use serde::Serialize;
 use time::Date;
+use utoipa::ToSchema;
 
 use super::receive::MOST_DAYS_AHEAD;
 use super::review::{FieldChange, PURPOSE, Reviewed, Right, refusal, side_by_side};
@@ -60,19 +62,24 @@ pub struct Approval {
 }
 
 /// What became of a proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Decided {
-    /// Its name.
+    /// The proposal's name.
     pub proposal: String,
     /// Where it stands now.
-    pub state: ProposalState,
+    #[schema(example = "approved")]
+    pub state: &'static str,
     /// The version of the record that it became.
     pub record_version: Option<i64>,
-    /// The card in the old one's place, and the old one.
-    pub card: Option<(Handle, Handle)>,
-    /// The day on which it acts.
-    pub waits_until: Option<Date>,
-    /// Whether the record waits for the unit's word on what others sent before.
+    /// The new card, when the card had to change.
+    pub card: Option<String>,
+    /// The card in whose place it stands.
+    pub replaced_card: Option<String>,
+    /// The day on which the change acts.
+    pub waits_until: Option<String>,
+    /// Whether another reviewer has to approve too.
+    pub awaits_second: bool,
+    /// Whether the record still waits for the unit's word on what others sent before: its card follows then.
     pub awaits_confirmation: bool,
 }
 
@@ -255,7 +262,10 @@ impl Service {
                 portrait: None,
                 supersedes: Vec::new(),
             };
-            return Ok(Some((Effect::Waiting(Box::new(waiting)), Decided { waits_until: Some(day), ..done })));
+            return Ok(Some((
+                Effect::Waiting(Box::new(waiting)),
+                Decided { waits_until: Some(day.to_string()), ..done },
+            )));
         }
         let broken = |error| Fault::new("applying a proposal", error);
         let mut after = StoredRecord { record: patch.apply(&base.record).map_err(broken)?, ..base.clone() };
@@ -265,15 +275,20 @@ impl Service {
         }
         self.store.attach_portrait(&mut after).await?;
         let card = self.card_step(&base, &after.record, is_confirmed).await?;
-        let cards = match &card {
-            CardStep::Replace { old, new, .. } => Some((new.handle.clone(), old.clone())),
-            CardStep::Keep | CardStep::End { .. } => None,
+        let (new_card, replaced_card) = match &card {
+            CardStep::Replace { old, new, .. } => (Some(new.handle.to_string()), Some(old.to_string())),
+            CardStep::Keep | CardStep::End { .. } => (None, None),
         };
         let new = IncomingRecord::of(&after.record, 0, base.handle.clone());
         let (record, base_version) = (base.handle, base.version);
         let write = VersionWrite { record, base_version, new, origin, confirmed_by, card, at: now };
-        let done =
-            Decided { record_version: Some(base_version + 1), card: cards, awaits_confirmation: !is_confirmed, ..done };
+        let done = Decided {
+            record_version: Some(base_version + 1),
+            card: new_card,
+            replaced_card,
+            awaits_confirmation: !is_confirmed,
+            ..done
+        };
         Ok(Some((Effect::Version(Box::new(write)), done)))
     }
 
@@ -313,14 +328,8 @@ struct Chosen {
 }
 
 fn decided(id: &str, state: ProposalState) -> Decided {
-    Decided {
-        proposal: id.to_owned(),
-        state,
-        record_version: None,
-        card: None,
-        waits_until: None,
-        awaits_confirmation: false,
-    }
+    let awaits_second = state == ProposalState::FirstApproved;
+    Decided { proposal: id.to_owned(), state: state.word(), awaits_second, ..Decided::default() }
 }
 
 fn allowed(reviewed: &Reviewed, right: Option<Right>) -> Result<Right, Refusal> {

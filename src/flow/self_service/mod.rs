@@ -41,7 +41,7 @@ pub use presented::{CLIENT, OwnPresentation, PRESENTATION_GRANT, PresentedToken}
 pub use propose::{Applied, NewOwnProposal, Outcome, Rejected};
 pub use see::{ChangeRule, Export, LegalBasisView, ListView, Overview, Person, PopulationView, RecordView, SourceView};
 pub use sign_in::{OwnStep, OwnStop, SessionView};
-pub use view::{FieldChange, OwnProposal, ProposalPage};
+pub use view::{OwnProposal, ProposalPage};
 
 /// Where VNeID sends browsers back to, below the public URL.
 pub const CALLBACK: &str = "/me/callback";

@@ -346,7 +346,7 @@ fn field_view(
 }
 
 /// The meaning of a code, where a real one is known.
-pub(super) fn label_of(field: &Field, value: &Value, labels: &CodeBook) -> Option<String> {
+fn label_of(field: &Field, value: &Value, labels: &CodeBook) -> Option<String> {
     labels.label(field.code_list.as_deref()?, value.as_str()?).map(std::borrow::Cow::into_owned)
 }
 
