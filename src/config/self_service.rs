@@ -22,8 +22,13 @@ pub struct SelfService {
     pub evidence_bytes: i64,
     /// How long a file may be of no proposal, in seconds.
     pub unused_evidence_seconds: i64,
+    /// How long files beside a proposal are kept after its decision, in days, for an appeal and for whoever asks why it was
+    /// decided so. No text says how long; this is derived.
+    pub decided_evidence_days: i64,
     /// Proposals that one person may have waiting.
     pub waiting_proposals: i64,
+    /// Proposals that one person may make in 24 hours, whatever becomes of them.
+    pub proposals_a_day: i64,
     /// Working days in which a proposal has to be decided: three, after the three of Decree 27/2026/NĐ-CP for the unit's own
     /// updates (derived).
     pub decision_working_days: u32,
@@ -39,7 +44,9 @@ impl Default for SelfService {
             evidence_files: 20,
             evidence_bytes: 50 << 20,
             unused_evidence_seconds: 86_400,
+            decided_evidence_days: 365,
             waiting_proposals: 10,
+            proposals_a_day: 30,
             decision_working_days: 3,
         }
     }
@@ -65,6 +72,12 @@ impl SelfService {
         }
         if self.unused_evidence_seconds < 3600 {
             return Err("self_service.unused_evidence_seconds must be at least 3600");
+        }
+        if !(30..=36_500).contains(&self.decided_evidence_days) {
+            return Err("self_service.decided_evidence_days must be 30 to 36500");
+        }
+        if !(1..=1_000).contains(&self.proposals_a_day) {
+            return Err("self_service.proposals_a_day must be 1 to 1000");
         }
         if !(1..=30).contains(&self.decision_working_days) {
             return Err("self_service.decision_working_days must be 1 to 30");
@@ -92,6 +105,8 @@ mod tests {
         assert!(wrong(|settings| settings.evidence_bytes = 1));
         assert!(wrong(|settings| settings.unused_evidence_seconds = 1));
         assert!(wrong(|settings| settings.waiting_proposals = 101));
+        assert!(wrong(|settings| settings.decided_evidence_days = 29));
+        assert!(wrong(|settings| settings.proposals_a_day = 0));
         assert!(wrong(|settings| settings.decision_working_days = 0));
     }
 }

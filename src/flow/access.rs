@@ -121,11 +121,13 @@ impl Caller {
 
     /// Whether the caller may see things of the unit.
     pub fn sees(&self, unit: &str) -> bool {
-        self.units.as_ref().is_none_or(|own| {
-            own.iter()
-                .any(|own| unit.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
-        })
+        self.units.as_ref().is_none_or(|own| own.iter().any(|own| is_within(unit, own)))
     }
+}
+
+/// Whether a unit is the other, or below it.
+pub(super) fn is_within(unit: &str, above: &str) -> bool {
+    unit.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 impl Service {

@@ -1,10 +1,12 @@
 //! The unit's word on records that others sent: what waits for it, side by side with what the unit confirmed last; given to
-//! exactly the version that was seen, and not by who uploaded it while the unit has somebody else; or refused, and the
-//! version goes back to who sent it.
+//! exactly the version that was seen, not by whom it is about, and not by who uploaded it while the record's unit has
+//! somebody else; or refused, and the version goes back to who sent it.
+
+use std::collections::HashSet;
 
 use super::decide::reason_of;
 use super::enroll::unit_code;
-use super::review::{FieldChange, is_within, side_by_side};
+use super::review::{FieldChange, side_by_side};
 use super::{Caller, Service};
 use crate::error::{Refusal, Result};
 use crate::model::id::Handle;
@@ -12,8 +14,7 @@ use crate::model::patch::Patch;
 use crate::model::record::Record;
 use crate::model::review::Occasion;
 use crate::model::rights::{Role, rights};
-use crate::model::unit::UnitCode;
-use crate::store::{ConfirmationFilter, Said, Sent, Unconfirmed, Words};
+use crate::store::{ConfirmationFilter, Own, Said, Sent, Unconfirmed};
 
 /// The purpose under which a look at what waits is written down.
 const PURPOSE: &str = "unit.confirmation";
@@ -72,11 +73,14 @@ impl Service {
         self.store.note_read(&caller.name, &names, PURPOSE, self.clock.now()).await?;
         let (book, calendar) = (self.code_book().await?, self.store.calendar().await?);
         let may_confirm = caller.needs("records:confirm").is_ok();
+        let others = self.other_confirmers(caller).await?;
         let mut confirmations = Vec::with_capacity(waiting.len());
         for one in waiting {
             let why_not = if !may_confirm {
                 Some("scope")
-            } else if one.is_own && self.has_other_confirmer(caller, &one.record.key().unit).await? {
+            } else if one.record.personal_number().is_some_and(|person| self.is_own(caller, &person)) {
+                Some("self")
+            } else if one.is_own && has_one(&others, &one.record.key().unit) {
                 Some("own")
             } else {
                 None
@@ -103,21 +107,30 @@ impl Service {
         if !(1..=MOST_SEEN).contains(&seen.len()) {
             return Err(Refusal::malformed("body.records", format!("must be 1 to {MOST_SEEN} records")).into());
         }
-        let is_only = !self.has_other_confirmer(caller, unit.as_str()).await?;
-        self.store.confirm_seen(unit.as_str(), seen, &caller.name, is_only, self.clock.now()).await
+        let handles: Vec<_> = seen.iter().map(|(handle, _)| handle.clone()).collect();
+        let own = self.own_of(caller, unit.as_str(), Some(&handles)).await?;
+        self.store.confirm_seen(unit.as_str(), seen, &caller.name, own, self.clock.now()).await
     }
 
-    /// Whose words count when the caller confirms many records of a unit without naming versions.
-    pub(super) async fn words_of(&self, caller: &Caller, unit: &UnitCode) -> Result<Words> {
-        Ok(if self.has_other_confirmer(caller, unit.as_str()).await? { Words::ButOwnUploads } else { Words::All })
+    /// What of the records that wait in a unit and below, or of these, is the caller's own.
+    pub(super) async fn own_of(&self, caller: &Caller, unit: &str, among: Option<&[Handle]>) -> Result<Own> {
+        let others = self.other_confirmers(caller).await?;
+        let (mut alone_in, mut own) = (HashSet::new(), None);
+        for (unit, person) in self.store.unconfirmed_people(unit, among).await? {
+            own = own.or_else(|| person.filter(|person| self.is_own(caller, person)));
+            if !has_one(&others, &unit) {
+                alone_in.insert(unit);
+            }
+        }
+        Ok(Own { alone_in: alone_in.into_iter().collect(), person: own })
     }
 
     /// The version goes back to who sent it, with a reason; it stays unconfirmed.
     ///
     /// # Errors
     ///
-    /// [`Refusal::NotFound`] for a record that the caller does not see, [`Refusal::MovedOn`] when there is another version
-    /// by now or the unit's word is given.
+    /// [`Refusal::NotFound`] for a record that the caller does not see, [`Refusal::NotImpartial`] for one about themselves,
+    /// [`Refusal::MovedOn`] when there is another version by now or the unit's word is given.
     pub async fn return_record(
         &self,
         caller: &Caller,
@@ -128,28 +141,32 @@ impl Service {
     ) -> Result<()> {
         caller.needs("records:confirm")?;
         let stored = self.store.record_named(record).await?.filter(|stored| stored.removed_at.is_none());
-        stored.filter(|stored| caller.sees(&stored.record.key().unit)).ok_or(Refusal::NotFound("record"))?;
+        let stored =
+            stored.filter(|stored| caller.sees(&stored.record.key().unit)).ok_or(Refusal::NotFound("record"))?;
+        if stored.record.personal_number().is_some_and(|person| self.is_own(caller, &person)) {
+            return Err(Refusal::NotImpartial("nobody sends a record about themselves back").into());
+        }
         let (reason, note) = reason_of(reason, note, Occasion::Confirmation)?;
         let (note, officer) = (note.unwrap_or_default(), caller.name.clone());
         self.store.return_record(record, version, Sent { reason, note, officer, at: self.clock.now() }).await
     }
 
-    /// Whether the unit has somebody else who gives its word. An officer's peers are officers of the unit or above it that
-    /// are not the nation's; a program's are programs.
-    async fn has_other_confirmer(&self, caller: &Caller, unit: &str) -> Result<bool> {
+    /// The units of everybody else who gives the unit's word. An officer's peers are officers who are not the nation's; a
+    /// program's are programs.
+    async fn other_confirmers(&self, caller: &Caller) -> Result<HashSet<String>> {
         if caller.is_officer() {
             let allowed = Role::ALL.into_iter().filter(|role| rights().allows(*role, "records:confirm"));
             let roles: Vec<_> = allowed.map(Role::word).collect();
-            return Ok(self.store.has_officer(unit, &roles, &caller.name, self.clock.now()).await?);
+            return Ok(self.store.officers_units(&roles, &caller.name, self.clock.now()).await?);
         }
         let confirms = |scopes: &[String]| scopes.iter().any(|scope| scope == "records:confirm");
-        let covers = |units: &Option<Vec<String>>| {
-            units.as_ref().is_some_and(|units| units.iter().any(|above| is_within(unit, above)))
-        };
-        Ok(self
-            .config
-            .clients
-            .iter()
-            .any(|client| client.name != caller.name && confirms(&client.scopes) && covers(&client.units)))
+        let others = self.config.clients.iter().filter(|client| client.name != caller.name && confirms(&client.scopes));
+        Ok(others.filter_map(|client| client.units.clone()).flatten().collect())
     }
+}
+
+/// Whether one of these units is the unit itself or above it.
+fn has_one(units: &HashSet<String>, unit: &str) -> bool {
+    std::iter::successors(Some(unit), |unit| unit.rsplit_once('.').map(|(above, _)| above))
+        .any(|unit| units.contains(unit))
 }

@@ -1,4 +1,6 @@
-//! A reviewer decides about a proposal: approves all or a part of it, once or as the second of two, or refuses it.
+//! A reviewer decides about a proposal: approves all of it, once or as the second of two, or refuses it. Who finds a part of
+//! it right refuses with a reason, and the person proposes that part again: so there is an appeal, and nobody has to guess
+//! what was agreed to.
 //!
 //! ```text
 //! proposal, record as they stand → may this officer? → fields, conflicts → one approval of two?   yes: noted
@@ -10,7 +12,9 @@
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use serde::Serialize;
 use time::Date;
+use utoipa::ToSchema;
 
 use super::receive::MOST_DAYS_AHEAD;
 use super::review::{FieldChange, PURPOSE, Reviewed, Right, refusal, side_by_side};
@@ -23,7 +27,7 @@ use crate::model::origin::{Origin, Way};
 use crate::model::patch::Patch;
 use crate::model::proposal::ProposalState;
 use crate::model::review::{Occasion, RefusalReason, columns, needs_two, working_hours};
-use crate::store::{CardStep, Decision, Effect, IncomingRecord, NewWaiting, Ruling, StoredRecord, VersionWrite};
+use crate::store::{CardStep, Effect, IncomingRecord, NewWaiting, Ruling, StoredRecord, VersionWrite};
 
 /// How often an approval is made again because the record moved on meanwhile, in other fields.
 const ATTEMPTS: usize = 10;
@@ -49,32 +53,33 @@ pub enum Verdict {
 pub struct Approval {
     /// The version of the record that the reviewer saw.
     pub expected_version: Option<i64>,
-    /// The fields that are approved; `None` is all of them.
-    pub fields: Option<Vec<String>>,
-    /// The day from which they hold.
+    /// The day from which it holds.
     pub effective_on: Option<Date>,
     /// Fields that somebody else changed meanwhile and that are changed all the same.
     pub overwrite: Vec<String>,
-    /// Why the rest is refused.
-    pub reason: Option<String>,
-    /// The same in the reviewer's words.
+    /// What the reviewer says to it.
     pub note: Option<String>,
 }
 
 /// What became of a proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Decided {
-    /// Its name.
+    /// The proposal's name.
     pub proposal: String,
     /// Where it stands now.
-    pub state: ProposalState,
+    #[schema(example = "approved")]
+    pub state: &'static str,
     /// The version of the record that it became.
     pub record_version: Option<i64>,
-    /// The card in the old one's place, and the old one.
-    pub card: Option<(Handle, Handle)>,
-    /// The day on which it acts.
-    pub waits_until: Option<Date>,
-    /// Whether the record waits for the unit's word on what others sent before.
+    /// The new card, when the card had to change.
+    pub card: Option<String>,
+    /// The card in whose place it stands.
+    pub replaced_card: Option<String>,
+    /// The day on which the change acts.
+    pub waits_until: Option<String>,
+    /// Whether another reviewer has to approve too.
+    pub awaits_second: bool,
+    /// Whether the record still waits for the unit's word on what others sent before: its card follows then.
     pub awaits_confirmation: bool,
 }
 
@@ -98,7 +103,7 @@ impl Service {
     /// # Errors
     ///
     /// [`Refusal::NotFound`] for one that the caller does not see, [`Refusal::NotImpartial`] and
-    /// [`Refusal::MissingScope`] for who may not decide, [`Refusal::SignInTooOld`], [`Refusal::ProposalState`] when somebody was first,
+    /// [`Refusal::MissingScope`] for who may not decide, [`Refusal::SignInTooOld`], [`Refusal::ProposalState`] when somebody was first, [`Refusal::Gone`] when the record is nobody's or another person's,
     /// [`Refusal::MovedOn`] for a record at another version than was expected, [`Refusal::Malformed`] for fields, days and
     /// reasons that do not fit.
     pub async fn decide_proposal(&self, caller: &Caller, id: &str, verdict: &Verdict) -> Result<Outcome> {
@@ -137,20 +142,24 @@ impl Service {
 
     async fn approve(&self, caller: &Caller, id: &str, approval: &Approval) -> Result<Outcome> {
         for _ in 0..ATTEMPTS {
-            let (reviewed, right, decisions) = self.seen_proposal(caller, id).await?;
+            let (reviewed, right, _) = self.seen_proposal(caller, id).await?;
             let right = allowed(&reviewed, right)?;
-            let chosen = self.chosen(&reviewed, &decisions, approval)?;
+            // Nobody agrees for somebody else's record: the number in it was changed meanwhile.
+            if reviewed.queued.record.personal_number().as_ref() != Some(&reviewed.queued.proposal.person) {
+                return Err(Refusal::Gone("record of who proposed").into());
+            }
+            let chosen = self.chosen(&reviewed, approval)?;
             if let Some(expected) = approval.expected_version
                 && expected != reviewed.queued.record_version
             {
-                return self.conflict(caller, &reviewed, &chosen.patch).await;
+                return self.conflict(caller, &reviewed).await;
             }
-            let conflicts = chosen.patch.conflicts(&reviewed.queued.record);
+            let conflicts = reviewed.patch.conflicts(&reviewed.queued.record);
             if conflicts.iter().any(|field| !approval.overwrite.contains(field)) {
-                return self.conflict(caller, &reviewed, &chosen.patch).await;
+                return self.conflict(caller, &reviewed).await;
             }
-            let ruling = self.ruling(caller, right, &reviewed, &chosen).await?;
-            let is_first = chosen.takes_two
+            let ruling = self.ruling(caller, right, &reviewed, None, chosen.note).await?;
+            let is_first = needs_two(reviewed.queued.record.catalogue(), reviewed.patch.fields())
                 && matches!(reviewed.queued.proposal.state, ProposalState::Open | ProposalState::Appealed);
             if is_first {
                 let effective_on = approval.effective_on.map(|day| day.to_string());
@@ -158,7 +167,7 @@ impl Service {
                 return Ok(Outcome::Done(decided(id, ProposalState::FirstApproved)));
             }
             // None: it moved on between two looks.
-            let Some((effect, done)) = self.effect(caller, &reviewed, chosen).await? else { continue };
+            let Some((effect, done)) = self.effect(caller, &reviewed, chosen.effective_on).await? else { continue };
             match self.store.approve_proposal(ruling, effect).await {
                 Ok(_) => return Ok(Outcome::Done(done)),
                 // Look again at what the record says, or what became of its card.
@@ -175,22 +184,15 @@ impl Service {
         let proposal = &reviewed.queued.proposal;
         let occasion = if proposal.appealed_at.is_some() { Occasion::Appeal } else { Occasion::Proposal };
         let (reason, note) = reason_of(reason, note, occasion)?;
-        let chosen = Chosen {
-            patch: reviewed.patch.clone(),
-            is_part: false,
-            takes_two: false,
-            effective_on: None,
-            reason: Some(reason),
-            note,
-        };
-        let state = self.store.refuse_proposal(self.ruling(caller, right, &reviewed, &chosen).await?).await?;
+        let ruling = self.ruling(caller, right, &reviewed, Some(reason), note).await?;
+        let state = self.store.refuse_proposal(ruling).await?;
         Ok(Outcome::Done(decided(id, state)))
     }
 
     /// What stands in the record now, told as a look at it.
-    async fn conflict(&self, caller: &Caller, reviewed: &Reviewed, patch: &Patch) -> Result<Outcome> {
+    async fn conflict(&self, caller: &Caller, reviewed: &Reviewed) -> Result<Outcome> {
         let queued = &reviewed.queued;
-        let mut changes = side_by_side(patch, &queued.record, &*self.code_book().await?);
+        let mut changes = side_by_side(&reviewed.patch, &queued.record, &*self.code_book().await?);
         changes.retain(|change| change.is_conflict);
         self.store
             .note_read(&caller.name, std::slice::from_ref(&queued.proposal.record), PURPOSE, self.clock.now())
@@ -198,61 +200,40 @@ impl Service {
         Ok(Outcome::Conflict { record_version: queued.record_version, changes })
     }
 
-    /// What is approved, from when, and why the rest is not. The second of two approves what the first did.
-    fn chosen(&self, reviewed: &Reviewed, decisions: &[Decision], approval: &Approval) -> Result<Chosen> {
+    /// From when the approval holds, and what is said with it. The second of two approves what the first did.
+    fn chosen(&self, reviewed: &Reviewed, approval: &Approval) -> Result<Chosen> {
         let (queued, proposal) = (&reviewed.queued, &reviewed.queued.proposal);
-        let catalogue = queued.record.catalogue();
         if !approval.overwrite.is_empty() && approval.expected_version.is_none() {
             let rule = "needs expected_version: only what was seen is written over";
             return Err(Refusal::malformed("body.overwrite", rule).into());
         }
-        let first = (proposal.state == ProposalState::FirstApproved)
-            .then(|| decisions.iter().rev().find(|decision| decision.decision == "approved_first"))
-            .flatten();
         let proposed_day = proposal.effective_on.as_deref().and_then(parse_day);
-        if let Some(first) = first {
-            let is_same = approval.fields.as_ref().is_none_or(|fields| same_fields(fields, &first.fields));
-            if !is_same || approval.effective_on.is_some_and(|day| Some(day) != proposed_day) {
-                let rule = "the second approves what the first approved; leave fields and effective_on out";
-                return Err(Refusal::malformed("body", rule).into());
-            }
+        let is_other_day = approval.effective_on.is_some_and(|day| Some(day) != proposed_day);
+        if proposal.state == ProposalState::FirstApproved && is_other_day {
+            let rule = "is what the first approval set; leave it out";
+            return Err(Refusal::malformed("body.effective_on", rule).into());
         }
-        let fields = first.map(|first| &first.fields).or(approval.fields.as_ref());
-        let is_chosen = |name: &str| fields.is_none_or(|fields| fields.iter().any(|field| field == name));
-        let unknown = |field: &&String| !reviewed.patch.fields().any(|own| own == field.as_str());
-        if fields.is_some_and(|fields| fields.is_empty() || fields.iter().any(|field| unknown(&field))) {
-            return Err(Refusal::malformed("body.fields", "must name fields of the proposal").into());
-        }
-        let (patch, rest) = reviewed.patch.clone().split(|name| !is_chosen(name));
-        let is_part = !rest.is_empty();
-        let (reason, note) = match (first, is_part) {
-            (Some(first), _) => (first.reason.clone(), first.note.clone()),
-            (None, false) => (None, note_of(approval.note.as_deref())?),
-            (None, true) => {
-                let reason = approval.reason.as_deref().ok_or_else(|| {
-                    Refusal::malformed("body.reason", "is needed for the fields that are not approved")
-                })?;
-                let (reason, note) = reason_of(reason, approval.note.as_deref(), Occasion::Proposal)?;
-                (Some(reason), note)
-            }
-        };
         let effective_on = approval.effective_on.or(proposed_day);
         let today = day_of(self.clock.now());
         if approval.effective_on.is_some_and(|day| day < today || (day - today).whole_days() > MOST_DAYS_AHEAD) {
             let rule = format!("must be today or at most {MOST_DAYS_AHEAD} days ahead");
             return Err(Refusal::malformed("body.effective_on", rule).into());
         }
-        if patch.fields().any(|field| is_of_population(catalogue, field)) {
+        if reviewed.patch.fields().any(|field| is_of_population(queued.record.catalogue(), field)) {
             let why = "these fields come from the population database, which has to be asked first";
             return Err(Refusal::NotVerified(why).into());
         }
-        let takes_two = needs_two(catalogue, patch.fields());
-        Ok(Chosen { patch, is_part, takes_two, effective_on: effective_on.filter(|day| *day > today), reason, note })
+        Ok(Chosen { effective_on: effective_on.filter(|day| *day > today), note: note_of(approval.note.as_deref())? })
     }
 
     /// What the approval brings about; `None` when the record is not what the reviewer was shown a moment ago.
-    async fn effect(&self, caller: &Caller, reviewed: &Reviewed, chosen: Chosen) -> Result<Option<(Effect, Decided)>> {
-        let proposal = &reviewed.queued.proposal;
+    async fn effect(
+        &self,
+        caller: &Caller,
+        reviewed: &Reviewed,
+        effective_on: Option<Date>,
+    ) -> Result<Option<(Effect, Decided)>> {
+        let (proposal, patch) = (&reviewed.queued.proposal, &reviewed.patch);
         let base = self.store.record_named(&proposal.record).await?.filter(|base| base.removed_at.is_none());
         let base = base.ok_or(Refusal::Gone("record"))?;
         if base.version != reviewed.queued.record_version {
@@ -264,14 +245,14 @@ impl Service {
         let is_confirmed = base.standing.confirmed_at.is_some();
         let confirmed_by = is_confirmed.then(|| caller.name.clone());
         let done = decided(&proposal.id, ProposalState::Approved);
-        if let Some(day) = chosen.effective_on {
+        if let Some(day) = effective_on {
             let waiting = NewWaiting {
                 id: Handle::random(&self.chance).to_string(),
                 record: base.handle.clone(),
                 key: base.record.key(),
                 base_version: base.version,
                 catalogue: base.record.catalogue().name(),
-                patch: rebased(&chosen.patch, &base)?,
+                patch: rebased(patch, &base)?,
                 due_on: day,
                 due_at: start_of(day),
                 origin,
@@ -281,25 +262,33 @@ impl Service {
                 portrait: None,
                 supersedes: Vec::new(),
             };
-            return Ok(Some((Effect::Waiting(Box::new(waiting)), Decided { waits_until: Some(day), ..done })));
+            return Ok(Some((
+                Effect::Waiting(Box::new(waiting)),
+                Decided { waits_until: Some(day.to_string()), ..done },
+            )));
         }
         let broken = |error| Fault::new("applying a proposal", error);
-        let mut after = StoredRecord { record: chosen.patch.apply(&base.record).map_err(broken)?, ..base.clone() };
+        let mut after = StoredRecord { record: patch.apply(&base.record).map_err(broken)?, ..base.clone() };
         if after.record.content() == base.record.content() {
             let version = base.version;
             return Ok(Some((Effect::Nothing { version }, Decided { record_version: Some(version), ..done })));
         }
         self.store.attach_portrait(&mut after).await?;
         let card = self.card_step(&base, &after.record, is_confirmed).await?;
-        let cards = match &card {
-            CardStep::Replace { old, new, .. } => Some((new.handle.clone(), old.clone())),
-            CardStep::Keep | CardStep::End { .. } => None,
+        let (new_card, replaced_card) = match &card {
+            CardStep::Replace { old, new, .. } => (Some(new.handle.to_string()), Some(old.to_string())),
+            CardStep::Keep | CardStep::End { .. } => (None, None),
         };
         let new = IncomingRecord::of(&after.record, 0, base.handle.clone());
         let (record, base_version) = (base.handle, base.version);
         let write = VersionWrite { record, base_version, new, origin, confirmed_by, card, at: now };
-        let done =
-            Decided { record_version: Some(base_version + 1), card: cards, awaits_confirmation: !is_confirmed, ..done };
+        let done = Decided {
+            record_version: Some(base_version + 1),
+            card: new_card,
+            replaced_card,
+            awaits_confirmation: !is_confirmed,
+            ..done
+        };
         Ok(Some((Effect::Version(Box::new(write)), done)))
     }
 
@@ -308,7 +297,8 @@ impl Service {
         caller: &Caller,
         right: Right,
         reviewed: &Reviewed,
-        chosen: &Chosen,
+        reason: Option<String>,
+        note: Option<String>,
     ) -> Result<Ruling, Fault> {
         let (proposal, now) = (&reviewed.queued.proposal, self.clock.now());
         let waited =
@@ -322,35 +312,24 @@ impl Service {
             first_approved_by: proposal.first_approved_by.clone(),
             reviewer: caller.name.clone(),
             lent_by: right.lent_by,
-            fields: chosen.patch.fields().map(str::to_owned).collect(),
-            is_part: chosen.is_part,
-            reason: chosen.reason.clone(),
-            note: chosen.note.clone(),
+            fields: reviewed.patch.fields().map(str::to_owned).collect(),
+            reason,
+            note,
             working_minutes,
             at: now,
         })
     }
 }
 
-/// What a reviewer chose of a proposal.
+/// What a reviewer says with an approval.
 struct Chosen {
-    patch: Patch,
-    is_part: bool,
-    takes_two: bool,
     effective_on: Option<Date>,
-    reason: Option<String>,
     note: Option<String>,
 }
 
 fn decided(id: &str, state: ProposalState) -> Decided {
-    Decided {
-        proposal: id.to_owned(),
-        state,
-        record_version: None,
-        card: None,
-        waits_until: None,
-        awaits_confirmation: false,
-    }
+    let awaits_second = state == ProposalState::FirstApproved;
+    Decided { proposal: id.to_owned(), state: state.word(), awaits_second, ..Decided::default() }
 }
 
 fn allowed(reviewed: &Reviewed, right: Option<Right>) -> Result<Right, Refusal> {
@@ -368,11 +347,6 @@ fn rebased(patch: &Patch, base: &StoredRecord) -> Result<Patch, Fault> {
 fn is_of_population(catalogue: &Catalogue, field: &str) -> bool {
     let role = |role| matches!(role, PopulationRole::MatchKey | PopulationRole::Source);
     columns(catalogue, field).any(|field| role(field.population_role))
-}
-
-fn same_fields(one: &[String], other: &[String]) -> bool {
-    let sorted = |fields: &[String]| fields.iter().cloned().collect::<std::collections::BTreeSet<_>>();
-    sorted(one) == sorted(other)
 }
 
 /// A reason of the list, with the note that it needs.

@@ -1,7 +1,7 @@
 //! An officer lends another one the right to decide about proposals, for some days, in a unit and below. Only an own
 //! right can be lent, so there is no chain; it ends with the lender's own.
 
-use super::review::is_within;
+use super::access::is_within;
 use super::{Caller, Service};
 use crate::clock::DAY_SECONDS;
 use crate::error::{Refusal, Result};
@@ -25,6 +25,13 @@ pub struct NewDelegation {
     pub includes_sensitive: bool,
 }
 
+/// Whether a right in a unit can be lent to somebody, and used by them: they are of the unit or below it.
+pub(super) fn may_borrow(borrower: &Caller, unit: &str) -> bool {
+    let is_there = borrower.units().is_some_and(|own| !own.is_empty() && own.iter().all(|own| is_within(own, unit)));
+    // Who is there to look changes nothing, whoever asks for it.
+    is_there && !matches!(borrower.role(), Some(Role::Inspector | Role::Operator))
+}
+
 impl Service {
     /// The caller lends a right of their own.
     ///
@@ -44,14 +51,9 @@ impl Service {
             return Err(Refusal::malformed("body.to", "must be somebody else").into());
         }
         let borrower = self.caller_named(&new.borrower).await?;
-        let is_of_unit = |borrower: &Caller| {
-            let own = borrower.units();
-            let is_there =
-                own.is_some_and(|own| !own.is_empty() && own.iter().all(|own| is_within(own, unit.as_str())));
-            // Who is there to look changes nothing, whoever asks for it.
-            is_there && !matches!(borrower.role(), Some(Role::Inspector | Role::Operator))
-        };
-        let borrower = borrower.filter(is_of_unit).ok_or(Refusal::NotFound("officer in that unit or below it"))?;
+        let borrower = borrower
+            .filter(|borrower| may_borrow(borrower, unit.as_str()))
+            .ok_or(Refusal::NotFound("officer in that unit or below it"))?;
         let now = self.clock.now();
         let delegation = Delegation {
             id: self.random_name(),

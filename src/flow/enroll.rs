@@ -22,7 +22,7 @@ pub async fn confirm(store: &Store, clock: &Clock, unit: &str, which: Confirmed,
 
 impl Service {
     /// A program confirms for a unit that it may act for: the records with these numbers, or all of the unit and of the
-    /// units below it. Returns how many, and how many are left to others because the caller uploaded them.
+    /// units below it. Returns how many, and how many are left to others because they are the caller's own.
     pub async fn confirm_records(
         &self,
         caller: &Caller,
@@ -34,8 +34,8 @@ impl Service {
         caller.may_touch(unit.as_str())?;
         let which =
             numbers.map_or(Ok(Confirmed::All), |numbers| personnel_numbers(&numbers).map(Confirmed::Numbers))?;
-        let (words, now) = (self.words_of(caller, &unit).await?, self.clock.now());
-        self.store.confirm_records_of_others(unit.as_str(), which, &caller.name, words, now).await
+        let (own, now) = (self.own_of(caller, unit.as_str(), None).await?, self.clock.now());
+        self.store.confirm_records_of_others(unit.as_str(), which, &caller.name, own, now).await
     }
 }
 

@@ -47,6 +47,7 @@ mod token;
 pub mod uploads;
 mod verify;
 mod wallet;
+mod workload;
 
 use std::sync::{Arc, Mutex};
 
@@ -100,13 +101,15 @@ pub use quality::{
 pub use receive::{Became, Expects, Incoming, Received, Says};
 pub use reports::{MonthlyReport, ReportApproval, ReportUnit};
 pub use review::{
-    CLAIM_MINUTES, FieldChange, FieldName, QueueRequest, Reviewed, ReviewedWhole, USUAL_CLAIM_MINUTES, Workload,
+    CLAIM_MINUTES, DecisionItem, EvidenceItem, FieldChange, FieldName, OtherProposal, QueueRequest, Reviewed,
+    ReviewedWhole, USUAL_CLAIM_MINUTES,
 };
 pub use sealing::{MAX_INFLATED_BYTES, Opened, RequestBody, Sealed};
 pub use show::{Badge, BadgeFormat};
 pub use statuses::StatusCounts;
 pub use verify::{Bundle, VerifyRequest, verify_offline};
 pub use wallet::{DpopHeader, WalletCall};
+pub use workload::Workload;
 
 /// All that the stories need. One per process; cheap to clone.
 #[derive(Clone)]

@@ -1,5 +1,5 @@
-//! The review queue of a unit: what waits, who may decide about it, side by side with what the record says now, and how
-//! much work there is. Deciding is [`super::decide`].
+//! The review queue of a unit: what waits, who may decide about it, side by side with what the record says now. Deciding is
+//! [`super::decide`], how much work there is [`super::workload`].
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::self_service::EvidenceFile;
+use super::access::is_within;
+use super::delegate::may_borrow;
+use super::self_service::{EvidenceFile, KeptEvidence};
 use super::{Caller, Service};
-use crate::clock::DAY_SECONDS;
+use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
-use crate::model::calendar::{day_of, start_of};
 use crate::model::catalogue::Catalogue;
 use crate::model::code_list::{CodeBook, CodeLabels};
 use crate::model::id::PersonalNumber;
@@ -19,13 +20,10 @@ use crate::model::patch::{Difference, Patch};
 use crate::model::proposal::ProposalState;
 use crate::model::record::Record;
 use crate::model::review::{
-    Before, Need, Reviewer, WhyNot, escalated_to, is_on_card, is_sensitive, labels, median, need, needs_two,
-    working_days_from,
+    Before, Need, Reviewer, WhyNot, escalated_to, is_on_card, is_sensitive, labels, need, needs_two,
 };
 use crate::model::unit::UnitCode;
-use crate::store::{
-    Assigned, Claim, Decision, Delegation, Evidence, Measured, Proposal, QueueFilter, Queued, WaitingCounts,
-};
+use crate::store::{Assigned, Claim, Decision, Delegation, Proposal, QueueFilter, Queued};
 
 /// The purpose under which a reviewer's look at a record is written down.
 pub(super) const PURPOSE: &str = "unit.review";
@@ -33,10 +31,6 @@ pub(super) const PURPOSE: &str = "unit.review";
 pub const CLAIM_MINUTES: std::ops::RangeInclusive<i64> = 1..=60;
 /// How long a claim holds when the reviewer does not say.
 pub const USUAL_CLAIM_MINUTES: i64 = 15;
-/// Working days of which a workload tells what is due.
-const DAYS_AHEAD: usize = 5;
-/// Days of which a workload tells what was decided.
-const DAYS_BACK: i64 = 30;
 
 /// Which proposals are listed.
 #[derive(Clone, Debug)]
@@ -155,11 +149,60 @@ pub struct ReviewedWhole {
     /// Old, new and now.
     pub changes: Vec<FieldChange>,
     /// Files beside it.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<EvidenceItem>,
     /// What was decided so far.
-    pub decisions: Vec<Decision>,
-    /// Others that wait and touch the same fields, with these.
-    pub others: Vec<(Proposal, Vec<String>)>,
+    pub history: Vec<DecisionItem>,
+    /// Others that wait and touch the same fields.
+    pub others: Vec<OtherProposal>,
+}
+
+/// A file beside a proposal.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct EvidenceItem {
+    /// It.
+    #[serde(flatten)]
+    pub file: KeptEvidence,
+    /// Where it is fetched.
+    pub href: String,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DecisionItem {
+    /// Unix seconds.
+    pub at: UnixSeconds,
+    /// Who decided.
+    pub by: String,
+    /// Whose right it was, when it was lent.
+    pub on_behalf_of: Option<String>,
+    /// `approved_first`, `approved`, `refused` or `appeal_refused`.
+    pub what: String,
+    /// The fields.
+    pub fields: Vec<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The same in the reviewer's words.
+    pub note: Option<String>,
+}
+
+impl From<Decision> for DecisionItem {
+    fn from(decision: Decision) -> Self {
+        let Decision { decision: what, reviewer: by, on_behalf_of, fields, reason, note, at, .. } = decision;
+        Self { at, by, on_behalf_of, what, fields, reason, note }
+    }
+}
+
+/// Another proposal that waits and touches the same fields.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OtherProposal {
+    /// Its name.
+    pub proposal: String,
+    /// Where it stands.
+    pub state: &'static str,
+    /// The fields that both touch.
+    pub fields: Vec<String>,
+    /// Unix seconds.
+    pub created_at: UnixSeconds,
 }
 
 /// What a caller may do in the queue: by a right of their own, and by what others lend them.
@@ -179,12 +222,12 @@ pub(super) struct Right {
 
 impl Reviewing<'_> {
     /// Whether proposals of the unit are shown.
-    fn sees(&self, unit: &str) -> bool {
+    pub(super) fn sees(&self, unit: &str) -> bool {
         self.caller.sees(unit) || self.borrowed.iter().any(|(delegation, _)| is_within(unit, &delegation.unit))
     }
 
     /// The units whose proposals are shown, each with those below; `None` is the nation.
-    fn visible(&self) -> Option<Vec<String>> {
+    pub(super) fn visible(&self) -> Option<Vec<String>> {
         let own = self.caller.units()?;
         Some(own.iter().cloned().chain(self.borrowed.iter().map(|(delegation, _)| delegation.unit.clone())).collect())
     }
@@ -207,11 +250,6 @@ impl Reviewing<'_> {
     }
 }
 
-/// Whether a unit is the other, or below it.
-pub(super) fn is_within(unit: &str, above: &str) -> bool {
-    unit.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
 /// Whether somebody stands above a unit, or heads it: the unit's head is who may sign its data for the month (with a recent
 /// sign-in or without).
 fn heads(caller: &Caller, unit: &str) -> bool {
@@ -228,8 +266,9 @@ impl Service {
         }
         let mut borrowed = Vec::new();
         for delegation in self.store.borrowed(&caller.name, self.clock.now()).await? {
-            // It is worth what the lender's own right is worth now.
-            if let Some(lender) = self.caller_named(&delegation.lender).await?
+            // It is worth what the lender's own right is worth now, to somebody to whom it could still be lent.
+            if may_borrow(caller, &delegation.unit)
+                && let Some(lender) = self.caller_named(&delegation.lender).await?
                 && lender.needs("updates:decide").is_ok()
                 && lender.sees(&delegation.unit)
             {
@@ -290,19 +329,23 @@ impl Service {
     pub async fn review(&self, caller: &Caller, id: &str) -> Result<ReviewedWhole> {
         let (reviewed, _, decisions) = self.seen_proposal(caller, id).await?;
         let proposal = &reviewed.queued.proposal;
+        let href = |file: &KeptEvidence| format!("/api/v1/proposals/{id}/evidence/{}", file.evidence);
         let evidence = self.store.evidence_of(id).await?;
+        let evidence = evidence.iter().map(KeptEvidence::from).map(|file| EvidenceItem { href: href(&file), file });
         let mut others = Vec::new();
         for other in self.store.waiting_proposals_of(&proposal.record).await? {
             let touched = patch_of(&other)?;
             let same = |field: &&str| reviewed.patch.fields().any(|own| own == *field);
             let fields: Vec<_> = touched.fields().filter(same).map(str::to_owned).collect();
             if other.id != *id && !fields.is_empty() {
-                others.push((other, fields));
+                let (state, created_at) = (other.state.word(), other.created_at);
+                others.push(OtherProposal { proposal: other.id, state, fields, created_at });
             }
         }
         let changes = side_by_side(&reviewed.patch, &reviewed.queued.record, &*self.code_book().await?);
         self.store.note_read(&caller.name, std::slice::from_ref(&proposal.record), PURPOSE, self.clock.now()).await?;
-        Ok(ReviewedWhole { reviewed, changes, evidence, decisions, others })
+        let (evidence, history) = (evidence.collect(), decisions.into_iter().map(Into::into).collect());
+        Ok(ReviewedWhole { reviewed, changes, evidence, history, others })
     }
 
     /// A file beside a proposal. Written down as a look at it.
@@ -417,65 +460,6 @@ impl Service {
             .and_then(|proposal| escalated_to(&proposal.unit, proposal.due_at, self.clock.now()));
         Ok((Reviewed { queued, patch, need, may_decide, escalated_to }, right))
     }
-
-    /// How much waits in a unit and below (`None`: wherever the caller sees), and how fast it is decided.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::ForeignUnit`] for a unit that the caller does not see.
-    pub async fn workload(&self, caller: &Caller, unit: Option<&str>) -> Result<Workload> {
-        let reviewing = self.reviewing(caller).await?;
-        let units = match unit {
-            Some(unit) if !reviewing.sees(unit) => return Err(Refusal::ForeignUnit.into()),
-            Some(unit) => Some(vec![unit.to_owned()]),
-            None => reviewing.visible(),
-        };
-        let (now, units) = (self.clock.now(), units.as_deref());
-        let counts = self.store.waiting_proposals(units, now).await?;
-        let decided = self.store.decisions_since(units, now - DAYS_BACK * DAY_SECONDS).await?;
-        let days = working_days_from(&self.store.calendar().await?, day_of(now), DAYS_AHEAD);
-        // A deadline is the end of its day; the first count begins now, for what was due before is overdue.
-        let ends: Vec<_> =
-            std::iter::once(now - 1).chain(days.iter().map(|day| start_of(*day) + DAY_SECONDS)).collect();
-        let due = self.store.due_proposals(units, &ends).await?;
-        let due = days.iter().map(ToString::to_string).zip(due).collect();
-        let median_hours = median_hours(decided.iter());
-        Ok(Workload { counts, decided: decided.len(), median_hours, due, reviewers: by_reviewer(&decided) })
-    }
-}
-
-/// How much waits, and how fast it is decided.
-#[derive(Clone, Debug)]
-pub struct Workload {
-    /// What waits.
-    pub counts: WaitingCounts,
-    /// Decisions of the last thirty days.
-    pub decided: usize,
-    /// The middle of how long they had waited, in hours of work.
-    pub median_hours: Option<f64>,
-    /// Today and the next working days, with what is due on each.
-    pub due: Vec<(String, i64)>,
-    /// Who decided how many, refused how many of these, and how fast.
-    pub reviewers: Vec<(String, usize, usize, Option<f64>)>,
-}
-
-fn by_reviewer(decided: &[Measured]) -> Vec<(String, usize, usize, Option<f64>)> {
-    let mut reviewers: BTreeMap<&str, Vec<&Measured>> = BTreeMap::new();
-    for one in decided {
-        reviewers.entry(&one.reviewer).or_default().push(one);
-    }
-    let told = |(reviewer, own): (&str, Vec<&Measured>)| {
-        let refused = own.iter().filter(|one| one.is_refusal).count();
-        (reviewer.to_owned(), own.len(), refused, median_hours(own.into_iter()))
-    };
-    reviewers.into_iter().map(told).collect()
-}
-
-/// To a tenth of an hour.
-fn median_hours<'a>(decided: impl Iterator<Item = &'a Measured>) -> Option<f64> {
-    #[allow(clippy::cast_precision_loss)]
-    let hours = decided.map(|one| one.working_minutes as f64 / 60.0).collect();
-    median(hours).map(|hours| (hours * 10.0).round() / 10.0)
 }
 
 /// Everybody whose eyes a decision was made with: who made it, and whose right it was.

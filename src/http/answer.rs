@@ -248,6 +248,21 @@ fn ask_to_wait(response: &mut Response, refusal: &Refusal) {
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
 }
 
+/// JSON that no cache keeps: it holds personal data.
+pub(super) fn fresh(body: impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// A portrait.
+pub(super) fn jpeg(bytes: Vec<u8>) -> Response {
+    let headers: [(HeaderName, &str); 3] = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, bytes).into_response()
+}
+
 fn problem(status: StatusCode, code: &str, detail: String) -> Response {
     answer(&document(status, code, detail))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
-use super::extract::{ApiJson, InPath, InQuery};
+use super::extract::{ApiJson, InPath, InQuery, handle};
 use crate::error::Refusal;
 use crate::flow::{BadgeFormat, Caller, Handover, MadeOffer, OfferGrant, OfferRequest, Service, VerifyRequest};
 use crate::model::card::{Card, Reason, Selector, State as CardState, StateName, Step};
@@ -203,7 +203,7 @@ pub async fn card(
     caller: Caller,
     InPath(name): InPath<String>,
 ) -> Result<Json<CardWithHistory>, Problem> {
-    let handle = handle(&name)?;
+    let handle = handle(&name, "card")?;
     let found = service.find_card(&caller, &handle).await?;
     let history = service.card_history(&handle).await?.into_iter();
     let history = history.map(|(at, actor, action, detail)| HistoryLine { at, actor, action, detail }).collect();
@@ -279,7 +279,7 @@ macro_rules! step {
             InPath(name): InPath<String>,
             ApiJson(why): ApiJson<Why>,
         ) -> Result<Json<Done>, Problem> {
-            take(&service, &caller, Selector::Card(handle(&name)?), $step, why.reason).await
+            take(&service, &caller, Selector::Card(handle(&name, "card")?), $step, why.reason).await
         }
 
         #[doc = concat!("`POST /api/v1/cards/", $verb, "`: on all cards of a person or unit, in one transaction.")]
@@ -319,7 +319,7 @@ pub async fn replace_card(
     InPath(name): InPath<String>,
     ApiJson(why): ApiJson<Why>,
 ) -> Result<(StatusCode, Json<Replaced>), Problem> {
-    let new = service.replace_card(&caller, &handle(&name)?, why.reason).await?;
+    let new = service.replace_card(&caller, &handle(&name, "card")?, why.reason).await?;
     Ok((StatusCode::CREATED, Json(Replaced { card: new.to_string() })))
 }
 
@@ -376,7 +376,7 @@ async fn badge(
     if width_mm.is_some_and(|width| !(1.0..=1000.0).contains(&width)) {
         return Err(Refusal::malformed("width_mm", "must be 1 to 1000").into());
     }
-    let badge = service.badge(&caller, &handle(&name)?, format, width_mm).await?;
+    let badge = service.badge(&caller, &handle(&name, "card")?, format, width_mm).await?;
     let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "private, no-store")];
     Ok((headers, badge.picture).into_response())
 }
@@ -416,7 +416,7 @@ pub struct SeenRecord {
 pub struct RecordSaid {
     /// Its name.
     record: String,
-    /// `confirmed`, `already`, `moved_on`, `own` or `not_found`.
+    /// `confirmed`, `already`, `moved_on`, `own` (you uploaded or submitted it), `self` (it is about you) or `not_found`.
     #[schema(example = "confirmed")]
     outcome: &'static str,
 }
@@ -426,7 +426,8 @@ pub struct RecordSaid {
 pub struct RecordsConfirmed {
     /// Records that were not confirmed as they stand, and now are.
     confirmed: u64,
-    /// Records that you uploaded yourself, and that somebody else of the unit has to confirm; absent when there are none.
+    /// Records that somebody else has to confirm: you uploaded or submitted them, or they are about you; absent when there
+    /// are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     own: Option<u64>,
     /// Each record that was named with its version.
@@ -461,7 +462,7 @@ pub async fn confirm_records(
     let seen = seen.into_iter().enumerate().map(handle).collect::<Result<_, _>>()?;
     let said = service.confirm_seen(&caller, &which.unit, seen).await?;
     let count = |word: &str| said.iter().filter(|(_, said)| said.word() == word).count() as u64;
-    let (confirmed, own) = (count("confirmed"), count("own"));
+    let (confirmed, own) = (count("confirmed"), count("own") + count("self"));
     let records = said.iter().map(|(record, said)| RecordSaid { record: record.to_string(), outcome: said.word() });
     Ok(Json(RecordsConfirmed { confirmed, own: Some(own).filter(|own| *own > 0), records: Some(records.collect()) }))
 }
@@ -518,10 +519,6 @@ pub(super) fn configurations(ids: &[String]) -> Result<Vec<Configuration>, Refus
 
 pub(super) fn person(number: &str) -> Result<PersonalNumber, Refusal> {
     PersonalNumber::parse(number).ok_or_else(|| Refusal::malformed("body.personal_id_number", "must be 12 digits"))
-}
-
-pub(super) fn handle(name: &str) -> Result<Handle, Refusal> {
-    Handle::parse(name).ok_or(Refusal::NotFound("card"))
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {

@@ -11,8 +11,8 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
-use super::extract::{ApiJson, InPath, InQuery};
-use super::quality::{file, page_size};
+use super::extract::{ApiJson, InPath, InQuery, page_size};
+use super::quality::file;
 use crate::error::{Error, Refusal};
 use crate::flow::{After, Caller, NewApproverCertificate, QualityApproval, Service};
 use crate::model::approval::{MAX_DOCUMENT_BYTES, StateDocument};

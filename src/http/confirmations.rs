@@ -6,9 +6,9 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
-use super::extract::{ApiJson, InPath, InQuery};
-use super::review::{fresh, page_size, unit};
+use super::answer::{Problem, ProblemDocument, fresh};
+use super::extract::{ApiJson, InPath, InQuery, page_size};
+use super::review::{MOST_PAGE, USUAL_PAGE, unit};
 use crate::error::Refusal;
 use crate::flow::{Caller, Confirmation, ConfirmationRequest, FieldChange, Service};
 use crate::model::id::Handle;
@@ -100,7 +100,7 @@ pub struct ConfirmationItem {
     sent_by: SentBy,
     /// Whether you may confirm it.
     may_confirm: bool,
-    /// Why not: `own` (you uploaded it, and somebody else can) or `scope`.
+    /// Why not: `own` (you uploaded or submitted it, and somebody else can), `self` (it is about you) or `scope`.
     why_not: Option<&'static str>,
     /// Why it was sent back.
     returned: Option<ReturnedItem>,
@@ -158,7 +158,7 @@ pub async fn list_confirmations(
     caller: Caller,
     InQuery(query): InQuery<ConfirmationQuery>,
 ) -> Result<Response, Problem> {
-    let limit = page_size(query.limit)?;
+    let limit = page_size(query.limit, USUAL_PAGE, MOST_PAGE)?;
     let after = |after: String| {
         let (unit, handle) = after.rsplit_once('.')?;
         Some((unit.to_owned(), Handle::parse(handle)?.to_string()))

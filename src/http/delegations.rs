@@ -7,9 +7,9 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
-use super::extract::{ApiJson, InPath, InQuery};
-use super::review::{fresh, page_size, place};
+use super::answer::{Problem, ProblemDocument, fresh};
+use super::extract::{ApiJson, InPath, InQuery, page_size};
+use super::review::{MOST_PAGE, USUAL_PAGE, place};
 use crate::flow::{Caller, Delegation, NewDelegation, Service};
 
 /// A right to lend.
@@ -113,7 +113,7 @@ pub async fn delegations(
     caller: Caller,
     InQuery(query): InQuery<PageQuery>,
 ) -> Result<Response, Problem> {
-    let limit = page_size(query.limit)?;
+    let limit = page_size(query.limit, USUAL_PAGE, MOST_PAGE)?;
     let after = query.after.as_deref().map(place).transpose()?;
     let found = service.delegations(&caller, after, limit).await?;
     let is_full = i64::try_from(found.len()) == Ok(limit);

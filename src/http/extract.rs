@@ -1,5 +1,7 @@
 //! What handlers take from a request: a token, JSON with a named place for every mistake, a form.
 
+use std::fmt::Display;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -9,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{OAuthError, Problem, ResourceError};
 use crate::error::Refusal;
 use crate::flow::{DpopHeader, RequestBody, WalletCall};
+use crate::model::id::Handle;
 use crate::protocol::oauth::ClientAttestation;
 
 /// The `DPoP` header (RFC 9449).
@@ -191,6 +194,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
             .map(|axum::extract::Query(parameters)| Self(parameters))
             .map_err(|_| Refusal::malformed("query", "has an unknown parameter or a wrong value").into())
     }
+}
+
+/// A handle in a path or body; what cannot be one names nothing.
+pub(super) fn handle(name: &str, what: &'static str) -> Result<Handle, Refusal> {
+    Handle::parse(name).ok_or(Refusal::NotFound(what))
+}
+
+/// A number of things on a page.
+pub(super) fn page_size<T>(limit: Option<T>, usual: T, most: T) -> Result<T, Refusal>
+where
+    T: PartialOrd + From<u8> + Display,
+{
+    let limit = limit.unwrap_or(usual);
+    let rule = format!("must be 1 to {most}");
+    if (T::from(1)..=most).contains(&limit) { Ok(limit) } else { Err(Refusal::malformed("limit", rule)) }
 }
 
 /// The body of a wallet's request, plain or encrypted, for the story to open.

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
-use super::api::{CardAnswer, handle, person};
-use super::extract::{ApiJson, InQuery};
-use super::officers::page_limit;
+use super::api::{CardAnswer, person};
+use super::extract::{ApiJson, InQuery, handle, page_size};
+use super::officers::{MAX_PAGE, PAGE};
 use crate::error::Refusal;
 use crate::flow::{BadgeChoice, Caller, CardFilter, CardSearch, ListedCard, MOST_BADGES, Service};
 use crate::model::card::StateName;
@@ -89,7 +89,7 @@ pub async fn list_cards(
         unit: query.unit,
         state: query.state,
         after: after.transpose()?,
-        limit: page_limit(query.limit)?,
+        limit: page_size(query.limit, PAGE, MAX_PAGE)?,
         ..CardFilter::default()
     };
     let (cards, has_more) = service.list_cards(&caller, filter).await?;
@@ -178,7 +178,7 @@ pub async fn badge_sheet(
             if !(1..=MOST_BADGES).contains(&cards.len()) {
                 return Err(Refusal::TooMuch(format!("body.cards: must name 1 to {MOST_BADGES} cards")).into());
             }
-            BadgeChoice::Cards(cards.iter().map(|card| handle(card)).collect::<Result<_, _>>()?)
+            BadgeChoice::Cards(cards.iter().map(|card| handle(card, "card")).collect::<Result<_, _>>()?)
         }
         (None, Some(unit)) => {
             let unit = UnitCode::parse(&unit).ok_or_else(|| Refusal::malformed("body.unit", "is not a unit's code"))?;

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
 use super::api::person;
-use super::extract::{ApiJson, InPath, InQuery};
+use super::extract::{ApiJson, InPath, InQuery, handle, page_size};
 use super::office::{UnitAnswer, unit};
 use crate::error::Refusal;
 use crate::flow::{Caller, Edit, NewOfficer, OfficerEdit, OfficerQuery, Service};
@@ -17,8 +17,8 @@ use crate::model::officer::{Officer, OfficerState};
 use crate::model::rights::Role;
 
 /// Officers on a page, unless fewer or more are asked for, and at most.
-const PAGE: usize = 50;
-const MAX_PAGE: usize = 200;
+pub(super) const PAGE: usize = 50;
+pub(super) const MAX_PAGE: usize = 200;
 
 /// An officer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,7 +106,7 @@ pub async fn list_officers(
     caller: Caller,
     InQuery(query): InQuery<OfficersQuery>,
 ) -> Result<Json<OfficersPage>, Problem> {
-    let limit = page_limit(query.limit)?;
+    let limit = page_size(query.limit, PAGE, MAX_PAGE)?;
     let after = query.after.as_deref().map(|after| {
         Handle::parse(after).ok_or_else(|| Refusal::malformed("after", "must be the next of a page before"))
     });
@@ -128,7 +128,7 @@ pub async fn read_officer(
     caller: Caller,
     InPath(id): InPath<String>,
 ) -> Result<Json<OfficerAnswer>, Problem> {
-    let officer = service.find_officer(&caller, &handle(&id)?).await?;
+    let officer = service.find_officer(&caller, &handle(&id, "officer")?).await?;
     Ok(Json(OfficerAnswer::new(&service, officer).await?))
 }
 
@@ -218,7 +218,7 @@ pub async fn change_officer(
         role: changes.role,
         valid_until: changes.valid_until,
     };
-    let officer = service.edit_officer(&caller, &handle(&id)?, edit).await?;
+    let officer = service.edit_officer(&caller, &handle(&id, "officer")?, edit).await?;
     Ok(Json(OfficerAnswer::new(&service, officer).await?))
 }
 
@@ -230,7 +230,7 @@ pub async fn block_officer(
     caller: Caller,
     InPath(id): InPath<String>,
 ) -> Result<Json<OfficerAnswer>, Problem> {
-    let officer = service.block_officer(&caller, &handle(&id)?, true).await?;
+    let officer = service.block_officer(&caller, &handle(&id, "officer")?, true).await?;
     Ok(Json(OfficerAnswer::new(&service, officer).await?))
 }
 
@@ -242,16 +242,6 @@ pub async fn unblock_officer(
     caller: Caller,
     InPath(id): InPath<String>,
 ) -> Result<Json<OfficerAnswer>, Problem> {
-    let officer = service.block_officer(&caller, &handle(&id)?, false).await?;
+    let officer = service.block_officer(&caller, &handle(&id, "officer")?, false).await?;
     Ok(Json(OfficerAnswer::new(&service, officer).await?))
-}
-
-fn handle(id: &str) -> Result<Handle, Refusal> {
-    Handle::parse(id).ok_or(Refusal::NotFound("officer"))
-}
-
-/// How many are on a page.
-pub(super) fn page_limit(asked: Option<usize>) -> Result<usize, Refusal> {
-    let limit = asked.unwrap_or(PAGE);
-    if (1..=MAX_PAGE).contains(&limit) { Ok(limit) } else { Err(Refusal::malformed("limit", "must be 1 to 200")) }
 }

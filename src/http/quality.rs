@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
 use super::approvals::LastApproval;
-use super::extract::{InPath, InQuery};
+use super::extract::{InPath, InQuery, page_size};
 use crate::error::Refusal;
 use crate::flow::{After, Caller, DayScores, FlaggedRecord, MonthlyReport, Service, UnitScores};
 use crate::model::calendar::{Month, parse_day};
@@ -140,16 +140,6 @@ pub struct QualityQuery {
     after: Option<String>,
     /// Units of a page, 1 to 200; 50 when absent.
     limit: Option<i64>,
-}
-
-/// A number of things on a page.
-pub(super) fn page_size(limit: Option<i64>, usual: i64, most: i64) -> Result<i64, Refusal> {
-    let limit = limit.unwrap_or(usual);
-    if (1..=most).contains(&limit) {
-        Ok(limit)
-    } else {
-        Err(Refusal::malformed("limit", format!("must be 1 to {most}")))
-    }
 }
 
 /// `GET /api/v1/quality`: scores of a unit with everything below it, of the day and the month before, and of the units one

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
-use super::extract::{InPath, InQuery};
+use super::extract::{InPath, InQuery, handle};
 use crate::error::Refusal;
 use crate::flow::records::{FieldName, RecordFilter, RecordView, StoredRecord, VersionView, Waiting, field_name};
 use crate::flow::{Caller, Service};
@@ -465,10 +465,6 @@ pub async fn cards_ending(
 ) -> Result<Json<Vec<EndingCard>>, Problem> {
     let cards = service.cards_ending(&caller, &query.unit, query.within_days.unwrap_or(60)).await?;
     Ok(Json(cards.into_iter().map(EndingCard::from).collect()))
-}
-
-fn handle(name: &str, what: &'static str) -> Result<Handle, Refusal> {
-    Handle::parse(name).ok_or(Refusal::NotFound(what))
 }
 
 fn after_handle(text: &str) -> Result<Handle, Refusal> {

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
-use super::extract::{ApiJson, InPath, InQuery};
+use super::answer::{Problem, ProblemDocument, fresh, jpeg};
+use super::extract::{ApiJson, InPath, InQuery, page_size};
 use super::me::attached;
 use crate::error::Refusal;
 use crate::flow::{
-    Approval, Caller, Decided, FieldChange, FieldName, Outcome, QueueRequest, ReviewVerdict, Reviewed, ReviewedWhole,
-    Service, USUAL_CLAIM_MINUTES, Workload,
+    Approval, Caller, Decided, DecisionItem, EvidenceItem, FieldChange, FieldName, OtherProposal, Outcome,
+    QueueRequest, ReviewVerdict, Reviewed, ReviewedWhole, Service, USUAL_CLAIM_MINUTES, Workload,
 };
 use crate::model::calendar::parse_day;
 use crate::model::proposal::ProposalState;
@@ -22,19 +22,14 @@ use crate::model::review::{RefusalReason, is_on_card};
 use crate::model::unit::UnitCode;
 
 /// Items of a page, when the caller does not say, and at most.
-const USUAL_PAGE: i64 = 50;
-const MOST_PAGE: i64 = 200;
+pub(super) const USUAL_PAGE: i64 = 50;
+pub(super) const MOST_PAGE: i64 = 200;
 /// Decisions that one call brings at most.
 const MOST_DECISIONS: usize = 500;
 /// Bytes of such a call: each may bring a note.
 pub const MANY_BYTES: usize = 4 << 20;
-/// Fields that an approval names at most; the catalogue has fewer.
+/// Fields that an approval writes over at most; the catalogue has fewer.
 const MOST_FIELDS: usize = 200;
-
-/// JSON that no cache keeps: it holds personal data.
-pub(super) fn fresh(body: impl Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
 
 /// Which proposals are listed.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -167,7 +162,7 @@ pub async fn review_queue(
     caller: Caller,
     InQuery(query): InQuery<QueueQuery>,
 ) -> Result<Response, Problem> {
-    let limit = page_size(query.limit)?;
+    let limit = page_size(query.limit, USUAL_PAGE, MOST_PAGE)?;
     let request = QueueRequest {
         unit: unit(query.unit)?,
         states: states(query.state.as_deref())?,
@@ -183,57 +178,6 @@ pub async fn review_queue(
         format!("{}.{}", proposal.due_at, proposal.id)
     });
     Ok(fresh(QueuePage { items: queue.iter().map(|reviewed| QueueItem::new(reviewed, now)).collect(), next }))
-}
-
-/// A file beside a proposal.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct EvidenceItem {
-    /// Its name.
-    evidence: String,
-    /// The file's name.
-    name: String,
-    /// By its content.
-    media_type: String,
-    /// Bytes.
-    size: i64,
-    /// Hexadecimal.
-    sha256: String,
-    /// Unix seconds.
-    created_at: i64,
-    /// Where it is fetched.
-    href: String,
-}
-
-/// What was decided.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DecisionItem {
-    /// Unix seconds.
-    at: i64,
-    /// Who decided.
-    by: String,
-    /// Whose right it was, when it was lent.
-    on_behalf_of: Option<String>,
-    /// `approved_first`, `approved`, `refused` or `appeal_refused`.
-    what: String,
-    /// The fields.
-    fields: Vec<String>,
-    /// Why.
-    reason: Option<String>,
-    /// The same in the reviewer's words.
-    note: Option<String>,
-}
-
-/// Another proposal that waits and touches the same fields.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OtherProposal {
-    /// Its name.
-    proposal: String,
-    /// Where it stands.
-    state: &'static str,
-    /// The fields that both touch.
-    fields: Vec<String>,
-    /// Unix seconds.
-    created_at: i64,
 }
 
 /// A proposal with all that a decision is made on.
@@ -256,14 +200,12 @@ pub struct WholeProposal {
     history: Vec<DecisionItem>,
     /// Others that wait and touch the same fields.
     others: Vec<OtherProposal>,
-    /// Why it was refused, or a part of it.
+    /// Why it was refused.
     reason: Option<String>,
     /// The same in the reviewer's words.
     reason_note: Option<String>,
     /// What the person says against the refusal.
     appeal_note: Option<String>,
-    /// The fields that were approved, when not all.
-    approved_fields: Option<Vec<String>>,
     /// The day on which an approved change acts.
     waits_until: Option<String>,
     /// The version of the record that it became.
@@ -275,40 +217,11 @@ pub struct WholeProposal {
 
 impl WholeProposal {
     fn new(whole: ReviewedWhole, now: i64) -> Self {
-        let ReviewedWhole { reviewed, changes, evidence, decisions, others } = whole;
+        let ReviewedWhole { reviewed, changes, evidence, history, others } = whole;
         let item = QueueItem::new(&reviewed, now);
-        let href = |id: &str| format!("/api/v1/proposals/{}/evidence/{id}", item.proposal);
-        let evidence = evidence
-            .into_iter()
-            .map(|one| EvidenceItem {
-                href: href(&one.id),
-                evidence: one.id,
-                name: one.name,
-                media_type: one.media_type,
-                size: one.size,
-                sha256: one.sha256,
-                created_at: one.created_at,
-            })
-            .collect();
-        let decided = decisions.into_iter().map(|decision| DecisionItem {
-            at: decision.at,
-            by: decision.reviewer,
-            on_behalf_of: decision.on_behalf_of,
-            what: decision.decision,
-            fields: decision.fields,
-            reason: decision.reason,
-            note: decision.note,
-        });
-        let others = others.into_iter().map(|(other, fields)| OtherProposal {
-            proposal: other.id,
-            state: other.state.word(),
-            fields,
-            created_at: other.created_at,
-        });
-        let (history, others) = (decided.collect(), others.collect());
-        let (queued, proposal) = (reviewed.queued, item);
+        let queued = reviewed.queued;
         Self {
-            item: proposal,
+            item,
             note: queued.proposal.note,
             base_version: queued.proposal.base_version,
             record_version: queued.record_version,
@@ -319,7 +232,6 @@ impl WholeProposal {
             reason: queued.proposal.reason,
             reason_note: queued.proposal.reason_note,
             appeal_note: queued.proposal.appeal_note,
-            approved_fields: queued.approved_fields.and_then(|fields| serde_json::from_str(&fields).ok()),
             waits_until: queued.waits_until,
             version: queued.proposal.version,
             waiting_change: queued.proposal.waiting_change,
@@ -375,13 +287,7 @@ pub async fn proposal_portrait(
     caller: Caller,
     InPath((id, which)): InPath<(String, Which)>,
 ) -> Result<Response, Problem> {
-    let jpeg = service.review_portrait(&caller, &id, matches!(which, Which::New)).await?;
-    let headers = [
-        (header::CONTENT_TYPE, "image/jpeg"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    Ok((headers, jpeg).into_response())
+    Ok(jpeg(service.review_portrait(&caller, &id, matches!(which, Which::New)).await?))
 }
 
 /// For how long a proposal is taken.
@@ -433,26 +339,20 @@ pub async fn release_proposal(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An approval. `{}` approves all of it.
+/// An approval, of the whole proposal: who finds a part of it wrong refuses it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToApprove {
     /// The version of the record that you saw; at another one nothing is written.
     #[serde(default)]
     expected_version: Option<i64>,
-    /// The fields that you approve; all when absent. The rest is refused, and needs `reason`.
-    #[serde(default)]
-    fields: Option<Vec<String>>,
-    /// The day from which they hold (`yyyy-mm-dd`).
+    /// The day from which it holds (`yyyy-mm-dd`).
     #[serde(default)]
     effective_on: Option<String>,
     /// Fields that somebody else changed meanwhile and that are changed all the same; needs `expected_version`.
     #[serde(default)]
     overwrite: Vec<String>,
-    /// Why the rest is refused.
-    #[serde(default)]
-    reason: Option<String>,
-    /// The same in your words.
+    /// What you say to it.
     #[serde(default)]
     #[schema(max_length = 2000)]
     note: Option<String>,
@@ -460,8 +360,8 @@ pub struct ToApprove {
 
 impl ToApprove {
     fn parse(self) -> Result<ReviewVerdict, Refusal> {
-        if self.fields.as_ref().is_some_and(|fields| fields.len() > MOST_FIELDS) || self.overwrite.len() > MOST_FIELDS {
-            return Err(Refusal::malformed("body.fields", "names too many fields"));
+        if self.overwrite.len() > MOST_FIELDS {
+            return Err(Refusal::malformed("body.overwrite", "names too many fields"));
         }
         let day = self
             .effective_on
@@ -469,10 +369,8 @@ impl ToApprove {
             .map(|day| parse_day(day).ok_or_else(|| Refusal::malformed("body.effective_on", "must be yyyy-mm-dd")));
         Ok(ReviewVerdict::Approve(Approval {
             expected_version: self.expected_version,
-            fields: self.fields,
             effective_on: day.transpose()?,
             overwrite: self.overwrite,
-            reason: self.reason,
             note: self.note,
         }))
     }
@@ -489,45 +387,6 @@ pub struct ToRefuse {
     #[serde(default)]
     #[schema(max_length = 2000)]
     note: Option<String>,
-}
-
-/// What became of a proposal.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DecidedAnswer {
-    /// The proposal's name.
-    proposal: String,
-    /// Where it stands now.
-    #[schema(example = "approved")]
-    state: &'static str,
-    /// The version of the record that it became.
-    record_version: Option<i64>,
-    /// The new card, when the card had to change.
-    card: Option<String>,
-    /// The card in whose place it stands.
-    replaced_card: Option<String>,
-    /// The day on which the change acts.
-    waits_until: Option<String>,
-    /// Whether another reviewer has to approve too.
-    awaits_second: bool,
-    /// Whether the record still waits for the unit's word on what others sent before: its card follows then.
-    awaits_confirmation: bool,
-}
-
-impl From<Decided> for DecidedAnswer {
-    fn from(decided: Decided) -> Self {
-        let (card, replaced_card) =
-            decided.card.map_or((None, None), |(new, old)| (Some(new.to_string()), Some(old.to_string())));
-        Self {
-            proposal: decided.proposal,
-            state: decided.state.word(),
-            record_version: decided.record_version,
-            card,
-            replaced_card,
-            waits_until: decided.waits_until.map(|day| day.to_string()),
-            awaits_second: decided.state == ProposalState::FirstApproved,
-            awaits_confirmation: decided.awaits_confirmation,
-        }
-    }
 }
 
 /// What stands in the record now, instead of what the reviewer went by: a problem document with two more members.
@@ -550,7 +409,7 @@ impl ConflictDocument {
 
 fn decided(outcome: Outcome) -> Response {
     match outcome {
-        Outcome::Done(decided) => fresh(DecidedAnswer::from(decided)),
+        Outcome::Done(decided) => fresh(decided),
         Outcome::Conflict { record_version, changes } => {
             let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
             let document = json!(ConflictDocument::new(record_version, changes)).to_string();
@@ -562,7 +421,7 @@ fn decided(outcome: Outcome) -> Response {
 /// `POST /api/v1/proposals/{id}/approve`: the record, its card and the person's answer follow in one transaction.
 #[utoipa::path(post, path = "/api/v1/proposals/{id}/approve", tag = "Review", request_body = ToApprove,
     params(("id" = String, Path, description = "The proposal's name")),
-    responses((status = 200, body = DecidedAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ConflictDocument, content_type = "application/problem+json")),
+    responses((status = 200, body = Decided), (status = 404, body = ProblemDocument), (status = 409, body = ConflictDocument, content_type = "application/problem+json")),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
 pub async fn approve_proposal(
     State(service): State<Service>,
@@ -576,7 +435,7 @@ pub async fn approve_proposal(
 /// `POST /api/v1/proposals/{id}/refuse`: with a reason of the list, which the person reads.
 #[utoipa::path(post, path = "/api/v1/proposals/{id}/refuse", tag = "Review", request_body = ToRefuse,
     params(("id" = String, Path, description = "The proposal's name")),
-    responses((status = 200, body = DecidedAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
+    responses((status = 200, body = Decided), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
 pub async fn refuse_proposal(
     State(service): State<Service>,
@@ -610,14 +469,11 @@ pub struct OneDecision {
     expected_version: Option<i64>,
     /// As in an approval.
     #[serde(default)]
-    fields: Option<Vec<String>>,
-    /// As in an approval.
-    #[serde(default)]
     effective_on: Option<String>,
     /// As in an approval.
     #[serde(default)]
     overwrite: Vec<String>,
-    /// As in an approval or refusal.
+    /// As in a refusal.
     #[serde(default)]
     reason: Option<String>,
     /// As in an approval or refusal.
@@ -627,12 +483,13 @@ pub struct OneDecision {
 
 impl OneDecision {
     fn parse(self) -> Result<ReviewVerdict, Refusal> {
-        let Self { decision, expected_version, fields, effective_on, overwrite, reason, note, .. } = self;
+        let Self { decision, expected_version, effective_on, overwrite, reason, note, .. } = self;
         match decision {
-            DecisionKind::Approve => {
-                ToApprove { expected_version, fields, effective_on, overwrite, reason, note }.parse()
+            DecisionKind::Approve if reason.is_some() => {
+                Err(Refusal::malformed("reason", "is for a refusal: an approval is of the whole proposal"))
             }
-            DecisionKind::Refuse if expected_version.is_some() || fields.is_some() || effective_on.is_some() => {
+            DecisionKind::Approve => ToApprove { expected_version, effective_on, overwrite, note }.parse(),
+            DecisionKind::Refuse if expected_version.is_some() || effective_on.is_some() => {
                 Err(Refusal::malformed("decision", "a refusal has a reason and a note, nothing else"))
             }
             DecisionKind::Refuse => {
@@ -659,7 +516,7 @@ pub struct OneAnswer {
     proposal: String,
     /// What became of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    done: Option<DecidedAnswer>,
+    done: Option<Decided>,
     /// Why nothing did.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<ProblemOrConflict>,
@@ -705,7 +562,7 @@ pub async fn decide_proposals(
     let mut answers = Vec::new();
     for (proposal, outcome) in service.decide_proposals(&caller, verdicts).await {
         let answer = match outcome {
-            Ok(Outcome::Done(decided)) => OneAnswer { proposal, done: Some(decided.into()), problem: None },
+            Ok(Outcome::Done(decided)) => OneAnswer { proposal, done: Some(decided), problem: None },
             Ok(Outcome::Conflict { record_version, changes }) => {
                 let conflict = Box::new(ConflictDocument::new(record_version, changes));
                 OneAnswer { proposal, done: None, problem: Some(ProblemOrConflict::Conflict(conflict)) }
@@ -732,118 +589,16 @@ pub struct OfUnit {
     unit: Option<String>,
 }
 
-/// What is due on a day.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DueOn {
-    /// In Vietnam.
-    day: String,
-    /// Proposals.
-    count: i64,
-}
-
-/// What one reviewer works on and decided.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub struct ReviewerLoad {
-    /// The officer.
-    reviewer: String,
-    /// Proposals that they work on.
-    claimed: i64,
-    /// Decisions.
-    decided_last_30_days: usize,
-    /// Refusals among them.
-    refused_last_30_days: usize,
-    /// The middle of how long these had waited.
-    median_working_hours: Option<f64>,
-}
-
-/// What waits in one unit.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UnitLoad {
-    /// Its code.
-    unit: String,
-    /// Proposals that wait.
-    waiting: i64,
-    /// Those past their deadline.
-    overdue: i64,
-}
-
-/// How much work there is.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct WorkloadAnswer {
-    /// The unit that was asked about.
-    unit: Option<String>,
-    /// Waiting for a first decision.
-    open: i64,
-    /// Waiting for the second of two.
-    first_approved: i64,
-    /// Waiting for a decision on an appeal.
-    appealed: i64,
-    /// Of all these, past their deadline.
-    overdue: i64,
-    /// Of all these, nobody works on.
-    unclaimed: i64,
-    /// When the oldest was proposed (Unix seconds).
-    oldest_created_at: Option<i64>,
-    /// The middle of how long those decided in the last 30 days had waited.
-    median_working_hours: Option<f64>,
-    /// Decisions.
-    decided_last_30_days: usize,
-    /// Today and the next five working days.
-    due: Vec<DueOn>,
-    /// By reviewer.
-    reviewers: Vec<ReviewerLoad>,
-    /// By unit, those with most overdue first.
-    units: Vec<UnitLoad>,
-}
-
-impl WorkloadAnswer {
-    fn new(unit: Option<String>, load: Workload) -> Self {
-        let mut reviewers: std::collections::BTreeMap<String, ReviewerLoad> = std::collections::BTreeMap::new();
-        for (reviewer, decided_last_30_days, refused_last_30_days, median_working_hours) in load.reviewers {
-            let own = ReviewerLoad {
-                reviewer: reviewer.clone(),
-                claimed: 0,
-                decided_last_30_days,
-                refused_last_30_days,
-                median_working_hours,
-            };
-            reviewers.insert(reviewer, own);
-        }
-        for (reviewer, claimed) in load.counts.claimed {
-            let none = || ReviewerLoad { reviewer: reviewer.clone(), ..ReviewerLoad::default() };
-            reviewers.entry(reviewer.clone()).or_insert_with(none).claimed = claimed;
-        }
-        let [open, first_approved, appealed] = load.counts.by_state;
-        let unit_load = |(unit, waiting, overdue)| UnitLoad { unit, waiting, overdue };
-        Self {
-            unit,
-            open,
-            first_approved,
-            appealed,
-            overdue: load.counts.overdue,
-            unclaimed: load.counts.unclaimed,
-            oldest_created_at: load.counts.oldest_at,
-            median_working_hours: load.median_hours,
-            decided_last_30_days: load.decided,
-            due: load.due.into_iter().map(|(day, count)| DueOn { day, count }).collect(),
-            reviewers: reviewers.into_values().collect(),
-            units: load.counts.units.into_iter().map(unit_load).collect(),
-        }
-    }
-}
-
 /// `GET /api/v1/proposals/workload`: how much waits, where, and how fast it is decided.
 #[utoipa::path(get, path = "/api/v1/proposals/workload", tag = "Review", params(OfUnit),
-    responses((status = 200, body = WorkloadAnswer)),
+    responses((status = 200, body = Workload)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
 pub async fn review_workload(
     State(service): State<Service>,
     caller: Caller,
     InQuery(query): InQuery<OfUnit>,
 ) -> Result<Response, Problem> {
-    let asked = unit(query.unit)?;
-    let load = service.workload(&caller, asked.as_deref()).await?;
-    Ok(fresh(WorkloadAnswer::new(asked, load)))
+    Ok(fresh(service.workload(&caller, unit(query.unit)?).await?))
 }
 
 /// A reason that something can be refused for.
@@ -895,12 +650,6 @@ pub(super) fn unit(code: Option<String>) -> Result<Option<String>, Refusal> {
     let unit = UnitCode::parse(&code);
     unit.map(|unit| Some(unit.to_string()))
         .ok_or_else(|| Refusal::malformed("unit", "must be a unit code such as H26.05"))
-}
-
-/// The size of a page.
-pub(super) fn page_size(limit: Option<i64>) -> Result<i64, Refusal> {
-    let limit = limit.unwrap_or(USUAL_PAGE);
-    if (1..=MOST_PAGE).contains(&limit) { Ok(limit) } else { Err(Refusal::malformed("limit", "must be 1 to 200")) }
 }
 
 /// Instant and name of the last item of a page, as we gave it.

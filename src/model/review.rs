@@ -8,7 +8,7 @@
 //! | whose decision | an officer of the unit or above; nobody decides about themselves, nor twice |
 //! | how many | one; two for sensitive fields and for what the card shows |
 //! | until when | the end of the third working day; then the unit above is named |
-//! | after an appeal | the unit's head or the unit above, and never who refused |
+//! | after an appeal | the unit's head or the unit above, both where it takes two, and never who refused |
 
 use time::{Date, Duration};
 
@@ -135,7 +135,7 @@ impl Reviewer<'_> {
             Err(WhyNot::FirstApprover)
         } else if before.is_appealed && self.is_one_of(before.refusers) {
             Err(WhyNot::DecidedBefore)
-        } else if before.state == ProposalState::Appealed && !self.is_senior {
+        } else if before.is_appealed && !self.is_senior {
             Err(WhyNot::FromAppeal)
         } else {
             Ok(())
@@ -415,6 +415,9 @@ mod tests {
             who("binh", None).may_decide(before(ProposalState::FirstApproved, true)),
             Err(WhyNot::DecidedBefore)
         );
+        let second = before(ProposalState::FirstApproved, true);
+        assert_eq!(who("chi", None).may_decide(second), Err(WhyNot::FromAppeal), "at whatever stage it is");
+        assert_eq!(senior("chi").may_decide(second), Ok(()));
         for state in ProposalState::ALL.into_iter().filter(|state| !state.is_waiting()) {
             assert_eq!(senior("chi").may_decide(before(state, true)), Err(WhyNot::Decided));
         }

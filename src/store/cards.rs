@@ -207,7 +207,12 @@ pub(super) async fn move_all(
         By::Facts { hold, .. } => *hold,
         By::Person => "",
     };
-    let own = if *step == Step::Unlock && !hold.is_empty() { "AND hold = $6" } else { "AND $6 = $6" };
+    let own = match (step, hold) {
+        // See `leave_to_holder`.
+        (Step::Unlock, "") => "AND reported IS NULL AND $6 = $6",
+        (Step::Unlock, _) => "AND hold = $6",
+        _ => "AND $6 = $6",
+    };
     // A person who locks what the facts have locked already keeps it locked when the facts give it back. Not by way of the
     // person, whose cards of other units may be among them.
     let takes_over = *step == Step::Lock && hold.is_empty() && !matches!(selector, Selector::Person(_));
@@ -222,13 +227,14 @@ pub(super) async fn move_all(
     }
     let statement = format!(
         "UPDATE cards SET state = $3, state_at = $4, state_reason = $5, \
-         hold = CASE WHEN $3 = 'locked' AND $6 <> '' THEN $6 END \
+         hold = CASE WHEN $3 = 'locked' AND $6 <> '' THEN $6 END, \
+         reported = CASE WHEN $3 = 'locked' AND hold = '{HOLDER}' THEN state_reason ELSE reported END \
          WHERE {meant} AND (state IN ({}) {taken_over}) AND valid_until > $4 {own} RETURNING handle, unit",
         from.join(", ")
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(one)
-        .bind(two)
+        .bind(&one)
+        .bind(&two)
         .bind(to.word())
         .bind(at)
         .bind(reason.code())
@@ -236,6 +242,9 @@ pub(super) async fn move_all(
         .fetch_all(&mut **transaction)
         .await
         .map_err(failed("moving cards"))?;
+    if *step == Step::Unlock && hold.is_empty() {
+        leave_to_holder(transaction, (meant, [&one, &two]), wanted).await?;
+    }
     let moved = handles_and_units(&rows)?;
     let cards: Vec<_> = moved.iter().map(|(card, _)| card.clone()).collect();
     let credentials = set_status(transaction, &cards, to.status()).await?;
@@ -278,6 +287,59 @@ async fn look_again(
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at);
     query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("having the facts look again"))
+}
+
+/// Cards that a person gives back, and whose holder reported something while they were locked, stay locked: by the holder.
+async fn leave_to_holder(
+    transaction: &mut Transaction<'_>,
+    (meant, [one, two]): (&str, [&String; 2]),
+    Move { actor, at, .. }: &Move<'_>,
+) -> Result<(), Fault> {
+    let doing = failed("leaving cards to their holders");
+    let statement = format!(
+        "UPDATE cards SET state_at = $3, state_reason = reported, hold = '{HOLDER}', reported = NULL \
+         WHERE {meant} AND state = 'locked' AND reported IS NOT NULL AND valid_until > $3 RETURNING handle, state_reason"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at).fetch_all(&mut **transaction).await;
+    for row in rows.map_err(&doing)? {
+        let reason: String = row.try_get("state_reason").map_err(&doing)?;
+        audit(
+            transaction,
+            *at,
+            actor,
+            "card.locked",
+            &handle(&row, "handle")?,
+            format!("{reason} as its holder reported"),
+        );
+    }
+    Ok(())
+}
+
+/// The holder of a card that is locked already says why it must stay so: the reason of their own lock, or one for when
+/// others give theirs back. It only becomes graver.
+pub(super) async fn report(
+    transaction: &mut Transaction<'_>,
+    card: &Handle,
+    reason: Reason,
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    let lesser = match reason {
+        Reason::Stolen => "('', 'device_change', 'lost')",
+        Reason::Lost => "('', 'device_change')",
+        _ => "('')",
+    };
+    let statement = format!(
+        "UPDATE cards SET state_reason = CASE WHEN hold = '{HOLDER}' THEN $2 ELSE state_reason END, \
+         reported = CASE WHEN hold = '{HOLDER}' THEN reported ELSE $2 END \
+         WHERE handle = $1 AND state = 'locked' AND valid_until > $3 \
+         AND CASE WHEN hold = '{HOLDER}' THEN state_reason ELSE COALESCE(reported, '') END IN {lesser}"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(card.as_str()).bind(reason.code()).bind(at);
+    let reported = query.execute(&mut **transaction).await.map_err(failed("noting what a holder reports"))?;
+    if reported.rows_affected() == 1 {
+        audit(transaction, at, HOLDER, "card.reported", card, format!("{} by the holder", reason.code()));
+    }
+    Ok(())
 }
 
 struct ReplaceCard {

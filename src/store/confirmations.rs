@@ -1,6 +1,7 @@
 //! Records that came by an upload or a unit's system and wait for the unit's word: what they say beside what the unit
 //! confirmed last, confirmed as they were seen, or sent back.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use sqlx::any::AnyRow;
@@ -12,13 +13,19 @@ use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::catalogue::Catalogue;
-use crate::model::id::Handle;
+use crate::model::id::{Handle, PersonalNumber};
 use crate::model::origin::{Origin, Way};
 use crate::model::record::Record;
 
-/// A version of `records` that the officer `$2` has a part in: they uploaded it, or one since the unit's last word.
-pub(super) const UPLOADED_BY_2: &str = "EXISTS (SELECT 1 FROM record_versions uploaded WHERE uploaded.record = records.id \
-    AND uploaded.version > COALESCE(records.confirmed_version, 0) AND uploaded.way = 'upload' AND uploaded.actor = $2)";
+/// A condition on `records`: `officer` uploaded or submitted what waits, or a part of it since the unit's last word.
+fn uploaded_by(officer: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM record_versions uploaded LEFT JOIN uploads ON uploads.id = uploaded.reference \
+         WHERE uploaded.record = records.id AND uploaded.version > COALESCE(records.confirmed_version, 0) \
+         AND uploaded.way = 'upload' AND {officer} IN (uploaded.actor, uploads.uploaded_by, uploads.submitted_by))"
+    )
+}
+
 /// The unit sent this version of `records` back.
 pub(super) const RETURNED: &str = "EXISTS (SELECT 1 FROM record_returns WHERE record_returns.record = records.id \
     AND record_returns.version = records.version)";
@@ -83,10 +90,36 @@ pub enum Said {
     Already,
     /// There is another version by now.
     MovedOn,
-    /// Who uploaded it may not confirm it.
+    /// Who uploaded it may not confirm it while somebody else can.
     Own,
+    /// It is about the officer themselves.
+    OfOneself,
     /// There is no such record in the unit.
     NotFound,
+}
+
+/// What an officer does not give the unit's word for: what they uploaded, and what is about them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Units in which nobody else gives it: there it counts also for what the officer uploaded.
+    pub alone_in: Vec<String>,
+    /// Their own number, if a record of theirs waits.
+    pub person: Option<PersonalNumber>,
+}
+
+impl Own {
+    /// The condition on `records` that they are the officer's own.
+    pub(super) fn condition(&self, values: &mut Conditions, officer: &str) -> String {
+        let mut own = uploaded_by(&values.text(officer));
+        if !self.alone_in.is_empty() {
+            let units: Vec<_> = self.alone_in.iter().map(|unit| values.text(unit)).collect();
+            own = format!("{own} AND records.unit NOT IN ({})", units.join(", "));
+        }
+        if let Some(person) = &self.person {
+            own = format!("{own} OR COALESCE(records.person, '') = {}", values.text(person.expose()));
+        }
+        format!("({own})")
+    }
 }
 
 impl Said {
@@ -97,6 +130,7 @@ impl Said {
             Self::Already => "already",
             Self::MovedOn => "moved_on",
             Self::Own => "own",
+            Self::OfOneself => "self",
             Self::NotFound => "not_found",
         }
     }
@@ -107,8 +141,7 @@ impl Store {
     pub async fn unconfirmed(&self, filter: ConfirmationFilter) -> Result<Vec<Unconfirmed>, Fault> {
         let mut conditions = Conditions::default();
         let limit = conditions.number(filter.limit);
-        let officer = conditions.text(filter.officer);
-        debug_assert_eq!(officer, "$2", "UPLOADED_BY_2 names it");
+        let uploaded = uploaded_by(&conditions.text(filter.officer));
         if let Some(visible) = &filter.visible {
             conditions.within("records.unit", visible);
         }
@@ -126,7 +159,7 @@ impl Store {
         let statement = format!(
             "SELECT records.id, records.version, records.changed_at, newest.catalogue, newest.content, newest.way, \
              newest.reference, newest.actor, records.confirmed_version, confirmed.catalogue AS confirmed_catalogue, \
-             confirmed.content AS confirmed_content, CASE WHEN {UPLOADED_BY_2} THEN 1 ELSE 0 END AS is_own, \
+             confirmed.content AS confirmed_content, CASE WHEN {uploaded} THEN 1 ELSE 0 END AS is_own, \
              record_returns.reason, record_returns.note, record_returns.officer, record_returns.at AS returned_at \
              FROM records JOIN record_versions newest ON newest.record = records.id AND newest.version = records.version \
              LEFT JOIN record_versions confirmed ON confirmed.record = records.id \
@@ -140,18 +173,43 @@ impl Store {
         rows.map_err(failed("reading unconfirmed records"))?.iter().map(unconfirmed).collect()
     }
 
-    /// The unit confirms records, in it or below it, exactly as they were seen: handle and version. `is_only` tells that
-    /// nobody else could, so that who uploaded may.
+    /// The unit confirms records, in it or below it, exactly as they were seen: handle and version; without those that are
+    /// the officer's own.
     pub async fn confirm_seen(
         &self,
         unit: &str,
         seen: Vec<(Handle, i64)>,
         officer: &str,
-        is_only: bool,
+        own: Own,
         at: UnixSeconds,
     ) -> Result<Vec<(Handle, Said)>> {
         let (unit, officer) = (unit.to_owned(), officer.to_owned());
-        self.write(ConfirmSeen { unit, seen, officer, is_only, at }).await
+        self.write(ConfirmSeen { unit, seen, officer, own, at }).await
+    }
+
+    /// Unit and person of the records in a unit or below it that wait for its word; of `among` when that says so.
+    pub async fn unconfirmed_people(
+        &self,
+        unit: &str,
+        among: Option<&[Handle]>,
+    ) -> Result<Vec<(String, Option<PersonalNumber>)>, Fault> {
+        let doing = "reading whose records wait";
+        let mut conditions = Conditions::default();
+        conditions.within("unit", &[unit.to_owned()]);
+        if let Some(among) = among {
+            let places: Vec<_> = among.iter().map(|handle| conditions.text(handle.as_str())).collect();
+            let _ = write!(conditions.text, " AND id IN ({})", places.join(", "));
+        }
+        let statement = format!(
+            "SELECT DISTINCT unit, person FROM records WHERE confirmed_at IS NULL AND removed_at IS NULL {}",
+            conditions.text
+        );
+        let rows = conditions.bind(statement).fetch_all(self.readers()).await.map_err(failed(doing))?;
+        let read = |row: &AnyRow| {
+            let person: Option<String> = row.try_get("person")?;
+            Ok((row.try_get("unit")?, person.as_deref().and_then(PersonalNumber::parse)))
+        };
+        rows.iter().map(read).collect::<Result<_, sqlx::Error>>().map_err(failed(doing))
     }
 
     /// Sends a version back. Refuses with [`Refusal::MovedOn`] when another is there by now, or the unit's word is given.
@@ -159,25 +217,23 @@ impl Store {
         self.write(Return { record: record.clone(), version, sent }).await
     }
 
-    /// Whether an officer in one of these roles other than this one is there for a unit: of it, or of one above it.
-    pub async fn has_officer(
+    /// The units of the officers in these roles, without this one: the nation's are of none.
+    pub async fn officers_units(
         &self,
-        unit: &str,
         roles: &[&'static str],
         but: &str,
         now: UnixSeconds,
-    ) -> Result<bool, Fault> {
-        let doing = "looking for an officer";
+    ) -> Result<HashSet<String>, Fault> {
+        let doing = "looking for officers";
         let roles: Vec<_> = roles.iter().map(|role| format!("'{role}'")).collect();
         let statement = format!(
-            "SELECT COUNT(*) FROM officers WHERE role IN ({}) AND blocked_at IS NULL \
-             AND (valid_until IS NULL OR valid_until > $1) AND id <> $2 \
-             AND (unit = $3 OR substr($3, 1, length(unit) + 1) = unit || '.')",
+            "SELECT DISTINCT unit FROM officers WHERE role IN ({}) AND blocked_at IS NULL \
+             AND (valid_until IS NULL OR valid_until > $1) AND id <> $2 AND unit IS NOT NULL",
             roles.join(", ")
         );
-        let query = sqlx::query(AssertSqlSafe(statement)).bind(now).bind(but).bind(unit);
-        let row = query.fetch_one(self.readers()).await.map_err(failed(doing))?;
-        Ok(row.try_get::<i64, _>(0).map_err(failed(doing))? > 0)
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(now).bind(but).fetch_all(self.readers()).await;
+        let rows = rows.map_err(failed(doing))?;
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed(doing))
     }
 }
 
@@ -223,7 +279,7 @@ struct ConfirmSeen {
     unit: String,
     seen: Vec<(Handle, i64)>,
     officer: String,
-    is_only: bool,
+    own: Own,
     at: UnixSeconds,
 }
 
@@ -246,24 +302,19 @@ impl Change for ConfirmSeen {
 impl ConfirmSeen {
     async fn confirm(&self, transaction: &mut Transaction<'_>, record: &Handle, version: i64) -> Result<Said> {
         let doing = "confirming a record";
-        let others = if self.is_only { String::new() } else { format!("AND NOT {UPLOADED_BY_2}") };
+        let mut conditions = Conditions::default();
+        let (at, officer) = (conditions.number(self.at), conditions.text(&*self.officer));
+        let (handle, seen) = (conditions.text(record.as_str()), conditions.number(version));
+        conditions.within("unit", std::slice::from_ref(&self.unit));
+        let own = self.own.condition(&mut conditions, &self.officer);
         let statement = format!(
-            "UPDATE records SET confirmed_at = $1, confirmed_by = $2, confirmed_version = version, \
-             follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE $1 END \
-             WHERE id = $3 AND version = $4 AND confirmed_at IS NULL AND removed_at IS NULL \
-             AND (unit = $5 OR substr(unit, 1, length($6)) = $6) {others}"
+            "UPDATE records SET confirmed_at = {at}, confirmed_by = {officer}, confirmed_version = version, \
+             follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE {at} END \
+             WHERE id = {handle} AND version = {seen} AND confirmed_at IS NULL AND removed_at IS NULL \
+             {} AND NOT {own}",
+            conditions.text
         );
-        let below = format!("{}.", self.unit);
-        let confirmed = sqlx::query(AssertSqlSafe(statement))
-            .bind(self.at)
-            .bind(&self.officer)
-            .bind(record.as_str())
-            .bind(version)
-            .bind(&self.unit)
-            .bind(&below)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed(doing))?;
+        let confirmed = conditions.bind(statement).execute(&mut **transaction).await.map_err(failed(doing))?;
         if confirmed.rows_affected() == 1 {
             let (actor, subject) = (self.officer.clone(), record.to_string());
             let detail = format!("version {version}");
@@ -271,21 +322,25 @@ impl ConfirmSeen {
             return Ok(Said::Confirmed);
         }
         let row = sqlx::query(
-            "SELECT version, confirmed_at FROM records WHERE id = $1 AND removed_at IS NULL \
+            "SELECT version, confirmed_at, person FROM records WHERE id = $1 AND removed_at IS NULL \
              AND (unit = $2 OR substr(unit, 1, length($3)) = $3)",
         )
         .bind(record.as_str())
         .bind(&self.unit)
-        .bind(&below)
+        .bind(format!("{}.", self.unit))
         .fetch_optional(&mut **transaction)
         .await
         .map_err(failed(doing))?;
         let Some(row) = row else { return Ok(Said::NotFound) };
         let now: i64 = row.try_get("version").map_err(failed(doing))?;
         let confirmed_at: Option<i64> = row.try_get("confirmed_at").map_err(failed(doing))?;
+        let person: Option<String> = row.try_get("person").map_err(failed(doing))?;
         Ok(match confirmed_at {
             _ if now != version => Said::MovedOn,
             Some(_) => Said::Already,
+            None if person.is_some() && person.as_deref() == self.own.person.as_ref().map(PersonalNumber::expose) => {
+                Said::OfOneself
+            }
             None => Said::Own,
         })
     }

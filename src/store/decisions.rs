@@ -29,9 +29,7 @@ pub struct Ruling {
     pub lent_by: Option<(String, String)>,
     /// The fields that are approved, or refused.
     pub fields: Vec<String>,
-    /// Whether these are not all of the proposal.
-    pub is_part: bool,
-    /// Why the proposal, or the rest of it, is refused.
+    /// Why the proposal is refused.
     pub reason: Option<String>,
     /// The same in the reviewer's words.
     pub note: Option<String>,
@@ -135,11 +133,6 @@ fn decision(row: &AnyRow) -> Result<Decision, Fault> {
 }
 
 impl Ruling {
-    /// The codes that were approved, for the column that says so when they are not all.
-    fn part(&self) -> Option<String> {
-        self.is_part.then(|| self.codes())
-    }
-
     fn codes(&self) -> String {
         serde_json::Value::from(self.fields.clone()).to_string()
     }
@@ -198,13 +191,12 @@ impl Change for ApproveFirst {
         let ruling = &self.ruling;
         let moved = sqlx::query(
             "UPDATE proposals SET state = 'first_approved', first_approved_by = $3, first_approved_at = $4, \
-             approved_fields = $5, effective_on = COALESCE($6, effective_on) WHERE id = $1 AND state = $2 AND unit = $7",
+             effective_on = COALESCE($5, effective_on) WHERE id = $1 AND state = $2 AND unit = $6",
         )
         .bind(&ruling.proposal)
         .bind(ruling.seen.word())
         .bind(&ruling.reviewer)
         .bind(ruling.at)
-        .bind(ruling.part())
         .bind(&self.effective_on)
         .bind(&ruling.unit)
         .execute(&mut **transaction)
@@ -241,8 +233,8 @@ impl<const MOVES_CARDS: bool> Change for Approve<MOVES_CARDS> {
         };
         let moved = sqlx::query(
             "UPDATE proposals SET state = 'approved', decided_at = $4, decided_by = $5, reason = $6, reason_note = $7, \
-             version = $8, approved_fields = $9, waits_until = $10 \
-             WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3 AND unit = $11",
+             version = $8, waits_until = $9 \
+             WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3 AND unit = $10",
         )
         .bind(&ruling.proposal)
         .bind(ruling.seen.word())
@@ -252,7 +244,6 @@ impl<const MOVES_CARDS: bool> Change for Approve<MOVES_CARDS> {
         .bind(&ruling.reason)
         .bind(&ruling.note)
         .bind(version)
-        .bind(ruling.part())
         .bind(waits_until)
         .bind(&ruling.unit)
         .execute(&mut **transaction)
@@ -286,7 +277,7 @@ impl Change for Refuse {
         let ruling = &self.0;
         let row = sqlx::query(
             "UPDATE proposals SET state = CASE WHEN appealed_at IS NULL THEN 'refused' ELSE 'appeal_refused' END, \
-             decided_at = $4, decided_by = $5, reason = $6, reason_note = $7, approved_fields = NULL \
+             decided_at = $4, decided_by = $5, reason = $6, reason_note = $7 \
              WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3 AND unit = $8 RETURNING state",
         )
         .bind(&ruling.proposal)

@@ -21,7 +21,7 @@ impl EvidenceFiles {
     pub async fn put(&self, place: &str, bytes: &[u8]) -> Result<(), Fault> {
         let path = self.path(place)?;
         tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).await.map_err(failed)?;
-        let unfinished = path.with_extension("part");
+        let unfinished = path.with_extension(UNFINISHED);
         let mut options = tokio::fs::OpenOptions::new();
         let mut file =
             options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished).await.map_err(failed)?;
@@ -43,12 +43,16 @@ impl EvidenceFiles {
         }
     }
 
-    /// Removes a file; one that is not there is fine.
+    /// Removes a file, and what is left of one that was never whole; one that is not there is fine.
     pub async fn remove(&self, place: &str) -> Result<(), Fault> {
-        match tokio::fs::remove_file(self.path(place)?).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
+        let path = self.path(place)?;
+        for path in [path.with_extension(UNFINISHED), path] {
+            match tokio::fs::remove_file(path).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// The path of a place, which is one of our random names and nothing that leads elsewhere.
@@ -62,6 +66,8 @@ impl EvidenceFiles {
 }
 
 const DOING: &str = "keeping a file of evidence";
+/// The end of the name of a file that is being written.
+const UNFINISHED: &str = "part";
 
 fn failed(error: std::io::Error) -> Fault {
     Fault::new(DOING, error)

@@ -63,7 +63,7 @@ pub use audit::Line;
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use card_search::CardFilter;
 pub use cards::{FoundCard, ListedCard, NewCard};
-pub use confirmations::{ConfirmationFilter, Said, Sent, Unconfirmed};
+pub use confirmations::{ConfirmationFilter, Own, Said, Sent, Unconfirmed};
 pub use decisions::{Decision, Effect, Ruling};
 pub use delegations::Delegation;
 pub use deliveries::{Attempt, Claimed, DuePush, PushCounts, Subscriber};
@@ -87,7 +87,7 @@ pub use quality::{
     Claim as QualityClaim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow,
     Rows, UnitQuality,
 };
-pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion, Words};
+pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use reorganisations::{Reorganisation, Stage, Wave};
 pub use reviews::{Assigned, Claim, Measured, QueueFilter, Queued, WaitingCounts};

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::handle;
 use super::{Change, Line, Store, Transaction, failed};
-use crate::clock::UnixSeconds;
+use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::proposal::ProposalState;
@@ -94,6 +94,8 @@ pub struct NewProposal {
     pub due_at: UnixSeconds,
     /// How many proposals a person may have waiting.
     pub most_waiting: i64,
+    /// How many a person may make in a day of 24 hours, whatever becomes of them.
+    pub most_a_day: i64,
 }
 
 /// A file beside a proposal; its bytes are encrypted in `place`.
@@ -130,6 +132,16 @@ pub(super) const PROPOSAL_COLUMNS: &str = "proposals.id, proposals.record, propo
 
 /// The states in which somebody has still to decide, for statements.
 pub(super) const WAITING: &str = "('open', 'first_approved', 'appealed')";
+
+/// What stands in place of a proposal's name while evidence is removed: first the file goes, then the row.
+const GOING: &str = "";
+/// A condition on `evidence`: its proposal is decided, and was before `$2`.
+fn decided_before_2() -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM proposals WHERE proposals.id = evidence.proposal AND proposals.state NOT IN {WAITING} \
+         AND proposals.decided_at < $2)"
+    )
+}
 
 const EVIDENCE_COLUMNS: &str = "id, proposal, person, name, media_type, size, sha256, place, created_at";
 
@@ -185,12 +197,13 @@ impl Store {
         rows.iter().map(proposal).collect()
     }
 
-    /// Makes a proposal and gives it its evidence. Refuses one too many, and evidence that is not there for it.
+    /// Makes a proposal and gives it its evidence. Refuses one too many, evidence that is not there for it, and with
+    /// [`Refusal::MovedOn`] a record that is not the person's in this unit any more.
     pub async fn make_proposal(&self, new: NewProposal) -> Result<()> {
         self.write(new).await
     }
 
-    /// The person takes a proposal back; `false` if it no longer waits.
+    /// The person takes a proposal back, and has its evidence again; `false` if it no longer waits.
     pub async fn withdraw_proposal(&self, id: &str, person: &PersonalNumber, at: UnixSeconds) -> Result<bool> {
         self.write(Withdraw { id: id.to_owned(), person: person.clone(), at }).await
     }
@@ -217,7 +230,9 @@ impl Store {
 
     /// One piece of evidence.
     pub async fn evidence(&self, id: &str) -> Result<Option<Evidence>, Fault> {
-        let statement = format!("SELECT {EVIDENCE_COLUMNS} FROM evidence WHERE id = $1");
+        let statement = format!(
+            "SELECT {EVIDENCE_COLUMNS} FROM evidence WHERE id = $1 AND (proposal IS NULL OR proposal <> '{GOING}')"
+        );
         let row = sqlx::query(AssertSqlSafe(statement))
             .bind(id)
             .fetch_optional(self.readers())
@@ -233,19 +248,36 @@ impl Store {
         self.write(NoteRead(Line { at, actor, action: "evidence.read", subject, detail })).await
     }
 
-    /// Evidence that came before `before` and is of no proposal, the oldest first.
-    pub async fn unused_evidence(&self, before: UnixSeconds, limit: i64) -> Result<Vec<Evidence>, Fault> {
+    /// Evidence that nobody needs any more: whose removal was begun, that came before `unused` and is of no proposal, or whose
+    /// proposal was decided before `decided`.
+    pub async fn evidence_to_clear(
+        &self,
+        unused: UnixSeconds,
+        decided: UnixSeconds,
+        limit: i64,
+    ) -> Result<Vec<Evidence>, Fault> {
+        // Each by its own index.
+        let decided_before_2 = decided_before_2();
+        let select = format!("SELECT {EVIDENCE_COLUMNS} FROM evidence WHERE");
         let statement = format!(
-            "SELECT {EVIDENCE_COLUMNS} FROM evidence WHERE proposal IS NULL AND created_at < $1 \
-             ORDER BY created_at LIMIT $2"
+            "{select} proposal = '{GOING}' UNION ALL {select} proposal IS NULL AND created_at < $1 \
+             UNION ALL {select} proposal IS NOT NULL AND created_at < $2 AND {decided_before_2} LIMIT $3"
         );
-        let rows = sqlx::query(AssertSqlSafe(statement)).bind(before).bind(limit).fetch_all(self.readers()).await;
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(unused).bind(decided).bind(limit);
+        let rows = query.fetch_all(self.readers()).await;
         rows.map_err(failed("reading evidence"))?.iter().map(evidence).collect()
     }
 
-    /// Forgets evidence that is of no proposal; `false` if it is of one, or was forgotten.
-    pub async fn remove_evidence(&self, id: &str) -> Result<bool> {
-        self.write(RemoveEvidence(id.to_owned())).await
+    /// Begins to remove evidence that is of no proposal, or of one that was decided before `decided`: nobody reads it or puts
+    /// it beside a proposal from here on. `false` if it is of another proposal, or is not there.
+    pub async fn let_go_of_evidence(&self, id: &str, decided: UnixSeconds) -> Result<bool> {
+        self.write(LetGo { evidence: id.to_owned(), decided }).await
+    }
+
+    /// Forgets evidence that was let go of and whose file is gone.
+    pub async fn forget_evidence(&self, evidence: &Evidence, at: UnixSeconds) -> Result<()> {
+        let (id, proposal) = (evidence.id.clone(), evidence.proposal.clone());
+        self.write(ForgetEvidence { id, proposal, at }).await
     }
 
     /// The evidence of a proposal, oldest first.
@@ -393,6 +425,36 @@ pub(super) async fn follow_record(transaction: &mut Transaction<'_>, record: &Ha
     Ok(())
 }
 
+/// Nobody can decide any more about what waits for a record that its unit took back, or that is of another person by now
+/// (`of`).
+pub(super) async fn expire(
+    transaction: &mut Transaction<'_>,
+    record: &Handle,
+    of: Option<&str>,
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    let doing = failed("ending proposals with their record");
+    let statement = format!(
+        "UPDATE proposals SET state = 'expired', decided_at = $3 WHERE record = $1 AND person <> $2 \
+         AND state IN {WAITING} RETURNING id"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(record.as_str())
+        .bind(of.unwrap_or_default())
+        .bind(at)
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(&doing)?;
+    for row in rows {
+        let subject: String = row.try_get(0).map_err(&doing)?;
+        let delete = sqlx::query("DELETE FROM proposal_claims WHERE proposal = $1").bind(subject.clone());
+        delete.execute(&mut **transaction).await.map_err(&doing)?;
+        let (actor, detail) = ("system".to_owned(), record.to_string());
+        transaction.note(Line { at, actor, action: "proposal.expired", subject, detail });
+    }
+    Ok(())
+}
+
 impl Change for NewProposal {
     type Done = ();
 
@@ -413,8 +475,31 @@ impl Change for NewProposal {
             let rule = format!("at most {} proposals of one person may wait at the same time", self.most_waiting);
             return Err(Refusal::TooMuch(rule).into());
         }
+        let row = sqlx::query("SELECT COUNT(*) FROM proposals WHERE person = $1 AND created_at > $2")
+            .bind(self.person.expose())
+            .bind(self.created_at - DAY_SECONDS)
+            .fetch_one(&mut **transaction)
+            .await
+            .map_err(failed(doing))?;
+        if row.try_get::<i64, _>(0).map_err(failed(doing))? >= self.most_a_day {
+            let rule = format!("one person may make at most {} proposals in a day", self.most_a_day);
+            return Err(Refusal::TooMuch(rule).into());
+        }
         if !unused(transaction, &self.person, &self.evidence).await? {
             return Err(Refusal::NotFound("evidence that is of no proposal yet").into());
+        }
+        // A write, so that a move that is under way is waited for.
+        let stands = sqlx::query(
+            "UPDATE records SET version = version WHERE id = $1 AND unit = $2 AND person = $3 AND removed_at IS NULL",
+        )
+        .bind(self.record.as_str())
+        .bind(&self.unit)
+        .bind(self.person.expose())
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed(doing))?;
+        if stands.rows_affected() == 0 {
+            return Err(Refusal::MovedOn("record").into());
         }
         sqlx::query(
             "INSERT INTO proposals (id, record, unit, person, base_version, patch, note, state, is_sensitive, \
@@ -474,6 +559,12 @@ impl Change for Withdraw {
             .await
             .map_err(failed("withdrawing a proposal"))?;
         let Some(row) = row else { return Ok(false) };
+        // It counts among the person's files again, and goes with those that are beside nothing.
+        sqlx::query("UPDATE evidence SET proposal = NULL WHERE proposal = $1")
+            .bind(&self.id)
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("giving evidence back"))?;
         transaction.note(line(self.at, "proposal.withdrawn", &self.id, handle(&row, "record")?.to_string()));
         Ok(true)
     }
@@ -503,7 +594,8 @@ impl Change for Appeal {
         let row = sqlx::query(
             "UPDATE proposals SET state = 'appealed', appealed_at = $3, appeal_note = $4, due_at = $5, \
              first_approved_by = NULL, first_approved_at = NULL \
-             WHERE id = $1 AND person = $2 AND state = 'refused' AND appealed_at IS NULL RETURNING record",
+             WHERE id = $1 AND person = $2 AND state = 'refused' AND appealed_at IS NULL AND record IN \
+             (SELECT id FROM records WHERE person = $2 AND removed_at IS NULL) RETURNING record",
         )
         .bind(&self.id)
         .bind(self.person.expose())
@@ -588,17 +680,43 @@ impl Change for NoteRead {
     }
 }
 
-struct RemoveEvidence(String);
+struct LetGo {
+    evidence: String,
+    decided: UnixSeconds,
+}
 
-impl Change for RemoveEvidence {
+impl Change for LetGo {
     type Done = bool;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
-        let removed = sqlx::query("DELETE FROM evidence WHERE id = $1 AND proposal IS NULL")
-            .bind(&self.0)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed("forgetting evidence"))?;
-        Ok(removed.rows_affected() == 1)
+        let statement = format!(
+            "UPDATE evidence SET proposal = '{GOING}' \
+             WHERE id = $1 AND (proposal IS NULL OR proposal = '{GOING}' OR {})",
+            decided_before_2()
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(&self.evidence).bind(self.decided);
+        let gone = query.execute(&mut **transaction).await.map_err(failed("letting go of evidence"))?;
+        Ok(gone.rows_affected() == 1)
+    }
+}
+
+struct ForgetEvidence {
+    id: String,
+    proposal: Option<String>,
+    at: UnixSeconds,
+}
+
+impl Change for ForgetEvidence {
+    type Done = ();
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        let statement = format!("DELETE FROM evidence WHERE id = $1 AND proposal = '{GOING}'");
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(&self.id);
+        let forgotten = query.execute(&mut **transaction).await.map_err(failed("forgetting evidence"))?;
+        if let Some(proposal) = self.proposal.as_ref().filter(|_| forgotten.rows_affected() == 1) {
+            let (actor, subject, detail) = ("system".to_owned(), proposal.clone(), self.id.clone());
+            transaction.note(Line { at: self.at, actor, action: "evidence.cleared", subject, detail });
+        }
+        Ok(())
     }
 }

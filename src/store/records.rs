@@ -8,8 +8,9 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::handle;
-use super::confirmations::{RETURNED, UPLOADED_BY_2};
+use super::confirmations::{Own, RETURNED};
 use super::imports::ROWS;
+use super::reviews::Conditions;
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
@@ -87,15 +88,6 @@ impl RecordFilter {
     }
 }
 
-/// Whose uploads an officer confirms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Words {
-    /// Everybody's: nobody else is there to do it.
-    All,
-    /// Everybody's but their own.
-    ButOwnUploads,
-}
-
 /// Which records an officer confirms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Confirmed {
@@ -117,6 +109,13 @@ impl Store {
             self.attach_portrait(stored).await?;
         }
         Ok(records)
+    }
+
+    /// Every record of a person, also those that their units took back, these last; portraits without their bytes.
+    pub async fn held_on(&self, person: &PersonalNumber) -> Result<Vec<StoredRecord>, Fault> {
+        let last = "CASE WHEN records.removed_at IS NULL THEN 0 ELSE 1 END";
+        let condition = format!("records.person = $1 ORDER BY {last}, records.id LIMIT 100");
+        self.select(&condition, |query| query.bind(person.expose().to_owned())).await
     }
 
     /// The record that a unit keeps under a number, portrait with its bytes.
@@ -209,23 +208,22 @@ impl Store {
         seen_at: UnixSeconds,
         at: UnixSeconds,
     ) -> Result<u64> {
-        let words = Words::All;
-        let confirm = Confirm { unit: unit.to_owned(), which, officer: officer.to_owned(), words, seen_at, at };
+        let confirm = Confirm { unit: unit.to_owned(), which, officer: officer.to_owned(), but: None, seen_at, at };
         Ok(self.write(confirm).await?.0)
     }
 
-    /// The same for an officer who may not confirm what they uploaded themselves, and does not confirm with all the rest
-    /// what was sent back. Returns how many are confirmed by this, and how many are left out as their own.
+    /// The same for an officer who does not confirm what is their own, nor with all the rest what was sent back. Returns how
+    /// many are confirmed by this, and how many are left out as their own.
     pub async fn confirm_records_of_others(
         &self,
         unit: &str,
         which: Confirmed,
         officer: &str,
-        words: Words,
+        own: Own,
         at: UnixSeconds,
     ) -> Result<(u64, u64)> {
         let (unit, officer) = (unit.to_owned(), officer.to_owned());
-        self.write(Confirm { unit, which, officer, words, seen_at: at, at }).await
+        self.write(Confirm { unit, which, officer, but: Some(own), seen_at: at, at }).await
     }
 
     /// The units that have records: all of which an officer could confirm.
@@ -335,7 +333,7 @@ struct Confirm {
     unit: String,
     which: Confirmed,
     officer: String,
-    words: Words,
+    but: Option<Own>,
     seen_at: UnixSeconds,
     at: UnixSeconds,
 }
@@ -344,38 +342,32 @@ impl Change for Confirm {
     type Done = (u64, u64);
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<(u64, u64)> {
-        let waiting = "records.confirmed_at IS NULL AND records.removed_at IS NULL AND records.changed_at <= $3";
-        let others = match self.words {
-            Words::All => String::new(),
-            Words::ButOwnUploads => format!("AND NOT {UPLOADED_BY_2}"),
-        };
-        let set = format!(
-            "UPDATE records SET confirmed_at = $1, confirmed_by = $2, confirmed_version = version, \
-             follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE $1 END \
-             WHERE {waiting} {others} AND"
-        );
         let (mut confirmed, mut own) = (0, 0);
         let doing = "confirming records";
-        for (condition, values) in self.conditions() {
-            let mut query = sqlx::query(AssertSqlSafe(format!("{set} {condition}")))
-                .bind(self.at)
-                .bind(&self.officer)
-                .bind(self.seen_at);
-            for value in &values {
-                query = query.bind(value);
-            }
-            confirmed += query.execute(&mut **transaction).await.map_err(failed(doing))?.rows_affected();
-            if self.words == Words::ButOwnUploads {
-                // `$1` has to stand somewhere: PostgreSQL asks for the type of every value.
-                let left = format!(
-                    "SELECT COUNT(*) FROM records WHERE {waiting} AND CAST($1 AS BIGINT) IS NOT NULL AND {UPLOADED_BY_2} \
-                     AND {condition}"
-                );
-                let mut query = sqlx::query(AssertSqlSafe(left)).bind(self.at).bind(&self.officer).bind(self.seen_at);
-                for value in &values {
-                    query = query.bind(value);
-                }
-                let row = query.fetch_one(&mut **transaction).await.map_err(failed(doing))?;
+        // Some hundred numbers in each statement.
+        let chunks: Vec<&[String]> = match &self.which {
+            Confirmed::All => vec![&[]],
+            Confirmed::Numbers(numbers) => numbers.chunks(ROWS).collect(),
+        };
+        for numbers in chunks {
+            let mut values = Conditions::default();
+            let (at, officer) = (values.number(self.at), values.text(&*self.officer));
+            let meant = self.meant(&mut values, numbers);
+            let but = self.but.as_ref().map(|own| format!("AND NOT {}", own.condition(&mut values, &self.officer)));
+            let statement = format!(
+                "UPDATE records SET confirmed_at = {at}, confirmed_by = {officer}, confirmed_version = version, \
+                 follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE {at} END \
+                 WHERE {meant} {}",
+                but.unwrap_or_default()
+            );
+            let done = values.bind(statement).execute(&mut **transaction).await.map_err(failed(doing))?;
+            confirmed += done.rows_affected();
+            if let Some(but) = &self.but {
+                let mut values = Conditions::default();
+                let meant = self.meant(&mut values, numbers);
+                let but = but.condition(&mut values, &self.officer);
+                let statement = format!("SELECT COUNT(*) FROM records WHERE {meant} AND {but}");
+                let row = values.bind(statement).fetch_one(&mut **transaction).await.map_err(failed(doing))?;
                 own += row.try_get::<i64, _>(0).map_err(failed(doing))?.unsigned_abs();
             }
         }
@@ -387,22 +379,22 @@ impl Change for Confirm {
 }
 
 impl Confirm {
-    /// Conditions on records, with their values from `$4` on: some hundred numbers each.
-    fn conditions(&self) -> Vec<(String, Vec<String>)> {
-        match &self.which {
+    /// The condition on `records`: what waits, and of it those with these numbers or all.
+    fn meant(&self, values: &mut Conditions, numbers: &[String]) -> String {
+        let (seen_at, unit) = (values.number(self.seen_at), values.text(&*self.unit));
+        let which = match &self.which {
             // What the unit sent back is confirmed by who names it only.
             Confirmed::All => {
-                let values = vec![self.unit.clone(), format!("{}.%", self.unit)];
-                vec![(format!("(records.unit = $4 OR records.unit LIKE $5) AND NOT {RETURNED}"), values)]
+                let below = values.text(format!("{}.%", self.unit));
+                format!("(records.unit = {unit} OR records.unit LIKE {below}) AND NOT {RETURNED}")
             }
-            Confirmed::Numbers(numbers) => {
-                let of = |chunk: &[String]| {
-                    let places = (5..5 + chunk.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
-                    let values = std::iter::once(self.unit.clone()).chain(chunk.iter().cloned()).collect();
-                    (format!("records.unit = $4 AND records.number IN ({places})"), values)
-                };
-                numbers.chunks(ROWS).map(of).collect()
+            Confirmed::Numbers(_) => {
+                let places: Vec<_> = numbers.iter().map(|number| values.text(number)).collect();
+                format!("records.unit = {unit} AND records.number IN ({})", places.join(", "))
             }
-        }
+        };
+        format!(
+            "records.confirmed_at IS NULL AND records.removed_at IS NULL AND records.changed_at <= {seen_at} AND {which}"
+        )
     }
 }

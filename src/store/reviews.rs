@@ -75,8 +75,6 @@ pub struct Queued {
     pub claim: Option<Claim>,
     /// Files beside it.
     pub evidence_count: i64,
-    /// The fields that were approved, when that is not all of them: JSON.
-    pub approved_fields: Option<String>,
     /// The day on which the approved change acts.
     pub waits_until: Option<String>,
 }
@@ -152,7 +150,7 @@ impl Conditions {
     }
 }
 
-const QUEUED: &str = "proposals.approved_fields, proposals.waits_until, records.version AS record_version, \
+const QUEUED: &str = "proposals.waits_until, records.version AS record_version, \
     record_versions.catalogue, record_versions.content, proposal_claims.reviewer AS claimed_by, \
     proposal_claims.expires_at AS claimed_until, \
     (SELECT COUNT(*) FROM evidence WHERE evidence.proposal = proposals.id) AS evidence_count \
@@ -380,7 +378,6 @@ fn queued(row: &AnyRow) -> Result<Queued, Fault> {
         record: Record::restore(catalogue, &content).map_err(|error| Fault::new("reading a record", error))?,
         claim,
         evidence_count: row.try_get("evidence_count").map_err(&doing)?,
-        approved_fields: optional("approved_fields")?,
         waits_until: optional("waits_until")?,
     })
 }

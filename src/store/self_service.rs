@@ -5,7 +5,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::cards::{By, Move, move_all};
+use super::cards::{By, Move, move_all, report};
 use super::{Change, Line, Store, Transaction, failed, matches};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
@@ -184,7 +184,8 @@ pub struct AuditLine {
 }
 
 impl Store {
-    /// The holder locks a card, or gives back one that they locked themselves and nobody else.
+    /// The holder locks a card, or gives back one that they locked themselves and nobody else. One that is locked already
+    /// stays so for the reason that they give.
     pub async fn hold_card(&self, card: Handle, step: Step, reason: Reason, at: UnixSeconds) -> Result<Moved> {
         self.write(HoldCard { card, step, reason, at }).await
     }
@@ -461,6 +462,9 @@ impl Change for HoldCard {
         let wanted = Move { step: self.step, reason: self.reason, actor: HOLDER, at: self.at, by };
         let selector = Selector::Card(self.card.clone());
         let moved = move_all(transaction, &selector, &wanted).await?;
+        if self.step == Step::Lock && moved.cards.is_empty() {
+            report(transaction, &self.card, self.reason, self.at).await?;
+        }
         if self.step != Step::Unlock || moved.cards.is_empty() {
             return Ok(moved);
         }

@@ -113,9 +113,14 @@ impl Change for WriteVersions {
 pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrite) -> Result<i64> {
     let VersionWrite { record, base_version, new, origin, confirmed_by, card, at } = write;
     let version = base_version + 1;
-    let before = if *base_version == 0 { None } else { key_of(transaction, record).await? };
+    let before = if *base_version == 0 { None } else { whereabouts(transaction, record).await? };
     if !write_record(transaction, write).await? {
         return Err(Refusal::MovedOn("record").into());
+    }
+    let (before, person) = before.unzip();
+    let now_of = new.person.as_ref().map(PersonalNumber::expose);
+    if person.is_some_and(|person| person.as_deref() != now_of) {
+        proposals::expire(transaction, record, now_of, *at).await?;
     }
     if let Some(before) = before.filter(|before| *before != new.key) {
         waiting::follow_record(transaction, &before, record, &new.key).await?;
@@ -162,16 +167,19 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
     Ok(version)
 }
 
-/// Where a record stands; under this name nobody else finds it any more when a version moves it.
-async fn key_of(transaction: &mut Transaction<'_>, record: &Handle) -> Result<Option<RecordKey>, Fault> {
+/// Where a record stands, and whose it is; under this name nobody else finds it any more when a version moves it.
+async fn whereabouts(
+    transaction: &mut Transaction<'_>,
+    record: &Handle,
+) -> Result<Option<(RecordKey, Option<String>)>, Fault> {
     let doing = failed("reading where a record stands");
-    let row = sqlx::query("SELECT unit, number FROM records WHERE id = $1")
+    let row = sqlx::query("SELECT unit, number, person FROM records WHERE id = $1")
         .bind(record.as_str())
         .fetch_optional(&mut **transaction)
         .await
         .map_err(&doing)?;
-    let key = |row: AnyRow| Ok(RecordKey { unit: row.try_get(0)?, number: row.try_get(1)? });
-    row.map(key).transpose().map_err(doing)
+    let read = |row: AnyRow| Ok((RecordKey { unit: row.try_get(0)?, number: row.try_get(1)? }, row.try_get(2)?));
+    row.map(read).transpose().map_err(doing)
 }
 
 /// The record's row; `false` when it is not at the version that was decided on.
@@ -271,6 +279,7 @@ impl Change for RemoveRecord {
         .await
         .map_err(&doing)?;
         waiting::end_with_record(transaction, &self.record, actor, self.at).await?;
+        proposals::expire(transaction, &self.record, None, self.at).await?;
         let because = format!("record taken back by {} {reference}", way.word());
         let at = self.at;
         transaction.note(Line { at, actor: actor.clone(), action: "record.removed", subject, detail: because.clone() });

@@ -5,9 +5,11 @@ use officials_card::flow::{Expects, Incoming, Says};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::origin::{Origin, Way};
 use officials_card::model::patch::Patch;
+use officials_card::model::rights::Role;
 use serde_json::{Value, json};
+use sqlx::Connection;
 
-use crate::review::{PERSON, desk, record_of};
+use crate::review::{PERSON, Seats, desk, office, record_of};
 use crate::story;
 use crate::town::{Officer, Town};
 
@@ -169,5 +171,85 @@ story! {
             json!({"unit": "H26", "records": [{"record": "0000000000000000", "version": 1}], "numbers": ["1"]})] {
             assert_eq!(an.post("/api/v1/records/confirm", bad).await.problem(400), "invalid-request");
         }
+    }
+}
+
+/// A page of the office confirms records as they were seen. Returns what became of each.
+async fn sees_and_confirms(seats: &Seats<'_>, who: &str, unit: &str, seen: &[(&Handle, i64)]) -> Vec<String> {
+    let records: Vec<_> =
+        seen.iter().map(|(record, version)| json!({"record": record.to_string(), "version": version})).collect();
+    let body = json!({"unit": unit, "records": records});
+    let answer = seats.send(who, "POST", "/api/v1/records/confirm", body).await.expect(200);
+    answer["records"].as_array().unwrap().iter().map(|said| said["outcome"].as_str().unwrap().to_owned()).collect()
+}
+
+story! {
+    async fn naming_the_unit_above_is_no_way_round_the_other_pair_of_eyes(town) {
+        let desk = office(&desk(&town).await);
+        // In H26 the head is alone; the department has somebody of its own.
+        let seats = Seats::of(&desk, &[("head", Role::UnitHead, "H26", None), ("dan", Role::Confirmer, "H26.05", None)]).await;
+        let head = seats.id("head").to_string();
+        for (person, unit) in [("001199000018", "H26"), ("001199000019", "H26.05"), ("001199000020", "H26.06")] {
+            town.hires(person, unit).await;
+            sends(&desk, person, Way::Upload, &head, json!({"academic_degree": "01"})).await;
+        }
+        let (own, own_version) = record_of(&desk, "001199000018").await;
+        let (below, below_version) = record_of(&desk, "001199000019").await;
+        let page = seats.send("head", "GET", "/api/v1/confirmations", Value::Null).await.expect(200);
+        let told: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| item["why_not"].clone()).collect();
+        assert_eq!(told, [Value::Null, json!("own"), Value::Null]);
+        let seen = [(&own, own_version), (&below, below_version)];
+        assert_eq!(sees_and_confirms(&seats, "head", "H26", &seen).await, ["confirmed", "own"]);
+        let all = json!({"unit": "H26"});
+        let answer = seats.send("head", "POST", "/api/v1/records/confirm", all).await.expect(200);
+        assert_eq!(answer, json!({"confirmed": 1, "own": 1}), "what has nobody else, and not what has");
+        assert_eq!(sees_and_confirms(&seats, "dan", "H26.05", &[(&below, below_version)]).await, ["confirmed"]);
+    }
+}
+
+story! {
+    async fn who_uploaded_has_a_part_in_what_another_submitted(town) {
+        let desk = desk(&town).await;
+        town.hires(PERSON, "H26").await;
+        sends(&desk, PERSON, Way::Upload, "head", json!({"academic_degree": "01"})).await;
+        sqlx::any::install_default_drivers();
+        let mut database = sqlx::AnyConnection::connect(&desk.database_url).await.unwrap();
+        let upload = "INSERT INTO uploads (id, unit, name, format, state, uploaded_by, submitted_by, created_at) \
+            VALUES ('up1', 'H26', 'a.xlsx', 'xlsx', 'done', 'an', 'head', 1)";
+        sqlx::query(upload).execute(&mut database).await.unwrap();
+        let (record, version) = record_of(&desk, PERSON).await;
+        let (an, binh) = (desk.officer("an").await, desk.officer("binh").await);
+        assert_eq!(waiting(&an, "").await[0]["why_not"], "own");
+        assert_eq!(confirms(&an, "H26", &[(&record, version)]).await, ["own"]);
+        assert_eq!(confirms(&desk.officer("head").await, "H26", &[(&record, version)]).await, ["own"]);
+        assert_eq!(an.post("/api/v1/records/confirm", json!({"unit": "H26"})).await.expect(200), json!({"confirmed": 0, "own": 1}));
+        assert_eq!(confirms(&binh, "H26", &[(&record, version)]).await, ["confirmed"]);
+    }
+}
+
+story! {
+    async fn nobody_gives_the_unit_s_word_on_themselves(town) {
+        let desk = office(&desk(&town).await);
+        town.hires(PERSON, "H26").await;
+        town.hires("001199000019", "H26").await;
+        let seats = Seats::of(&desk, &[("hoa", Role::Confirmer, "H26", Some(PERSON)), ("lan", Role::Confirmer, "H26", None)]).await;
+        for person in [PERSON, "001199000019"] {
+            sends(&desk, person, Way::Sync, "system", json!({"position_title": "002"})).await;
+        }
+        let (record, version) = record_of(&desk, PERSON).await;
+        let page = seats.send("hoa", "GET", "/api/v1/confirmations", Value::Null).await.expect(200);
+        let mut told: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| item["why_not"].clone()).collect();
+        told.sort_by_key(ToString::to_string);
+        assert_eq!(told, [json!("self"), Value::Null]);
+        assert_eq!(sees_and_confirms(&seats, "hoa", "H26", &[(&record, version)]).await, ["self"]);
+        let by_number = json!({"unit": "H26", "numbers": [format!("N{PERSON}")]});
+        let answer = seats.send("hoa", "POST", "/api/v1/records/confirm", by_number).await.expect(200);
+        assert_eq!(answer, json!({"confirmed": 0, "own": 1}));
+        let answer = seats.send("hoa", "POST", "/api/v1/records/confirm", json!({"unit": "H26"})).await.expect(200);
+        assert_eq!(answer, json!({"confirmed": 1, "own": 1}));
+        let back = json!({"version": version, "reason": "wrong_value", "note": "Sai"});
+        let path = format!("/api/v1/confirmations/{record}/return");
+        assert_eq!(seats.send("hoa", "POST", &path, back).await.problem(403), "not-impartial");
+        assert_eq!(sees_and_confirms(&seats, "lan", "H26", &[(&record, version)]).await, ["confirmed"]);
     }
 }

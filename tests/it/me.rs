@@ -253,7 +253,8 @@ story! {
         let frozen = me.post(&format!("/cards/{card}/freeze"), json!({"reason": "stolen"})).await.expect(200);
         assert_eq!((&frozen["state"], &frozen["reason"], &frozen["may_unfreeze"]), (&json!("locked"), &json!("stolen"), &json!(true)));
         assert_eq!(value().await, 2);
-        assert_eq!(me.post(&format!("/cards/{card}/freeze"), json!({"reason": "lost"})).await.problem(409), "card-state");
+        let again = me.post(&format!("/cards/{card}/freeze"), json!({"reason": "lost"})).await.expect(200);
+        assert_eq!(again["reason"], "stolen", "it does not become less");
         // Whoever has the device has no session any more; who reported it has.
         assert_eq!(other_session.get("").await.problem(401), "invalid-token");
         // To give it back, the person has to be there.
@@ -273,6 +274,78 @@ story! {
         assert_eq!(value().await, 2);
         let told = me.get("/access").await.expect(200)["items"].to_string();
         assert!(told.contains("card.locked") && told.contains("stolen by the holder"), "{told}");
+    }
+}
+
+story! {
+    async fn what_the_holder_reports_of_a_locked_card_is_not_lost(town) {
+        let office = Office::open(town).await;
+        let officer = office.town.officer("vneid").await;
+        let credential = office.town.wallet().card(&officer, PERSON, "official-card-sdjwt").await;
+        let status = status_of(&credential);
+        let value = async || published(&office.town, &status).await;
+        let me = Me::signs_in(&office, PERSON).await;
+        let card = me.get("").await.expect(200)["cards"][0]["card"].as_str().unwrap().to_owned();
+        let freeze = format!("/cards/{card}/freeze");
+        let first = me.post(&freeze, json!({"reason": "device_change"})).await.expect(200);
+        assert_eq!(first["reason"], "device_change");
+        // What is worse than what was said before counts, and ends the other sessions, though the card is locked already.
+        let thief = Me::signs_in(&office, PERSON).await;
+        let worse = me.post(&freeze, json!({"reason": "lost"})).await.expect(200);
+        assert_eq!((&worse["reason"], &worse["may_unfreeze"]), (&json!("lost"), &json!(true)));
+        assert_eq!(thief.get("").await.problem(401), "invalid-token");
+        me.post(&format!("/cards/{card}/unfreeze"), json!({})).await.expect(200);
+
+        // The unit has locked it, and the holder reports a theft: the unit gives its own lock back, not the holder's.
+        officer.step(&card, "lock", "under_review").await.expect(200);
+        let thief = Me::signs_in(&office, PERSON).await;
+        let seen = me.post(&freeze, json!({"reason": "stolen"})).await.expect(200);
+        assert_eq!((&seen["state"], &seen["reason"], &seen["may_unfreeze"]), (&json!("locked"), &json!("under_review"), &json!(false)));
+        assert_eq!(thief.get("").await.problem(401), "invalid-token");
+        let is_stolen = async || {
+            let cards = me.get("").await.expect(200)["cards"].clone();
+            assert_eq!((&cards[0]["state"], &cards[0]["reason"], &cards[0]["may_unfreeze"]), (&json!("locked"), &json!("stolen"), &json!(true)));
+            assert_eq!(value().await, 2);
+        };
+        officer.step(&card, "unlock", "cleared").await.expect(200);
+        is_stolen().await;
+        // So too where the unit's lock came after the holder's.
+        officer.step(&card, "lock", "under_review").await.expect(200);
+        assert_eq!(me.get("").await.expect(200)["cards"][0]["may_unfreeze"], false);
+        officer.step(&card, "unlock", "cleared").await.expect(200);
+        is_stolen().await;
+        // An officer who sees the theft may give the card back.
+        officer.step(&card, "unlock", "found").await.expect(200);
+        assert_eq!(value().await, 0);
+        let told = me.get("/access").await.expect(200)["items"].to_string();
+        assert!(told.contains("card.reported") && told.contains("stolen as its holder reported"), "{told}");
+        // What is withdrawn is not frozen.
+        officer.step(&card, "withdraw", "resigned").await.expect(200);
+        assert_eq!(me.post(&freeze, json!({"reason": "lost"})).await.problem(409), "card-state");
+    }
+}
+
+story! {
+    async fn what_a_unit_took_back_is_held_all_the_same(town) {
+        use officials_card::model::origin::{Origin, Way};
+        let office = Office::open(town).await;
+        let me = Me::signs_in(&office, PERSON).await;
+        let record = me.handle().await;
+        let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "system".into() };
+        let key = officials_card::model::record::RecordKey { unit: "H26".into(), number: format!("N{PERSON}") };
+        office.town.clock.advance(10);
+        office.town.service.remove_record(&origin, &key).await.unwrap();
+        let seen = me.get("").await.expect(200);
+        assert_eq!((&seen["records"][0]["record"], &seen["records"][0]["removed_at"]), (&json!(record), &json!(office.town.clock.now())));
+        assert_eq!(field(&seen["records"][0], "full_name")["value"], "Nguyễn Thị Thử Nghiệm");
+        let export = me.get("/export").await.expect(200);
+        assert_eq!(export["records"][0]["record"], record.as_str());
+        assert!(export["portraits"][&record].is_string());
+        assert_eq!(me.get(&format!("/records/{record}/portrait")).await.status, 200);
+        let told = me.get("/access").await.expect(200)["items"].to_string();
+        assert!(told.contains("record.removed"), "{told}");
+        // It is there to be seen, and not to be changed.
+        assert_eq!(me.post("/proposals", json!({"record": record, "changes": {"email": "a@b.vn"}})).await.problem(404), "not-found");
     }
 }
 
@@ -324,6 +397,27 @@ story! {
         // The stream ends with the session.
         me.delete("/session").await.expect(204);
         while chunks.next().await.is_some() {}
+    }
+}
+
+story! {
+    async fn nobody_takes_the_streams_of_all(town) {
+        let office = Office::open(town).await;
+        office.town.hires(NEIGHBOUR, "H26").await;
+        let (me, neighbour) = (Me::signs_in(&office, PERSON).await, Me::signs_in(&office, NEIGHBOUR).await);
+        let request = |me: &Me<'_>| {
+            let request = Request::get("/api/v1/me/events").header(header::AUTHORIZATION, format!("Bearer {}", me.token));
+            request.body(Body::empty()).unwrap()
+        };
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(office.town.opens(request(&me)).await);
+        }
+        assert_eq!(office.town.send(request(&me)).await.problem(413), "too-much");
+        open.push(office.town.opens(request(&neighbour)).await);
+        // One that ends leaves its place.
+        drop(open.remove(0));
+        open.push(office.town.opens(request(&me)).await);
     }
 }
 

@@ -303,6 +303,43 @@ story! {
 }
 
 story! {
+    async fn a_person_makes_only_so_many_proposals_in_a_day(town) {
+        let office = Office::open_with(town, |config| config.self_service.proposals_a_day = 2).await;
+        let me = Me::signs_in(&office, PERSON).await;
+        for _ in 0..2 {
+            let made = me.proposes(json!({"marital_status": "2"})).await.expect(201);
+            me.delete(&format!("/proposals/{}", made["proposal"]["proposal"].as_str().unwrap())).await.expect(204);
+        }
+        assert_eq!(me.proposes(json!({"marital_status": "2"})).await.problem(413), "too-much");
+        office.town.clock.advance(86_400);
+        Me::signs_in(&office, PERSON).await.proposes(json!({"marital_status": "2"})).await.expect(201);
+    }
+}
+
+story! {
+    async fn a_proposal_that_stands_is_told_whatever_becomes_of_the_rest(town) {
+        let office = Office::open_with(town, |config| {
+            config.self_service.waiting_proposals = 100;
+            config.self_service.proposals_a_day = 100;
+        }).await;
+        let me = Me::signs_in(&office, PERSON).await;
+        let record = me.handle().await;
+        for round in 0..3 {
+            let asks = (0..8).map(|at| {
+                let changes = json!({"marital_status": "2", "phone_number": format!("09123456{round}{at}")});
+                me.post("/proposals", json!({"record": record, "changes": changes}))
+            });
+            for answer in join_all(asks).await {
+                let done = answer.expect(201);
+                assert!(done["proposal"]["proposal"].is_string());
+                let left = done.get("not_applied").cloned();
+                assert_eq!(left, done["applied"].is_null().then(|| json!(["phone_number"])));
+            }
+        }
+    }
+}
+
+story! {
     async fn a_change_at_once_can_wait_for_its_day(town) {
         let office = Office::open(town).await;
         let me = Me::signs_in(&office, PERSON).await;

@@ -2,10 +2,12 @@
 
 use officials_card::config::{Client, Config};
 use officials_card::credential::Signer;
+use officials_card::flow::{Caller, NewOfficer};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::patch::Patch;
+use officials_card::model::rights::Role;
 use officials_card::protocol::oauth::SCOPES;
-use officials_card::store::NewProposal;
+use officials_card::store::{NewProposal, OfficeSession, OfficerSignIn};
 use serde_json::{Value, json};
 use sha2::Digest;
 
@@ -68,6 +70,12 @@ pub async fn content_of(town: &Town, person: &str) -> Value {
 
 /// A person proposes: the fields with what they shall say. Returns the proposal's name.
 pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> String {
+    town.service.store().make_proposal(new_proposal(town, person, name, changes).await).await.unwrap();
+    name.to_owned()
+}
+
+/// What a person is about to propose.
+pub async fn new_proposal(town: &Town, person: &str, name: &str, changes: Value) -> NewProposal {
     let number = PersonalNumber::parse(person).unwrap();
     let store = town.service.store();
     let stored = store.records_of(&number).await.unwrap().pop().unwrap();
@@ -80,7 +88,7 @@ pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> 
     let patch = Value::Object(differences.collect()).to_string();
     let fields: Vec<_> = changes.as_object().unwrap().keys().map(String::as_str).collect();
     let catalogue = stored.record.catalogue();
-    let new = NewProposal {
+    NewProposal {
         id: name.to_owned(),
         record: stored.handle,
         unit: stored.record.key().unit,
@@ -95,9 +103,81 @@ pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> 
         created_at: town.clock.now(),
         due_at: town.clock.now() + DUE_SECONDS,
         most_waiting: 100,
-    };
-    store.make_proposal(new).await.unwrap();
-    name.to_owned()
+        most_a_day: 100,
+    }
+}
+
+/// The same town with a unit office.
+pub fn office(home: &Town) -> Town {
+    use officials_card::config::{OfficeSignIn, Secret};
+    home.configured(|config| {
+        let (issuer, client_secret) = ("https://idp.example".to_owned(), Some(Secret::new("secret")));
+        config.office_sign_in =
+            Some(OfficeSignIn { issuer, client_id: "card".into(), client_secret, ..OfficeSignIn::default() });
+    })
+}
+
+/// Officers of a unit office, at work.
+pub struct Seats<'a> {
+    town: &'a Town,
+    officers: Vec<(String, Handle, u64)>,
+}
+
+impl<'a> Seats<'a> {
+    /// Enters officers, each with a unit and perhaps with their own number; they sign in.
+    pub async fn of(town: &'a Town, officers: &[(&str, Role, &str, Option<&str>)]) -> Self {
+        let mut seats = Self { town, officers: Vec::new() };
+        for (subject, role, unit, person) in officers {
+            let new = NewOfficer {
+                subject: (*subject).into(),
+                name: (*subject).into(),
+                unit: Some((*unit).into()),
+                role: *role,
+                valid_until: None,
+                person: person.and_then(PersonalNumber::parse),
+            };
+            let officer = town.service.add_officer(&Caller::operator("test"), new).await.unwrap();
+            seats.officers.push(((*subject).into(), officer.id, 0));
+            seats.sits(subject).await;
+        }
+        seats
+    }
+
+    /// The officer's name.
+    pub fn id(&self, subject: &str) -> &Handle {
+        &self.officers.iter().find(|(name, ..)| name == subject).unwrap().1
+    }
+
+    /// The cookie of an officer's session.
+    fn cookie(&self, subject: &str) -> String {
+        format!("{subject}{}", self.officers.iter().find(|(name, ..)| name == subject).unwrap().2)
+    }
+
+    /// An officer signs in (again).
+    pub async fn sits(&mut self, subject: &str) {
+        let seat = self.officers.iter_mut().find(|(name, ..)| name == subject).unwrap();
+        seat.2 += 1;
+        let (cookie, store, now) = (self.cookie(subject), self.town.service.store(), self.town.clock.now());
+        let mut hashed = sha2::Sha256::new();
+        hashed.update((cookie.len() as u64).to_be_bytes());
+        hashed.update(&cookie);
+        let token = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, hashed.finalize());
+        let officer = store.officer(self.id(subject)).await.unwrap().unwrap();
+        let session =
+            OfficeSession { token, authenticated_at: now, created_at: now, seen_at: now, ends_at: now + 3600 };
+        let sign_in = OfficerSignIn { officer: officer.id, person: officer.person, session, replaces: None };
+        store.begin_office_session(sign_in).await.unwrap();
+    }
+
+    /// Sends a request of an officer's page.
+    pub async fn send(&self, subject: &str, method: &str, path: &str, body: Value) -> Answer {
+        let cookie = self.cookie(subject);
+        let csrf = self.town.service.at_work(&cookie, true).await.unwrap().csrf;
+        let request =
+            axum::http::Request::builder().method(method).uri(path).header("cookie", format!("office={cookie}"));
+        let request = request.header("x-csrf-token", csrf).header("origin", crate::town::URL);
+        self.town.send(request.header("content-type", "application/json").body(body.to_string().into()).unwrap()).await
+    }
 }
 
 /// Verbs of a reviewer.
@@ -221,14 +301,16 @@ story! {
         assert_eq!(an.approves(&one, json!({"overwrite": ["marital_status"]})).await.problem(400), "invalid-request");
         let stale = an.approves(&one, json!({"expected_version": version - 1, "overwrite": ["marital_status"]})).await;
         assert_eq!(stale.expect(409)["record_version"], version);
-        // The part that nobody touched can be approved; the rest needs a reason.
-        assert_eq!(an.approves(&one, json!({"fields": ["academic_degree"]})).await.problem(400), "invalid-request");
+        // It is approved whole or refused, so that the person knows what was said of it and can appeal.
         let part = json!({"fields": ["academic_degree"], "reason": "other_proposal", "expected_version": version});
-        an.approves(&one, part).await.expect(200);
-        let says = content_of(&desk, PERSON).await;
-        assert_eq!((&says["marital_status"], &says["academic_degree"]), (&json!("3"), &json!("01")));
+        assert_eq!(an.approves(&one, part).await.problem(400), "invalid-request");
+        let many = json!({"items": [{"proposal": one, "decision": "approve", "reason": "other_proposal"}]});
+        let answer = an.post("/api/v1/proposals/decide", many).await.expect(200);
+        assert_eq!(answer["items"][0]["problem"]["status"], 400);
+        an.refuses(&one, "other_proposal", None).await.expect(200);
+        assert_eq!(content_of(&desk, PERSON).await.get("academic_degree"), None);
         let whole = an.looks_at(&one).await.expect(200);
-        assert_eq!((&whole["approved_fields"], &whole["reason"]), (&json!(["academic_degree"]), &json!("other_proposal")));
+        assert_eq!((&whole["state"], &whole["reason"]), (&json!("refused"), &json!("other_proposal")));
     }
 }
 
@@ -592,6 +674,7 @@ story! {
             created_at: now,
             due_at: now + DUE_SECONDS,
             most_waiting: 5,
+            most_a_day: 5,
         };
         desk.service.store().make_proposal(new).await.unwrap();
 
@@ -635,42 +718,14 @@ story! {
 
 story! {
     async fn an_officer_does_not_decide_in_their_own_matter(town) {
-        use axum::http::Request;
-        use officials_card::config::OfficeSignIn;
-        use officials_card::flow::{Caller, NewOfficer};
-        use officials_card::model::rights::Role;
-        use officials_card::store::{OfficeSession, OfficerSignIn};
-        let home = desk(&town).await;
-        let desk = home.configured(|config| {
-            let issuer = "https://idp.example".to_owned();
-            let client_secret = Some(officials_card::config::Secret::new("secret"));
-            config.office_sign_in = Some(OfficeSignIn { issuer, client_id: "card".into(), client_secret, ..OfficeSignIn::default() });
-        });
+        let desk = office(&desk(&town).await);
         town.hires(PERSON, "H26").await;
         town.hires("001199000019", "H26").await;
-        let now = desk.clock.now();
-        let mut officers = Vec::new();
-        for (subject, person, role) in [("hoa", Some(PERSON), Role::Confirmer), ("lan", None, Role::Confirmer), ("mai", None, Role::Clerk), ("tra", None, Role::Inspector)] {
-            let new = NewOfficer {
-                subject: subject.into(), name: subject.into(), unit: Some("H26".into()), role, valid_until: None,
-                person: person.and_then(PersonalNumber::parse),
-            };
-            let officer = desk.service.add_officer(&Caller::operator("test"), new).await.unwrap();
-            let mut hashed = sha2::Sha256::new();
-            hashed.update((subject.len() as u64).to_be_bytes());
-            hashed.update(subject);
-            let token = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, hashed.finalize());
-            let session = OfficeSession { token, authenticated_at: now, created_at: now, seen_at: now, ends_at: now + 3600 };
-            let sign_in = OfficerSignIn { officer: officer.id.clone(), person: officer.person.clone(), session, replaces: None };
-            desk.service.store().begin_office_session(sign_in).await.unwrap();
-            officers.push((subject, officer.id.to_string()));
-        }
-        let send = async |subject: &str, method: &str, path: &str, body: Value| {
-            let csrf = desk.service.at_work(subject, true).await.unwrap().csrf;
-            let request = Request::builder().method(method).uri(path).header("cookie", format!("office={subject}"));
-            let request = request.header("x-csrf-token", csrf).header("origin", crate::town::URL);
-            desk.send(request.header("content-type", "application/json").body(body.to_string().into()).unwrap()).await
-        };
+        let seats = Seats::of(&desk, &[
+            ("hoa", Role::Confirmer, "H26", Some(PERSON)), ("lan", Role::Confirmer, "H26", None),
+            ("mai", Role::Clerk, "H26", None), ("tra", Role::Inspector, "H26", None),
+        ]).await;
+        let send = async |subject: &str, method: &str, path: &str, body: Value| seats.send(subject, method, path, body).await;
         let approve = async |subject: &str, proposal: &str| send(subject, "POST", &format!("/api/v1/proposals/{proposal}/approve"), json!({})).await;
         let own = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
         let another = proposes(&desk, "001199000019", "p2", json!({"marital_status": "2"})).await;
@@ -680,8 +735,7 @@ story! {
         assert_eq!(send("hoa", "POST", "/api/v1/proposals/p1/claim", json!({})).await.problem(403), "not-impartial");
         assert_eq!(send("hoa", "GET", "/api/v1/proposals/p1", Value::Null).await.expect(200)["why_not"], "self");
         // Nor does somebody else by their right; and who is there to look is lent none.
-        let id = |subject: &str| officers.iter().find(|(name, _)| *name == subject).unwrap().1.clone();
-        let lend = |to: &str| json!({"to": id(to), "unit": "H26", "days": 3});
+        let lend = |to: &str| json!({"to": seats.id(to).to_string(), "unit": "H26", "days": 3});
         assert_eq!(send("hoa", "POST", "/api/v1/delegations", lend("tra")).await.problem(404), "not-found");
         send("hoa", "POST", "/api/v1/delegations", lend("mai")).await.expect(201);
         assert_eq!(approve("tra", &another).await.problem(403), "insufficient-scope");
@@ -690,8 +744,108 @@ story! {
         approve("lan", &own).await.expect(200);
         // Who is blocked lends nothing any more.
         let third = proposes(&desk, "001199000019", "p3", json!({"academic_degree": "01"})).await;
-        let (hoa, ministry) = (officials_card::model::id::Handle::parse(&id("hoa")).unwrap(), Caller::operator("test"));
-        desk.service.block_officer(&ministry, &hoa, true).await.unwrap();
+        desk.service.block_officer(&Caller::operator("test"), seats.id("hoa"), true).await.unwrap();
         assert_eq!(approve("mai", &third).await.problem(403), "insufficient-scope");
+    }
+}
+
+story! {
+    async fn a_lent_right_ends_with_the_borrower_s_role_and_unit(town) {
+        use officials_card::flow::{Edit, OfficerEdit};
+        let desk = office(&desk(&town).await);
+        town.hires(PERSON, "H26").await;
+        let proposal = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
+        let mut seats = Seats::of(&desk, &[
+            ("lan", Role::Confirmer, "H26", None), ("mai", Role::Clerk, "H26", None), ("tam", Role::Clerk, "H26", None),
+        ]).await;
+        for borrower in ["mai", "tam"] {
+            let lend = json!({"to": seats.id(borrower).to_string(), "unit": "H26", "days": 3});
+            seats.send("lan", "POST", "/api/v1/delegations", lend).await.expect(201);
+        }
+        let revision = 1;
+        let unit = Edit::Set(Some("G09".to_owned()));
+        let edits = [
+            ("mai", OfficerEdit { role: Some(Role::Inspector), revision, ..OfficerEdit::default() }),
+            ("tam", OfficerEdit { unit, revision, ..OfficerEdit::default() }),
+        ];
+        let path = format!("/api/v1/proposals/{proposal}/approve");
+        for (borrower, edit) in edits {
+            let seen = seats.send(borrower, "GET", &format!("/api/v1/proposals/{proposal}"), Value::Null).await.expect(200);
+            assert_eq!(seen["may_decide"], true);
+            desk.service.edit_officer(&Caller::operator("test"), seats.id(borrower), edit).await.unwrap();
+            seats.sits(borrower).await;
+            let status = seats.send(borrower, "POST", &path, json!({})).await.status.as_u16();
+            assert_eq!(status, if borrower == "mai" { 403 } else { 404 }, "{borrower}");
+        }
+        seats.send("lan", "POST", &path, json!({})).await.expect(200);
+    }
+}
+
+story! {
+    async fn after_an_appeal_no_colleague_has_the_last_word(town) {
+        let desk = desk(&town).await;
+        town.hires(PERSON, "H26").await;
+        let (an, chi, head) = (desk.officer("an").await, desk.officer("chi").await, desk.officer("head").await);
+        let proposal = proposes(&desk, PERSON, "p1", json!({"blood_type": "01"})).await;
+        an.refuses(&proposal, "evidence_missing", None).await.expect(200);
+        let (person, now) = (PersonalNumber::parse(PERSON).unwrap(), desk.clock.now());
+        let appeal = desk.service.store().appeal_proposal(&proposal, &person, "Có đây".into(), Vec::new(), now + 86_400, now);
+        assert!(appeal.await.unwrap());
+        assert_eq!(head.approves(&proposal, json!({})).await.expect(200)["awaits_second"], true);
+        assert_eq!(chi.looks_at(&proposal).await.expect(200)["why_not"], "from_appeal");
+        assert_eq!(chi.refuses(&proposal, "upheld", Some("Đúng")).await.problem(403), "not-impartial");
+        let ministry = desk.officer("ministry").await;
+        assert_eq!(ministry.approves(&proposal, json!({})).await.expect(200)["state"], "approved");
+    }
+}
+
+story! {
+    async fn a_proposal_has_the_fate_of_its_record(town) {
+        use officials_card::error::{Error, Refusal};
+        use officials_card::model::origin::{Origin, Way};
+        use sqlx::Connection;
+        let desk = desk(&town).await;
+        let (second, third) = ("001199000019", "001199000020");
+        for person in [PERSON, second, third] {
+            town.hires(person, "H26").await;
+        }
+        let store = desk.service.store();
+        let an = desk.officer("an").await;
+        // Its unit moved on, or it is somebody else's: nothing is proposed to who does not manage it.
+        let new = new_proposal(&desk, PERSON, "p0", json!({"marital_status": "2"})).await;
+        for stale in [NewProposal { unit: "H26.05".into(), ..new.clone() }, NewProposal { person: PersonalNumber::parse(second).unwrap(), ..new.clone() }] {
+            let refused = store.make_proposal(stale).await.err().unwrap();
+            assert!(matches!(refused, Error::Refusal(Refusal::MovedOn("record"))), "{refused:?}");
+        }
+        // The unit takes the record back.
+        let waiting = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
+        let refused = proposes(&desk, PERSON, "p2", json!({"marital_status": "3"})).await;
+        an.refuses(&refused, "evidence_missing", None).await.expect(200);
+        an.post(&format!("/api/v1/proposals/{waiting}/claim"), json!({})).await.expect(200);
+        let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "system".into() };
+        let key = officials_card::model::record::RecordKey { unit: "H26".into(), number: format!("N{PERSON}") };
+        desk.service.remove_record(&origin, &key).await.unwrap();
+        let gone = an.looks_at(&waiting).await.expect(200);
+        assert_eq!((&gone["state"], &gone["claimed_by"], &gone["why_not"]), (&json!("expired"), &Value::Null, &json!("decided")));
+        assert!(an.queue("").await.is_empty());
+        assert_eq!(an.approves(&waiting, json!({})).await.problem(409), "proposal-state");
+        let lines = store.history(&waiting).await.unwrap();
+        let (_, actor, action, _) = lines.last().unwrap();
+        assert_eq!((actor.as_str(), action.as_str()), ("system", "proposal.expired"), "the person is told");
+        let person = PersonalNumber::parse(PERSON).unwrap();
+        let now = desk.clock.now();
+        assert!(!store.appeal_proposal(&refused, &person, "Có".into(), Vec::new(), now + 86_400, now).await.unwrap(), "about what?");
+        let late = store.make_proposal(new).await.err().unwrap();
+        assert!(matches!(late, Error::Refusal(Refusal::MovedOn("record"))));
+        // The unit's system puts another person's number in the record.
+        let other = proposes(&desk, second, "p3", json!({"marital_status": "2"})).await;
+        crate::confirmations::sends(&desk, second, Way::Sync, "system", json!({"personal_id_number": "001199000021"})).await;
+        assert_eq!(an.looks_at(&other).await.expect(200)["state"], "expired");
+        // However it came about: nobody agrees for somebody else.
+        let foreign = proposes(&desk, third, "p4", json!({"marital_status": "2"})).await;
+        let mut database = sqlx::AnyConnection::connect(&desk.database_url).await.unwrap();
+        sqlx::query("UPDATE proposals SET person = '001199000099' WHERE id = 'p4'").execute(&mut database).await.unwrap();
+        assert_eq!(an.approves(&foreign, json!({})).await.problem(410), "gone");
+        an.refuses(&foreign, "record_moved_on", None).await.expect(200);
     }
 }

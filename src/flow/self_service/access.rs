@@ -68,7 +68,7 @@ impl Service {
         };
         let mut subjects = Vec::new();
         let mut kinds = Vec::new();
-        for stored in self.store.records_of(&official.person).await? {
+        for stored in self.store.held_on(&official.person).await? {
             subjects.push(stored.handle.to_string());
             kinds.push(About::Record);
         }

@@ -68,24 +68,24 @@ pub struct CardChange {
 }
 
 impl Service {
-    /// The official locks their card, at once.
+    /// The official locks their card, at once. What is locked already stays so: for this reason too, when the others give
+    /// theirs up.
     pub async fn self_freeze(&self, official: &Official, handle: &Handle, reason: Reason) -> Result<OwnCard> {
-        let found = self.card_of_official(official, handle).await?;
+        self.card_of_official(official, handle).await?;
         if !matches!(reason, Reason::Lost | Reason::Stolen | Reason::DeviceChange) {
             return Err(Refusal::malformed("body.reason", "must be one of lost, stolen, device_change").into());
         }
-        let now = self.clock.now();
-        let moved = self.store.hold_card(handle.clone(), Step::Lock, reason, now).await?;
-        if moved.cards.is_empty() {
-            found.card.may(Step::Lock, now)?;
-            // Somebody else was first; say what the card is now.
-            self.card_of_official(official, handle).await?.card.may(Step::Lock, now)?;
-        }
         if matches!(reason, Reason::Lost | Reason::Stolen) {
-            // Whoever has the device may have a session on it.
+            // First, whatever the card is: whoever has the device may have a session on it.
             self.store.end_self_sessions_of(&official.person, official.session.id.clone()).await?;
         }
-        self.own_card(&self.card_of_official(official, handle).await?.card).await
+        let now = self.clock.now();
+        let moved = self.store.hold_card(handle.clone(), Step::Lock, reason, now).await?;
+        let card = self.card_of_official(official, handle).await?.card;
+        if moved.cards.is_empty() && !matches!(card.state_at(now), State::Locked { .. }) {
+            card.may(Step::Lock, now)?;
+        }
+        self.own_card(&card).await
     }
 
     /// The official gives back a card that they froze themselves. A card cannot vouch for its own return: this needs a

@@ -12,10 +12,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
 
 use super::{Official, Service};
-use crate::clock::UnixSeconds;
+use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::credential::nonce;
 use crate::error::{Error, Fault, Refusal, Result};
-use crate::flow::{Caller, is_random_name};
+use crate::flow::is_random_name;
 use crate::model::evidence::{self, MediaType, Unacceptable};
 use crate::model::id::PersonalNumber;
 use crate::model::origin::HOLDER;
@@ -25,6 +25,8 @@ use crate::store::Evidence;
 
 /// Longest name of a file, in characters.
 const MAX_NAME: usize = 120;
+/// Before this nothing was decided.
+const NEVER: UnixSeconds = UnixSeconds::MIN;
 /// Files that one round clears away.
 const ROUND: i64 = 200;
 
@@ -116,7 +118,7 @@ impl Service {
         // The row first: if we die here, nobody has heard its name, and it is cleared away with whatever is in its place.
         self.store.keep_evidence(evidence.clone(), settings.evidence_files, settings.evidence_bytes).await?;
         if let Err(fault) = self.own.files.put(&evidence.place, &sealed).await {
-            self.store.remove_evidence(&evidence.id).await?;
+            self.discard(&evidence, NEVER).await?;
             return Err(fault.into());
         }
         Ok((&evidence).into())
@@ -132,21 +134,14 @@ impl Service {
     /// Takes back a file that is of no proposal.
     pub async fn self_remove_evidence(&self, official: &Official, id: &str) -> Result<()> {
         let about = self.own_evidence(official, id).await?;
-        if !self.store.remove_evidence(&about.id).await? {
-            return Err(Refusal::NotFound("evidence that is of no proposal yet").into());
+        if self.discard(&about, NEVER).await? {
+            return Ok(());
         }
-        Ok(self.own.files.remove(&about.place).await?)
+        Err(Refusal::NotFound("evidence that is of no proposal yet").into())
     }
 
-    /// A file beside a proposal, for a reviewer of the unit. Noted as a read, which the person sees.
-    pub async fn read_evidence(&self, caller: &Caller, proposal: &str, id: &str) -> Result<EvidenceFile> {
-        caller.needs("updates:read")?;
-        let found = self.store.proposal(proposal).await?.filter(|found| caller.sees(&found.unit));
-        found.ok_or(Refusal::NotFound("proposal"))?;
-        self.evidence_beside(&caller.name, proposal, id).await
-    }
-
-    /// The same for a story that knows by what right the proposal is seen.
+    /// A file beside a proposal, for a story that knows by what right the proposal is seen. Noted as a read, which the person
+    /// sees.
     pub(in crate::flow) async fn evidence_beside(&self, actor: &str, proposal: &str, id: &str) -> Result<EvidenceFile> {
         let missing = || Error::from(Refusal::NotFound("evidence"));
         if !is_random_name(id) {
@@ -158,18 +153,31 @@ impl Service {
         self.open_evidence(about).await
     }
 
-    /// Clears away files that came and were put beside nothing. Returns how many.
+    /// Clears away files that came and were put beside nothing, and those of what was decided long ago. Returns how many.
     pub async fn clear_evidence(&self) -> Result<u64> {
-        let before = self.clock.now() - self.config.self_service.unused_evidence_seconds;
+        let (now, settings) = (self.clock.now(), &self.config.self_service);
+        let decided = now - settings.decided_evidence_days * DAY_SECONDS;
         let mut cleared = 0;
-        for unused in self.store.unused_evidence(before, ROUND).await? {
-            // A proposal may take it at the same moment: whoever is first has it.
-            if self.store.remove_evidence(&unused.id).await? {
-                self.own.files.remove(&unused.place).await?;
-                cleared += 1;
+        for one in self.store.evidence_to_clear(now - settings.unused_evidence_seconds, decided, ROUND).await? {
+            match self.discard(&one, decided).await {
+                Ok(is_gone) => cleared += u64::from(is_gone),
+                // It keeps its row and comes again; the others go.
+                Err(error) => tracing::error!(%error, "a file of evidence could not be removed"),
             }
         }
         Ok(cleared)
+    }
+
+    /// Removes a file and then its row, so that what is on the disk always has one; `false` when a proposal has it that was
+    /// not decided before `decided`.
+    async fn discard(&self, evidence: &Evidence, decided: UnixSeconds) -> Result<bool> {
+        // A proposal may take it at the same moment: whoever is first has it.
+        if !self.store.let_go_of_evidence(&evidence.id, decided).await? {
+            return Ok(false);
+        }
+        self.own.files.remove(&evidence.place).await?;
+        self.store.forget_evidence(evidence, self.clock.now()).await?;
+        Ok(true)
     }
 
     async fn own_evidence(&self, official: &Official, id: &str) -> Result<Evidence> {

@@ -31,6 +31,7 @@ use crate::model::origin::HOLDER;
 use crate::protocol::oauth::TokenResponse;
 use crate::remote::sign_in::VneidSignIn;
 use crate::store::{EvidenceFiles, SelfSession, StoredRecord};
+use events::Streams;
 
 pub use access::{AccessLine, AccessPage};
 pub use cards::{CardChange, CardChanges, OwnCard};
@@ -40,21 +41,19 @@ pub use presented::{CLIENT, OwnPresentation, PRESENTATION_GRANT, PresentedToken}
 pub use propose::{Applied, NewOwnProposal, Outcome, Rejected};
 pub use see::{ChangeRule, Export, LegalBasisView, ListView, Overview, Person, PopulationView, RecordView, SourceView};
 pub use sign_in::{OwnStep, OwnStop, SessionView};
-pub use view::{FieldChange, OwnProposal, ProposalPage};
+pub use view::{OwnProposal, ProposalPage};
 
 /// Where VNeID sends browsers back to, below the public URL.
 pub const CALLBACK: &str = "/me/callback";
 /// Files of evidence that are on their way at the same time in this process, each some ten megabytes.
 const EVIDENCE_PLACES: usize = 12;
-/// Streams of events of people at the same time in this process.
-const STREAMS: usize = 256;
 
 /// The parts of a [`Service`] that only this side needs.
 pub(super) struct SelfService {
     sign_in: Option<VneidSignIn>,
     files: EvidenceFiles,
     evidence_places: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    streams: Streams,
 }
 
 impl SelfService {
@@ -65,7 +64,7 @@ impl SelfService {
             sign_in: sign_in_at(config, clock, CALLBACK).ok().flatten(),
             files: EvidenceFiles::new(&config.self_service.evidence),
             evidence_places: Arc::new(Semaphore::new(EVIDENCE_PLACES)),
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            streams: Streams::default(),
         }
     }
 }
@@ -129,7 +128,7 @@ impl Service {
         signed_in_at: UnixSeconds,
     ) -> Result<Option<String>> {
         self.limit_person(&person)?;
-        let records = self.store.records_of(&person).await?.into_iter().map(|stored| stored.handle).collect();
+        let records = self.store.held_on(&person).await?.into_iter().map(|stored| stored.handle).collect();
         let (token, id) = self.random_token();
         let created_at = self.clock.now();
         let expires_at = created_at + self.config.self_service.session_ttl_seconds;
@@ -146,7 +145,7 @@ impl Service {
     /// A record of the official's own; of others it is not said that they are there. The portrait with its bytes.
     async fn own_record(&self, official: &Official, handle: &Handle) -> Result<StoredRecord> {
         let records = self.store.records_of(&official.person).await?;
-        let own = records.into_iter().find(|stored| stored.handle == *handle && stored.removed_at.is_none());
+        let own = records.into_iter().find(|stored| stored.handle == *handle);
         Ok(own.ok_or(Refusal::NotFound("record"))?)
     }
 

@@ -62,6 +62,8 @@ pub enum Outcome {
     Done {
         /// What holds at once, if anything.
         applied: Option<Applied>,
+        /// Fields that others changed meanwhile and that were left as they are, beside a proposal that stands.
+        not_applied: Vec<String>,
         /// What the unit decides about, if anything.
         proposal: Option<Box<OwnProposal>>,
     },
@@ -155,16 +157,23 @@ impl Service {
                 created_at: now,
                 due_at: self.decision_due(now).await?,
                 most_waiting: self.config.self_service.waiting_proposals,
+                most_a_day: self.config.self_service.proposals_a_day,
             };
             self.store.make_proposal(new).await?;
             proposal = Some(id);
         }
-        let applied = self.apply_at_once(official, &stored, at_once, request.effective_on).await?;
-        let proposal = match proposal {
-            Some(id) => Some(Box::new(self.self_proposal(official, &id).await?)),
-            None => None,
+        let fields = at_once.fields().map(str::to_owned).collect();
+        let applied = self.apply_at_once(official, &stored, at_once, request.effective_on).await;
+        let Some(id) = proposal else {
+            return Ok(Outcome::Done { applied: applied?, not_applied: Vec::new(), proposal: None });
         };
-        Ok(Outcome::Done { applied, proposal })
+        let (applied, not_applied) = match applied {
+            // The proposal stands: a conflict would say that nothing was done.
+            Err(Error::Refusal(Refusal::MovedOn(_))) => (None, fields),
+            applied => (applied?, Vec::new()),
+        };
+        let proposal = Some(Box::new(self.self_proposal(official, &id).await?));
+        Ok(Outcome::Done { applied, not_applied, proposal })
     }
 
     /// Has the population database asked about one of the official's records, now.

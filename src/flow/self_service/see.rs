@@ -34,7 +34,7 @@ pub struct Overview {
     pub person: Person,
     /// When it was told (Unix seconds).
     pub as_of: UnixSeconds,
-    /// Every record, one for each unit that keeps one.
+    /// Every record, one for each unit that keeps one; last those that a unit took back.
     pub records: Vec<RecordView>,
     /// Every card, newest first.
     pub cards: Vec<OwnCard>,
@@ -208,7 +208,7 @@ pub struct Export {
 impl Service {
     /// All that is held on the official. Noted as a read of their own.
     pub async fn self_overview(&self, official: &Official) -> Result<Overview> {
-        let records = self.store.records_of(&official.person).await?;
+        let records = self.store.held_on(&official.person).await?;
         self.noted(&records, "self").await?;
         self.overview(official, &records).await
     }
@@ -216,7 +216,10 @@ impl Service {
     /// The same with all that hangs on it, in one document.
     pub async fn self_export(&self, official: &Official) -> Result<Export> {
         use base64::Engine;
-        let records = self.store.records_of(&official.person).await?;
+        let mut records = self.store.held_on(&official.person).await?;
+        for stored in &mut records {
+            self.store.attach_portrait(stored).await?;
+        }
         self.noted(&records, "self.export").await?;
         let data_url =
             |jpeg: &[u8]| format!("data:image/jpeg;base64,{}", base64::engine::general_purpose::STANDARD.encode(jpeg));
@@ -233,7 +236,10 @@ impl Service {
 
     /// The portrait of one of the official's records: JPEG.
     pub async fn self_portrait(&self, official: &Official, record: &Handle) -> Result<Vec<u8>> {
-        let stored = self.own_record(official, record).await?;
+        let records = self.store.held_on(&official.person).await?;
+        let mut stored =
+            records.into_iter().find(|stored| stored.handle == *record).ok_or(Refusal::NotFound("record"))?;
+        self.store.attach_portrait(&mut stored).await?;
         let jpeg = stored.record.portrait().and_then(|portrait| portrait.jpeg()).map(<[u8]>::to_vec);
         Ok(jpeg.ok_or(Refusal::NotFound("portrait"))?)
     }
@@ -340,7 +346,7 @@ fn field_view(
 }
 
 /// The meaning of a code, where a real one is known.
-pub(super) fn label_of(field: &Field, value: &Value, labels: &CodeBook) -> Option<String> {
+fn label_of(field: &Field, value: &Value, labels: &CodeBook) -> Option<String> {
     labels.label(field.code_list.as_deref()?, value.as_str()?).map(std::borrow::Cow::into_owned)
 }
 

@@ -1,16 +1,16 @@
 //! Proposals as their official sees them: old, new and now side by side, what stands in the way, what can be done.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::see::label_of;
 use super::{KeptEvidence, Official, Service};
 use crate::clock::UnixSeconds;
-use crate::error::{Error, Fault, Refusal, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::flow::is_random_name;
-use crate::model::catalogue::{Catalogue, Field};
+use crate::flow::review::{FieldChange, patch_of, side_by_side};
+use crate::model::catalogue::Catalogue;
 use crate::model::patch::Patch;
 use crate::model::proposal::ProposalState;
+use crate::model::record::Record;
 use crate::store::{Proposal, StoredRecord};
 
 /// A page of proposals.
@@ -83,35 +83,6 @@ pub struct OwnProposal {
     pub waiting_change: Option<String>,
 }
 
-/// One changed field or list.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct FieldChange {
-    /// Its code or name.
-    #[schema(example = "marital_status")]
-    pub field: String,
-    /// Vietnamese label.
-    pub label_vi: String,
-    /// English label.
-    pub label_en: String,
-    /// What it said; null is empty.
-    pub old: Value,
-    /// What it shall say.
-    pub new: Value,
-    /// What it says at present.
-    pub now: Value,
-    /// What a code means, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub old_label: Option<String>,
-    /// What a code means, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub new_label: Option<String>,
-    /// What a code means, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub now_label: Option<String>,
-    /// Whether somebody else changed it meanwhile.
-    pub is_conflict: bool,
-}
-
 impl Service {
     /// The official's proposals, newest first. `after` is `next` of the page before.
     pub async fn self_proposals(&self, official: &Official, after: Option<&str>, limit: i64) -> Result<ProposalPage> {
@@ -120,7 +91,7 @@ impl Service {
         let has_more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
         found.truncate(usize::try_from(limit).unwrap_or(0));
         let next = found.last().filter(|_| has_more).map(|last| format!("{}.{}", last.created_at, last.id));
-        let records = self.store.records_of(&official.person).await?;
+        let records = self.store.held_on(&official.person).await?;
         let mut items = Vec::with_capacity(found.len());
         for proposal in found {
             items.push(self.own_proposal(proposal, &records).await?);
@@ -131,7 +102,7 @@ impl Service {
     /// One of the official's proposals.
     pub async fn self_proposal(&self, official: &Official, id: &str) -> Result<OwnProposal> {
         let proposal = self.proposal_of(official, id).await?;
-        let records = self.store.records_of(&official.person).await?;
+        let records = self.store.held_on(&official.person).await?;
         self.own_proposal(proposal, &records).await
     }
 
@@ -146,36 +117,21 @@ impl Service {
 
     pub(super) async fn own_proposal(&self, proposal: Proposal, records: &[StoredRecord]) -> Result<OwnProposal> {
         let (now, labels) = (self.clock.now(), self.code_book().await?);
-        let patch = Patch::parse(&proposal.patch).map_err(|error| Fault::new("reading a proposal", error))?;
+        let patch = patch_of(&proposal)?;
         let current = records.iter().find(|stored| stored.handle == proposal.record);
-        let catalogue = current.map_or_else(Catalogue::current, |stored| stored.record.catalogue());
-        let members = current.map(|stored| stored.record.members()).unwrap_or_default();
         let waits = proposal.state.is_waiting();
-        let conflicts = current.filter(|_| waits).map(|stored| patch.conflicts(&stored.record)).unwrap_or_default();
+        let is_held = current.is_some_and(|stored| stored.removed_at.is_none());
         let others = if waits { self.others(&proposal, &patch).await? } else { Vec::new() };
-        let changes = patch.differences().map(|(name, difference)| {
-            let value = |value: Option<&Value>| value.cloned().unwrap_or(Value::Null);
-            let (old, new) = (value(difference.old.as_ref()), value(difference.new.as_ref()));
-            let now = value(members.get(name));
-            let label = |value: &Value| catalogue.field(name).and_then(|field| label_of(field, value, &labels));
-            let (label_vi, label_en) = names(catalogue, name);
-            FieldChange {
-                field: name.to_owned(),
-                label_vi,
-                label_en,
-                old_label: label(&old),
-                new_label: label(&new),
-                now_label: label(&now),
-                old,
-                new,
-                now,
-                is_conflict: conflicts.iter().any(|conflict| conflict == name),
-            }
-        });
+        let empty = Record::empty(Catalogue::current());
+        let mut changes = side_by_side(&patch, current.map_or(&empty, |stored| &stored.record), &labels);
+        for change in &mut changes {
+            change.is_conflict &= waits && current.is_some();
+        }
+        let conflicts = changes.iter().filter(|change| change.is_conflict).map(|change| change.name.field.clone());
         let evidence = self.store.evidence_of(&proposal.id).await?;
         Ok(OwnProposal {
-            changes: changes.collect(),
-            conflicts: conflicts.clone(),
+            conflicts: conflicts.collect(),
+            changes,
             others,
             evidence: evidence.iter().map(KeptEvidence::from).collect(),
             proposal: proposal.id,
@@ -194,7 +150,7 @@ impl Service {
             reason: proposal.reason,
             reason_note: proposal.reason_note,
             may_withdraw: waits,
-            may_appeal: proposal.state == ProposalState::Refused && proposal.appealed_at.is_none(),
+            may_appeal: is_held && proposal.state == ProposalState::Refused && proposal.appealed_at.is_none(),
             appealed_at: proposal.appealed_at,
             appeal_note: proposal.appeal_note,
             version: proposal.version,
@@ -221,14 +177,4 @@ fn place(text: &str) -> Result<(UnixSeconds, String), Refusal> {
         .filter(|(_, id)| is_random_name(id))
         .ok_or_else(|| Refusal::malformed("after", "must be `next` of the page before"))?;
     Ok((at, id.to_owned()))
-}
-
-/// The labels of a field, or of a list by its columns.
-fn names(catalogue: &Catalogue, name: &str) -> (String, String) {
-    let list = catalogue.lists().iter().find(|list| list.name == name);
-    let columns = list.map(|list| list.members.as_slice()).unwrap_or_default();
-    let fields: Vec<&Field> =
-        catalogue.field(name).into_iter().chain(columns.iter().map(|at| &catalogue.fields()[*at])).collect();
-    let join = |label: fn(&Field) -> &str| fields.iter().map(|field| label(field)).collect::<Vec<_>>().join("; ");
-    (join(|field| &field.label_vi), join(|field| &field.label_en))
 }

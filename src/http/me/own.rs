@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::sse::Event;
@@ -19,16 +18,15 @@ use crate::flow::self_service::{
     AccessPage, CardChanges, Export, NewOwnProposal, Official, Outcome, Overview, OwnCard, OwnProposal, ProposalPage,
     Rejected,
 };
-use crate::http::answer::{Problem, ProblemDocument};
+use crate::http::answer::{Problem, ProblemDocument, fresh, jpeg};
 use crate::http::events::server_sent;
-use crate::http::extract::{ApiJson, InPath, InQuery};
+use crate::http::extract::{ApiJson, InPath, InQuery, handle, page_size};
 use crate::model::calendar::parse_day;
 use crate::model::card::Reason;
-use crate::model::id::Handle;
 
-/// Most items of a page, and how many when nothing is said.
-const MOST_ITEMS: i64 = 200;
+/// How many items are on a page when nothing is said, and at most.
 const USUAL_ITEMS: i64 = 50;
+const MOST_ITEMS: i64 = 200;
 
 /// A page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -43,21 +41,8 @@ pub struct PageQuery {
 
 impl PageQuery {
     fn limit(&self) -> Result<i64, Refusal> {
-        let limit = self.limit.unwrap_or(USUAL_ITEMS);
-        if (1..=MOST_ITEMS).contains(&limit) {
-            Ok(limit)
-        } else {
-            Err(Refusal::malformed("limit", format!("must be 1 to {MOST_ITEMS}")))
-        }
+        page_size(self.limit, USUAL_ITEMS, MOST_ITEMS)
     }
-}
-
-fn fresh<T: Serialize>(body: T) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-fn handle(text: &str, what: &'static str) -> Result<Handle, Refusal> {
-    Handle::parse(text).ok_or(Refusal::NotFound(what))
 }
 
 /// What the State holds on you: every field with its source, its date, why it is held and how it can change; and your cards.
@@ -97,13 +82,7 @@ pub async fn portrait(
     official: Official,
     InPath(record): InPath<String>,
 ) -> Result<Response, Problem> {
-    let jpeg = service.self_portrait(&official, &handle(&record, "record")?).await?;
-    let headers: [(HeaderName, &str); 3] = [
-        (header::CONTENT_TYPE, "image/jpeg"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    Ok((headers, jpeg).into_response())
+    Ok(jpeg(service.self_portrait(&official, &handle(&record, "record")?).await?))
 }
 
 /// What the population database says now.
@@ -166,6 +145,9 @@ pub struct NewProposal {
 pub struct Proposed {
     /// What holds at once.
     applied: Option<AppliedNow>,
+    /// Fields that would hold at once, but that somebody else changed meanwhile: look, and ask again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_applied: Vec<String>,
     /// What your unit decides about.
     proposal: Option<OwnProposal>,
 }
@@ -231,10 +213,10 @@ pub async fn propose(
         note: new.note,
     };
     Ok(match service.self_propose(&official, request).await? {
-        Outcome::Unchanged => fresh(Proposed { applied: None, proposal: None }),
-        Outcome::Done { applied, proposal } => {
+        Outcome::Unchanged => fresh(Proposed { applied: None, not_applied: Vec::new(), proposal: None }),
+        Outcome::Done { applied, not_applied, proposal } => {
             let applied = applied.map(|applied| AppliedNow { fields: applied.fields, version: applied.version });
-            let mut response = fresh(Proposed { applied, proposal: proposal.map(|proposal| *proposal) });
+            let mut response = fresh(Proposed { applied, not_applied, proposal: proposal.map(|proposal| *proposal) });
             *response.status_mut() = StatusCode::CREATED;
             response
         }
@@ -329,7 +311,8 @@ pub struct Freeze {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-/// Freezes one of your cards, at once. After a loss or theft your other sessions end.
+/// Freezes one of your cards, at once. After a loss or theft your other sessions end. A card that is locked already stays
+/// so: for the graver of your reasons, and also when your unit gives its own lock up.
 #[utoipa::path(post, operation_id = "me_freeze", path = "/api/v1/me/cards/{handle}/freeze", tag = "me", params(("handle" = String, Path)),
     request_body = Freeze, security(("official" = [])),
     responses((status = 200, body = OwnCard), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)))]

@@ -82,17 +82,14 @@ export interface ProposalDetail extends Proposal {
   readonly reason: string | null;
   readonly reason_note: string | null;
   readonly appeal_note: string | null;
-  readonly approved_fields: readonly string[] | null;
   readonly waits_until: string | null;
   readonly version: number | null;
 }
 
 export interface Approval {
   readonly expected_version?: number;
-  readonly fields?: readonly string[];
   readonly effective_on?: string;
   readonly overwrite?: readonly string[];
-  readonly reason?: string;
   readonly note?: string;
 }
 
@@ -175,7 +172,7 @@ export interface Confirmation {
   readonly returned: { readonly reason: string; readonly note: string | null; readonly by: string; readonly at: number } | null;
 }
 
-export type ConfirmOutcome = "confirmed" | "already" | "moved_on" | "own" | "not_found";
+export type ConfirmOutcome = "confirmed" | "already" | "moved_on" | "own" | "self" | "not_found";
 
 export interface QueueFilter {
   readonly unit?: string | undefined;

@@ -94,6 +94,7 @@ export function Confirmations() {
             </button>
           )}
           {row.why_not === "own" && <State tone="plain">{texts.cannotOwn}</State>}
+          {row.why_not === "self" && <State tone="plain">{texts.outcomes.self}</State>}
           {row.returned !== null && <State tone="attention">{texts.returnedState}</State>}
         </div>
       ),

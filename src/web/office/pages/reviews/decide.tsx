@@ -4,7 +4,6 @@ import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { Problem } from "../../api/client.ts";
 import { approve, type Decided, type ProposalDetail, refuse, type RefusalReason } from "../../api/reviews.ts";
-import { labelOf } from "../../data/fields.ts";
 import { isoDay, now, partialDate } from "../../data/dates.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
 import { Dialog } from "../../parts/dialog.tsx";
@@ -71,7 +70,7 @@ export function Decide({ proposal, reasons, reload }: Props) {
       ) : (
         proposal.why_not !== null && <p>{texts.whyNot[proposal.why_not]}</p>
       )}
-      {open === "approve" && <Approve proposal={proposal} reasons={reasons} work={work} close={close} act={(how) => decide(() => approve(proposal.proposal, how))} />}
+      {open === "approve" && <Approve proposal={proposal} work={work} close={close} act={(how) => decide(() => approve(proposal.proposal, how))} />}
       {open === "refuse" && <Refuse proposal={proposal} reasons={reasons} work={work} close={close} act={(why) => decide(() => refuse(proposal.proposal, why))} />}
     </section>
   );
@@ -105,39 +104,26 @@ function Outcome({ decided }: { decided: Decided }) {
   );
 }
 
-interface Step<T> extends Omit<Props, "reload"> {
+interface Step<T> {
+  proposal: ProposalDetail;
   work: Work;
   close: () => void;
   act: (how: T) => void;
 }
 
-function Approve({ proposal, reasons, work, close, act }: Step<Parameters<typeof approve>[1]>) {
+function Approve({ proposal, work, close, act }: Step<Parameters<typeof approve>[1]>) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
-  const tongue = useCell(language);
   const isSecond = proposal.needs === "second";
-  const all = proposal.changes.map((change) => change.field);
   const conflicts = proposal.changes.filter((change) => change.is_conflict === true).map((change) => change.field);
-  const [fields, setFields] = useState<ReadonlySet<string>>(new Set(proposal.approved_fields ?? all));
   const [effectiveOn, setEffectiveOn] = useState("");
   const [isOverwriting, setOverwriting] = useState(false);
-  const [reason, setReason] = useState("");
-  const [note, setNote] = useState("");
-  const isPart = fields.size < all.length;
-  const toggle = (field: string) => {
-    const chosen = new Set(fields);
-    if (!chosen.delete(field)) chosen.add(field);
-    setFields(chosen);
-  };
-  const submit = () => {
-    if (fields.size === 0) return;
+  const submit = () =>
     act({
       expected_version: proposal.record_version,
-      ...(isPart && !isSecond ? { fields: all.filter((field) => fields.has(field)), reason, ...(note === "" ? {} : { note }) } : {}),
       ...(effectiveOn === "" ? {} : { effective_on: effectiveOn }),
-      ...(isOverwriting ? { overwrite: conflicts.filter((field) => fields.has(field)) } : {}),
+      ...(isOverwriting ? { overwrite: conflicts } : {}),
     });
-  };
   const later = effectiveOn !== "" ? effectiveOn : proposal.effective_on;
   return (
     <Dialog title={texts.approveTitle} deed={isSecond ? texts.approveSecond : texts.approve} work={work} act={submit} close={close}>
@@ -147,17 +133,6 @@ function Approve({ proposal, reasons, work, close, act }: Step<Parameters<typeof
         {proposal.needs !== "two" && proposal.is_on_card && <li>{texts.becomesCard}</li>}
         {later !== null && later > isoDay(now()) && <li>{texts.becomesLater(partialDate(later))}</li>}
       </ul>
-      {!isSecond && all.length > 1 && (
-        <fieldset class="form tall">
-          <legend>{texts.whichFields}</legend>
-          {proposal.changes.map((change) => (
-            <Tick key={change.field} label={labelOf(change.field, tongue)} value={fields.has(change.field)} set={() => toggle(change.field)} />
-          ))}
-        </fieldset>
-      )}
-      {isPart && !isSecond && fields.size > 0 && (
-        <WhyFields label={texts.partReason} reasons={reasons.filter((known) => known.for.includes("proposal"))} reason={reason} setReason={setReason} note={note} setNote={setNote} />
-      )}
       {conflicts.length > 0 && <Tick label={texts.overwrite} value={isOverwriting} set={setOverwriting} required />}
       {!isSecond && (
         <TextField
@@ -173,7 +148,7 @@ function Approve({ proposal, reasons, work, close, act }: Step<Parameters<typeof
   );
 }
 
-function Refuse({ proposal, reasons, work, close, act }: Step<{ reason: string; note?: string }>) {
+function Refuse({ proposal, reasons, work, close, act }: Step<{ reason: string; note?: string }> & { reasons: readonly RefusalReason[] }) {
   const texts = useTexts(TEXTS);
   const [reason, setReason] = useState("");
   const [note, setNote] = useState("");
@@ -188,7 +163,6 @@ function Refuse({ proposal, reasons, work, close, act }: Step<{ reason: string; 
 
 /** A reason from the list, and a note where the reason asks for one. */
 export function WhyFields(props: {
-  label?: string;
   reasons: readonly RefusalReason[];
   reason: string;
   setReason: (reason: string) => void;
@@ -201,7 +175,7 @@ export function WhyFields(props: {
   const needsNote = props.reasons.find((known) => known.reason === props.reason)?.needs_note === true;
   return (
     <>
-      <Choice label={props.label ?? common.reason} required value={props.reason} set={props.setReason} options={props.reasons.map((known) => [known.reason, known[tongue]] as const)} />
+      <Choice label={common.reason} required value={props.reason} set={props.setReason} options={props.reasons.map((known) => [known.reason, known[tongue]] as const)} />
       <TextArea
         label={needsNote ? common.note : `${common.note} (${common.optional})`}
         hint={needsNote ? texts.needsNote : undefined}
