@@ -96,8 +96,8 @@ export function sendFile<T>(path: string, query: Query, file: Blob, headers: Rea
 }
 
 /** Fetches a file as it is. */
-export async function readFile(path: string, query: Query = {}): Promise<Blob> {
-  return (await patiently(address(path, query))).blob().catch(unreachable);
+export async function readFile(path: string, query: Query = {}, signal?: AbortSignal): Promise<Blob> {
+  return (await patiently(address(path, query), signal)).blob().catch(unreachable);
 }
 
 /** Fetches a file and lets the browser save it. With a body it is asked for by POST: what the body holds stands in no address. */
