@@ -35,6 +35,7 @@ mod population_queries;
 mod presentations;
 mod proposals;
 mod quality;
+mod record_search;
 mod records;
 mod refreshes;
 mod reorganisations;
@@ -87,6 +88,7 @@ pub use quality::{
     Claim as QualityClaim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow,
     Rows, UnitQuality,
 };
+pub use record_search::RecordSearch;
 pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion, Words};
 pub use refreshes::Ahead;
 pub use reorganisations::{Reorganisation, Stage, Wave};
