@@ -218,6 +218,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/officers", get(officers::list_officers).post(officers::add_officer))
         .route("/api/v1/officers/{id}", get(officers::read_officer).patch(officers::change_officer))
         .route("/api/v1/officers/{id}/block", post(officers::block_officer))
+        .route("/api/v1/officers/names", get(officers::officer_names))
         .route("/api/v1/officers/{id}/unblock", post(officers::unblock_officer))
         .method_not_allowed_fallback(answer::method_not_allowed)
         // Whatever program or officer asks: by the rights that the OpenAPI document names.

@@ -157,7 +157,7 @@ const vi = {
 
   delegations: "Ủy quyền duyệt",
   delegationsHint: "Khi vắng mặt, giao quyền duyệt của mình cho một người trong đơn vị hoặc cấp dưới. Người được giao không giao tiếp được.",
-  to: "Mã người được ủy quyền",
+  nobodyThere: "Không có ai khác trong đơn vị này nhận được ủy quyền.",
   giver: "Người giao",
   receiver: "Người nhận",
   days: "Số ngày (1–90)",
@@ -314,7 +314,7 @@ const en: typeof vi = {
 
   delegations: "Delegations",
   delegationsHint: "When you are away, give your right to decide to somebody of your unit or below. They cannot give it on.",
-  to: "Name of the account",
+  nobodyThere: "There is nobody else in this unit who can take the right.",
   giver: "From",
   receiver: "To",
   days: "Days (1–90)",
