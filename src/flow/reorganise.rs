@@ -38,6 +38,8 @@ pub const WAVE: (i64, i64, i64) = (1, 2_000, 200);
 const WAVES: usize = 20;
 /// Reorganisations that one answer tells.
 const MOST: i64 = 200;
+/// Failed records that one answer tells.
+const MOST_FAILURES: i64 = 10_000;
 /// Faults after which a wave ends: it is then not the records.
 const MOST_FAULTS: usize = 10;
 /// How often a record is tried that somebody else was in the way of.
@@ -223,7 +225,7 @@ impl Service {
             let page = self.store.records_under(&plan.moves.level_1(), &place, 1_000).await?;
             let Some(last) = page.last() else { return Ok(totals) };
             place = last.handle.to_string();
-            for stored in &page {
+            for stored in page.iter().filter(|stored| caller.sees(&stored.record.key().unit)) {
                 let Some((_, renumbered)) = self.after(&plan, stored, &names).await? else { continue };
                 totals.records += 1;
                 totals.renumbered += u64::from(renumbered);
@@ -273,6 +275,7 @@ impl Service {
         let plan = self.reorganisation(caller, id).await?;
         for one in plan.moves.all() {
             caller.may_touch(&one.from)?;
+            caller.may_touch(&one.to)?;
         }
         if self.store.drop_reorganisation(id, &caller.name, self.clock.now()).await? {
             Ok(())
@@ -281,10 +284,17 @@ impl Service {
         }
     }
 
-    /// Records that could not be moved, for the officer who looks at them.
+    /// Records of the caller's units that could not be moved, for the officer who looks at them.
     pub async fn reorganisation_failures(&self, caller: &Caller, id: &str) -> Result<Vec<(Handle, String)>> {
         self.reorganisation(caller, id).await?;
-        Ok(self.store.reorganisation_failures(id, 1_000).await?)
+        let mut failures = self.store.reorganisation_failures(id, MOST_FAILURES).await?;
+        failures.retain(|(_, _, unit)| caller.sees(unit));
+        Ok(failures.into_iter().map(|(record, reason, _)| (record, reason)).collect())
+    }
+
+    /// Whether the caller may see who of a unit moves: their personnel numbers.
+    pub fn sees_who_moves(caller: &Caller, one: &UnitMove) -> bool {
+        caller.needs("records:read").is_ok() && caller.sees(&one.from)
     }
 
     /// Runs what is due: begins plans whose day has come, and runs some waves of each. Returns how many records moved.

@@ -283,3 +283,65 @@ story! {
         new.approves(&plain, json!({})).await.expect(200);
     }
 }
+
+story! {
+    async fn who_moves_is_told_only_to_who_may_read_their_records(town) {
+        use officials_card::model::rights::Role;
+        let bureau = crate::bureau::Bureau::open(town).await;
+        let town = &bureau.town;
+        departments(town).await;
+        bureau.enters("operator", Role::Operator, None).await;
+        bureau.enters("head", Role::UnitHead, Some("H26")).await;
+        bureau.enters("inspector", Role::Inspector, Some("H26.06")).await;
+        let officer = town.officer("hanoi").await;
+        let number = format!("N{}", people(0..1)[0]);
+        let moves = json!([{"from": "H26.05", "to": "H26.06", "numbers": [number]}, {"from": "H26.06", "to": "H26.06", "to_name": "Sở Mới"}]);
+        let id = planned(&officer, plan(moves)).await;
+        let path = format!("/api/v1/reorganisations/{id}");
+        let (operator, head, inspector) =
+            (bureau.at_work("operator").await, bureau.at_work("head").await, bureau.at_work("inspector").await);
+        for (desk, sees) in [(&operator, false), (&head, true), (&inspector, false)] {
+            for answer in [desk.get(&path).await, desk.get("/api/v1/reorganisations").await] {
+                let text = answer.expect(200).to_string();
+                assert_eq!(text.contains(&number), sees, "{}: {text}", desk.id());
+                assert!(text.contains(r#""people":1"#), "{text}");
+            }
+        }
+        // Totals and failures are those of the own units.
+        let totals = |answer: Value| answer["records"].as_u64().unwrap();
+        assert_eq!(totals(head.get(&format!("{path}/totals")).await.expect(200)), 3);
+        assert_eq!(totals(inspector.get(&format!("{path}/totals")).await.expect(200)), 2);
+        let key = RecordKey { unit: "H26.05".into(), number: number.clone() };
+        let record = town.service.store().record(&key).await.unwrap().unwrap().handle;
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&town.database_url).await.unwrap();
+        sqlx::query("INSERT INTO reorganisation_failures (reorganisation, record, reason, at) VALUES ($1, $2, 'fault', 1)")
+            .bind(&id)
+            .bind(record.as_str())
+            .execute(&pool)
+            .await
+            .unwrap();
+        assert_eq!(head.get(&format!("{path}/failures")).await.expect(200).as_array().unwrap().len(), 1);
+        assert_eq!(inspector.get(&format!("{path}/failures")).await.expect(200), json!([]));
+    }
+}
+
+story! {
+    async fn a_plan_is_forgotten_only_by_who_has_all_its_units(town) {
+        departments(&town).await;
+        let id = planned(&town.officer("hanoi").await, merger()).await;
+        let desk = town.configured(|config| {
+            let own = config.clients.iter().find(|client| client.name == "hanoi").unwrap().clone();
+            let narrow = officials_card::config::Client { name: "narrow".into(), units: Some(vec!["H26.05".into()]), ..own };
+            config.clients.push(narrow);
+        });
+        // What goes from here to a unit of others is theirs, too.
+        let path = format!("/api/v1/reorganisations/{id}");
+        let one_way = planned(&desk.officer("hanoi").await, plan(json!([{"from": "H26.05", "to": "H26.06"}]))).await;
+        let narrow = desk.officer("narrow").await;
+        for path in [path, format!("/api/v1/reorganisations/{one_way}")] {
+            narrow.get(&path).await.expect(200);
+            assert_eq!(narrow.call("DELETE", &path, Value::Null).await.problem(403), "foreign-unit");
+        }
+    }
+}
