@@ -81,6 +81,8 @@ pub struct AtWork {
     pub expires_at: UnixSeconds,
     /// Until when what takes a recent sign-in takes no new one.
     pub step_up_until: UnixSeconds,
+    /// Now, by the clock that all these are measured with.
+    pub now: UnixSeconds,
 }
 
 impl Service {
@@ -211,6 +213,7 @@ impl Service {
             idle_expires_at: (seen_at + settings.idle_seconds).min(session.ends_at),
             expires_at: session.ends_at,
             step_up_until,
+            now,
             officer,
         })
     }
