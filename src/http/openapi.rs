@@ -14,7 +14,7 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    api, approvals, bulk, checkpoint, confirmations, delegations, delivery, me, office, office_cards, officers,
+    api, approvals, audit, bulk, checkpoint, confirmations, delegations, delivery, me, office, office_cards, officers,
     population, presentations, public, quality, records, reorganisations, review, uploads,
 };
 use crate::flow::Service;

@@ -60,7 +60,7 @@ use tokio::sync::watch;
 
 use crate::error::Fault;
 pub use approvals::{ApprovalRow, ApproverCertificate};
-pub use audit::Line;
+pub use audit::{AuditFilter, Line};
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use card_search::CardFilter;
 pub use cards::{FoundCard, ListedCard, NewCard};
