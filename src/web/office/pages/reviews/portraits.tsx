@@ -26,7 +26,7 @@ export function Portraits({ proposal, change }: { proposal: string; change: Fiel
   );
   return (
     <section aria-label={label}>
-      <h3>{label}</h3>
+      <h2>{label}</h2>
       <div class="pictures">
         {side("old", common.old, change.old)}
         {side("new", common.new, change.new)}
