@@ -50,7 +50,11 @@ impl Store {
         if let Some(units) = units {
             let mut below = |unit: &String| {
                 let (own, dotted) = (place(unit.clone()), place(format!("{unit}.")));
-                format!("(records.unit = {own} OR substr(records.unit, 1, length({dotted})) = {dotted})")
+                // By the index of units: every record's unit is in the register.
+                format!(
+                    "records.unit IN (SELECT {own} UNION SELECT code FROM units \
+                     WHERE substr(code, 1, length({dotted})) = {dotted})"
+                )
             };
             let any: Vec<_> = units.iter().map(&mut below).collect();
             conditions.push(if any.is_empty() { "1 = 0".into() } else { format!("({})", any.join(" OR ")) });
