@@ -79,12 +79,10 @@ impl FromRequestParts<Service> for Caller {
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(caller.clone());
         }
+        let is_use = !(parts.method.is_safe() && parts.headers.contains_key(BACKGROUND));
         let caller = match extract::bearer(&parts.headers) {
             Some(token) => service.caller(token).await?,
-            None => {
-                let is_use = !(parts.method.is_safe() && parts.headers.contains_key(BACKGROUND));
-                at_work(service, &parts.method, &parts.headers, is_use).await?.caller
-            }
+            None => at_work(service, &parts.method, &parts.headers, is_use).await?.caller,
         };
         service.limit_client(&caller.name)?;
         Ok(caller)
