@@ -163,7 +163,7 @@ story! {
         let record = store.record(&key).await.unwrap().unwrap().handle.to_string();
         let reads = async |subject: &str| -> Vec<String> {
             let lines = store.history(subject).await.unwrap();
-            lines.into_iter().filter(|line| line.2.ends_with(".read")).map(|line| line.3).collect()
+            lines.into_iter().filter(|line| line.2 == "record.read" || line.2 == "upload.read").map(|line| line.3).collect()
         };
         assert_eq!(reads(&record).await, ["upload.compare"]);
         assert_eq!(reads(&id).await, ["upload.compare: 1 rows without a record"]);
