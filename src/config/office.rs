@@ -26,8 +26,10 @@ pub struct OfficeSignIn {
     /// The claim that holds the officer's own personal number; nobody decides about a record of their own. Empty when the
     /// provider has none.
     pub personal_number_claim: String,
-    /// Values of `amr` (RFC 8176) of which one shows a second factor.
+    /// Values of `amr` (RFC 8176) of which one alone says that there were several factors.
     pub amr: Vec<String>,
+    /// Values of `amr` for something that people have: one shows a second factor beside something that they know or are.
+    pub amr_beside: Vec<String>,
     /// Values of `acr` that stand for a second factor or more: asked for, and any of them is enough without `amr`.
     pub acr_values: Vec<String>,
     /// After so long without a request a session is over.
@@ -51,8 +53,9 @@ impl Default for OfficeSignIn {
             scopes: words(&["profile"]),
             subject_claim: "sub".into(),
             personal_number_claim: "personal_identification_number".into(),
-            // Not `swk` or `pin`, which may be a factor alone: `mfa` is said when there were two.
-            amr: words(&["mfa", "otp", "hwk"]),
+            amr: words(&["mfa"]),
+            // A code or a key may be all that was asked for. Not `swk`, `sms`: neither stays with who has it.
+            amr_beside: words(&["otp", "hwk"]),
             acr_values: Vec::new(),
             idle_seconds: 15 * 60,
             session_seconds: 8 * 3600,
@@ -61,6 +64,9 @@ impl Default for OfficeSignIn {
         }
     }
 }
+
+/// Methods of RFC 8176 by something that a person knows (`pwd`, `pin`, `kba`) or is (the rest).
+const KNOWN_OR_INHERENT: [&str; 8] = ["pwd", "pin", "kba", "face", "fpt", "iris", "retina", "vbm"];
 
 /// What follows `OFFICIALS_CARD_OFFICE_SIGN_IN_`.
 const VARIABLES: [&str; 4] = ["ISSUER", "CLIENT_ID", "CLIENT_SECRET", "CLIENT_KEY"];
@@ -82,6 +88,14 @@ impl OfficeSignIn {
         })
     }
 
+    /// Whether the methods that a provider names (`amr`) or the class that it gives (`acr`) show a second factor.
+    pub fn shows_second_factor(&self, methods: &[&str], class: Option<&str>) -> bool {
+        let has = |own: &[String]| own.iter().any(|own| methods.contains(&own.as_str()));
+        has(&self.amr)
+            || (has(&self.amr_beside) && KNOWN_OR_INHERENT.iter().any(|other| methods.contains(other)))
+            || class.is_some_and(|class| self.acr_values.iter().any(|own| own == class))
+    }
+
     /// What cannot be seen without asking the provider.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.issuer.is_empty() || self.client_id.is_empty() {
@@ -93,12 +107,21 @@ impl OfficeSignIn {
         if self.subject_claim.is_empty() {
             return Err("subject_claim must not be empty");
         }
-        if self.amr.is_empty() && self.acr_values.is_empty() {
-            return Err("amr and acr_values must not both be empty: nobody signs in without a second factor");
+        if self.amr.is_empty() && self.amr_beside.is_empty() && self.acr_values.is_empty() {
+            return Err(
+                "amr, amr_beside and acr_values must not all be empty: nobody signs in without a second factor",
+            );
+        }
+        if self.amr_beside.iter().any(|method| KNOWN_OR_INHERENT.contains(&method.as_str())) {
+            return Err("amr_beside must not name what people know or are: it is beside that that they count");
         }
         let is_word = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if ![&self.amr, &self.acr_values, &self.scopes, &self.step_up_scopes].into_iter().flatten().all(is_word) {
-            return Err("amr, acr_values, scopes and step_up_scopes must be plain ASCII without spaces");
+        if ![&self.amr, &self.amr_beside, &self.acr_values, &self.scopes, &self.step_up_scopes]
+            .into_iter()
+            .flatten()
+            .all(is_word)
+        {
+            return Err("amr, amr_beside, acr_values, scopes and step_up_scopes must be plain ASCII without spaces");
         }
         if self.idle_seconds < 60 || self.session_seconds < self.idle_seconds || self.session_seconds > 24 * 3600 {
             return Err("idle_seconds must be at least 60, and session_seconds between that and a day");
@@ -131,13 +154,28 @@ mod tests {
         wrong(|own| own.issuer.clear());
         wrong(|own| own.client_key = Some("key.jwk".into()));
         wrong(|own| own.client_secret = None);
-        wrong(|own| own.amr.clear());
+        wrong(|own| (own.amr, own.amr_beside) = (Vec::new(), Vec::new()));
+        wrong(|own| own.amr_beside.push("pwd".into()));
         wrong(|own| own.amr.push("one factor".into()));
         wrong(|own| own.subject_claim.clear());
         wrong(|own| own.idle_seconds = 59);
         wrong(|own| own.session_seconds = own.idle_seconds - 1);
         wrong(|own| own.session_seconds = 24 * 3600 + 1);
         wrong(|own| own.step_up_seconds = 0);
+    }
+
+    #[test]
+    fn one_factor_is_not_two() {
+        let settings = OfficeSignIn { acr_values: vec!["urn:example:two".into()], ..OfficeSignIn::default() };
+        let shows = |methods: &[&str]| settings.shows_second_factor(methods, None);
+        for one in [&["otp"][..], &["hwk"], &["otp", "hwk"], &["pwd"], &["pwd", "pin", "face"], &["otp", "user"], &[]] {
+            assert!(!shows(one), "{one:?}");
+        }
+        for two in [&["mfa"][..], &["pwd", "otp"], &["pin", "hwk"], &["fpt", "hwk"], &["otp", "face", "sms"]] {
+            assert!(shows(two), "{two:?}");
+        }
+        assert!(settings.shows_second_factor(&["pwd"], Some("urn:example:two")));
+        assert!(!settings.shows_second_factor(&["pwd"], Some("urn:example:one")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod access;
 mod approvals;
 mod attesters;
+pub mod audit;
 pub mod authorize;
 mod badges;
 mod card_search;

@@ -36,6 +36,8 @@ pub struct NewOfficer {
 pub struct OfficerEdit {
     /// The account as it was when the caller looked at it.
     pub revision: i64,
+    /// The account at the sign-in, where its provider calls it otherwise now.
+    pub subject: Option<String>,
     /// The name.
     pub name: Option<String>,
     /// The unit, or none.
@@ -107,8 +109,31 @@ impl Service {
             role: query.role,
             state: query.state,
             after: query.after,
-            limit: i64::try_from(limit + 1).unwrap_or(i64::MAX),
+            ..OfficerFilter::default()
         };
+        self.officer_page(filter, limit).await
+    }
+
+    /// Who works around `unit`, or around the caller's own units: in them, below, above, and for the nation. For their
+    /// names only: colleagues write to each other and lend each other rights without managing accounts.
+    pub async fn colleagues(&self, caller: &Caller, query: OfficerQuery, limit: usize) -> Result<(Vec<Officer>, bool)> {
+        caller.needs("updates:read").or_else(|_| caller.needs("records:read"))?;
+        if let Some(unit) = &query.unit {
+            caller.may_touch(unit)?;
+        }
+        let around = query.unit.map_or_else(|| caller.units().map(<[String]>::to_vec), |unit| Some(vec![unit]));
+        let filter = OfficerFilter {
+            around,
+            role: query.role,
+            state: query.state,
+            after: query.after,
+            ..OfficerFilter::default()
+        };
+        self.officer_page(filter, limit).await
+    }
+
+    async fn officer_page(&self, filter: OfficerFilter, limit: usize) -> Result<(Vec<Officer>, bool)> {
+        let filter = OfficerFilter { limit: i64::try_from(limit + 1).unwrap_or(i64::MAX), ..filter };
         let mut officers = self.store.officers(&filter, self.clock.now()).await?;
         let has_more = officers.len() > limit;
         officers.truncate(limit);
@@ -131,9 +156,7 @@ impl Service {
             created_at: self.clock.now(),
             revision: 1,
         };
-        if !Officer::is_subject(&officer.subject) {
-            return Err(Refusal::malformed("body.subject", "must be 1 to 255 printable ASCII characters").into());
-        }
+        check_subject(&officer.subject)?;
         self.check_officer(&officer).await?;
         may_manage(caller, &officer)?;
         self.store.add_officer(officer.clone(), caller.name.clone()).await?;
@@ -151,6 +174,11 @@ impl Service {
         }
         let mut officer = old.clone();
         let mut changed = Vec::new();
+        if let Some(subject) = edit.subject {
+            check_subject(&subject)?;
+            officer.subject = subject;
+            changed.push("subject".to_owned());
+        }
         if let Some(name) = edit.name {
             officer.name = normalised(&name).into_owned();
             changed.push("name".to_owned());
@@ -173,7 +201,8 @@ impl Service {
         self.check_officer(&officer).await?;
         // As it was, and as it shall be: nobody lifts an account out of what they may give.
         may_manage(caller, &officer)?;
-        let ends_sessions = (&officer.unit, officer.role) != (&old.unit, old.role);
+        // Who sits there signed in by the old account.
+        let ends_sessions = (&officer.unit, officer.role, &officer.subject) != (&old.unit, old.role, &old.subject);
         self.change(caller, officer, "officer.changed", changed.join(", "), ends_sessions).await
     }
 
@@ -226,6 +255,11 @@ impl Service {
         let units = self.store.units_named(day_of(self.clock.now()), &[code.as_str()]).await?;
         if units.has_unit(code.as_str()) { Ok(()) } else { Err(wrong().into()) }
     }
+}
+
+fn check_subject(subject: &str) -> Result<(), Refusal> {
+    let wrong = || Refusal::malformed("body.subject", "must be 1 to 255 printable ASCII characters");
+    if Officer::is_subject(subject) { Ok(()) } else { Err(wrong()) }
 }
 
 fn sees(caller: &Caller, unit: Option<&str>) -> bool {

@@ -16,11 +16,16 @@ use crate::model::origin::Way;
 use crate::model::patch::Patch;
 use crate::model::quality::{Flag, flags};
 use crate::model::record::Record;
+use crate::model::text::searchable;
 use crate::store::StoredVersion;
-pub use crate::store::{RecordFilter, StoredRecord, Waiting};
+pub use crate::store::{RecordFilter, RecordSearch, StoredRecord, Waiting};
 
 /// Records of one page.
 pub const PAGE_RECORDS: i64 = 200;
+/// Records that one search returns at most.
+pub const MOST_FOUND: usize = 100;
+/// Records that one step makes findable.
+const NAMED_AT_ONCE: usize = 500;
 /// Versions that are told of a record, the newest.
 const MOST_VERSIONS: i64 = 100;
 
@@ -111,6 +116,45 @@ impl Service {
         let is_full = i64::try_from(records.len()).is_ok_and(|length| length == limit);
         let next = records.last().filter(|_| is_full).map(|stored| stored.handle.clone());
         Ok(RecordPage { records, next })
+    }
+
+    /// The records that are looked for, of `unit` and below or wherever the caller may look, by name. Who is found was
+    /// read: a line for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Malformed`] for a name without letters.
+    pub async fn search_records(
+        &self,
+        caller: &Caller,
+        search: &RecordSearch,
+        unit: Option<&str>,
+    ) -> Result<Vec<StoredRecord>> {
+        caller.needs("records:read")?;
+        if let Some(unit) = unit {
+            caller.may_touch(unit)?;
+        }
+        if matches!(search, RecordSearch::Name(name) if searchable(name).is_empty()) {
+            return Err(Refusal::malformed("body.name", "has no letters").into());
+        }
+        let named = unit.map(|unit| vec![unit.to_owned()]);
+        let units = named.as_deref().or_else(|| caller.units());
+        let found = self.store.search_records(search, units, MOST_FOUND).await?;
+        let handles: Vec<_> = found.iter().map(|stored| stored.handle.clone()).collect();
+        self.store.note_read(&caller.name, &handles, "search", self.clock.now()).await?;
+        Ok(found)
+    }
+
+    /// Makes records findable by name, some hundred at a time. Returns whether there may be more.
+    pub async fn name_records(&self) -> Result<bool> {
+        Ok(self.store.name_records(NAMED_AT_ONCE).await? == NAMED_AT_ONCE)
+    }
+
+    /// How many changes wait for their day in a unit and below, and how many need a decision.
+    pub async fn count_changes(&self, caller: &Caller, unit: &str) -> Result<(i64, i64)> {
+        caller.needs("records:read")?;
+        caller.may_touch(unit)?;
+        Ok(self.store.count_waiting(unit).await?)
     }
 
     /// A record with all that is known about it.

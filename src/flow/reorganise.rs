@@ -38,6 +38,8 @@ pub const WAVE: (i64, i64, i64) = (1, 2_000, 200);
 const WAVES: usize = 20;
 /// Reorganisations that one answer tells.
 const MOST: i64 = 200;
+/// Failed records that one answer tells.
+const MOST_FAILURES: i64 = 10_000;
 /// Records that a count reads at once.
 const COUNTED: i64 = 1_000;
 /// Faults after which a wave ends: the next one goes on behind them.
@@ -201,8 +203,7 @@ impl Service {
             let is_last = i64::try_from(page.len()).is_ok_and(|length| length < PAGE);
             for stored in page {
                 place = stored.handle.to_string();
-                let using = stored.record.text("using_unit_code").unwrap_or_default();
-                if !caller.sees(&stored.record.key().unit) && !caller.sees(using) {
+                if !sees(caller, &stored.record) {
                     continue;
                 }
                 if let After::Moved(after, renumbered) = self.after(&plan, &stored, &names, Look::Ahead).await? {
@@ -226,7 +227,7 @@ impl Service {
         Ok(Preview { affected, next })
     }
 
-    /// How many people and cards are affected: reads every record of the units that people leave.
+    /// How many people and cards of the caller's units are affected: reads every record of the units that people leave.
     pub async fn count_reorganisation(&self, caller: &Caller, id: &str) -> Result<Totals> {
         let plan = self.reorganisation(caller, id).await?;
         let names = self.names_after(&plan).await?;
@@ -239,20 +240,21 @@ impl Service {
             let Some(last) = page.last() else { return Ok(totals) };
             place = last.handle.to_string();
             let mut handles = Vec::with_capacity(page.len());
-            let mut moves: Vec<(RecordKey, Record)> = Vec::new();
+            let mut moves: Vec<(RecordKey, Record, bool)> = Vec::new();
             for stored in page {
                 let Some(Ok(after)) = plan.moves.apply(&stored.record, &known) else { continue };
                 let before = stored.record.key();
+                let is_seen = sees(caller, &stored.record);
                 if before != after.key() {
-                    moves.push((before, after));
+                    moves.push((before, after, is_seen));
                 }
-                handles.push(stored.handle);
+                handles.extend(Some(stored.handle).filter(|_| is_seen));
             }
-            let keys: Vec<_> = moves.iter().map(|(_, after)| after.key()).collect();
+            let keys: Vec<_> = moves.iter().map(|(_, after, _)| after.key()).collect();
             let there = self.store.known_digests(&keys).await?;
-            for ((before, after), mut key) in moves.into_iter().zip(keys) {
+            for ((before, after, is_seen), mut key) in moves.into_iter().zip(keys) {
                 if given.contains(&key) || there.contains_key(&key) && !free.contains(&key) {
-                    totals.renumbered += 1;
+                    totals.renumbered += u64::from(is_seen);
                     if let Ok(renumbered) = Moves::renumbered(&after, &before) {
                         key = renumbered.key();
                     }
@@ -323,6 +325,7 @@ impl Service {
         let plan = self.reorganisation(caller, id).await?;
         for one in plan.moves.all() {
             caller.may_touch(&one.from)?;
+            caller.may_touch(&one.to)?;
         }
         if self.store.drop_reorganisation(id, &caller.name, self.clock.now()).await? {
             Ok(())
@@ -331,10 +334,17 @@ impl Service {
         }
     }
 
-    /// Records that could not be moved, for the officer who looks at them.
+    /// Records of the caller's units that could not be moved, for the officer who looks at them.
     pub async fn reorganisation_failures(&self, caller: &Caller, id: &str) -> Result<Vec<(Handle, String)>> {
         self.reorganisation(caller, id).await?;
-        Ok(self.store.reorganisation_failures(id, 1_000).await?)
+        let mut failures = self.store.reorganisation_failures(id, MOST_FAILURES).await?;
+        failures.retain(|(_, _, unit)| caller.sees(unit));
+        Ok(failures.into_iter().map(|(record, reason, _)| (record, reason)).collect())
+    }
+
+    /// Whether the caller may see who of a unit moves: their personnel numbers.
+    pub fn sees_who_moves(caller: &Caller, one: &UnitMove) -> bool {
+        caller.needs("records:read").is_ok() && caller.sees(&one.from)
     }
 
     /// Runs what is due: begins plans whose day has come, and runs some waves of each. Returns how many records moved.
@@ -647,6 +657,12 @@ fn reason_of(fault: &MovedFault) -> &'static str {
 fn name_of(plan: &Reorganisation, names: &HashMap<String, String>, code: &str) -> Option<String> {
     let level_1 = agencies().on(code, plan.effective_on).map(|agency| agency.name_vi.clone());
     names.get(code).cloned().or(level_1)
+}
+
+/// Whether a caller may know of a record: of the own units, or of who works there.
+fn sees(caller: &Caller, record: &Record) -> bool {
+    let using = record.text("using_unit_code");
+    caller.sees(&record.key().unit) || using.is_some_and(|unit| caller.sees(unit))
 }
 
 fn concerns(caller: &Caller, plan: &Reorganisation) -> bool {

@@ -223,6 +223,8 @@ pub struct ApprovalPage {
     items: Vec<ApprovalAnswer>,
     /// `after` of the next page; null at the end.
     next: Option<String>,
+    /// For how many days after its end a month may still be approved, with a reason.
+    late_days: u16,
 }
 
 /// `GET /api/v1/approvals`: approvals of a unit and of the units below it, newest first.
@@ -235,7 +237,8 @@ pub async fn list_approvals(
 ) -> Result<Json<ApprovalPage>, Problem> {
     let limit = page_size(query.limit, 50, 200)?;
     let (found, next) = service.approvals(&caller, query.unit.as_deref(), query.after.as_deref(), limit).await?;
-    Ok(Json(ApprovalPage { items: found.iter().map(ApprovalAnswer::of).collect(), next }))
+    let late_days = service.config.approvals.late_days;
+    Ok(Json(ApprovalPage { items: found.iter().map(ApprovalAnswer::of).collect(), next, late_days }))
 }
 
 /// An approval with document and signature.

@@ -25,6 +25,8 @@ use crate::protocol::oauth::SCOPES;
 
 /// The header in which our pages repeat what `GET /api/v1/session` told them.
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
+/// The header of what our pages ask by themselves, while nobody does anything: it keeps no session open.
+const BACKGROUND: HeaderName = HeaderName::from_static("x-background");
 /// The kind of caller (security scheme of the document) that this guard knows.
 const CLIENT: &str = "client";
 
@@ -77,9 +79,10 @@ impl FromRequestParts<Service> for Caller {
         if let Some(caller) = parts.extensions.get::<Self>() {
             return Ok(caller.clone());
         }
+        let is_use = !(parts.method.is_safe() && parts.headers.contains_key(BACKGROUND));
         let caller = match extract::bearer(&parts.headers) {
             Some(token) => service.caller(token).await?,
-            None => at_work(service, &parts.method, &parts.headers, true).await?.caller,
+            None => at_work(service, &parts.method, &parts.headers, is_use).await?.caller,
         };
         service.limit_client(&caller.name)?;
         Ok(caller)

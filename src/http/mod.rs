@@ -4,6 +4,7 @@ mod address;
 mod answer;
 mod api;
 mod approvals;
+mod audit;
 mod authorize;
 mod bulk;
 mod checkpoint;
@@ -132,6 +133,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/cards/{handle}/badge.png", get(api::badge_png))
         .route("/api/v1/cards/ending", get(records::cards_ending))
         .route("/api/v1/records", get(records::list_records))
+        .route("/api/v1/records/search", post(records::search_records))
         .route("/api/v1/records/confirm", post(api::confirm_records))
         .route("/api/v1/quality", get(quality::quality_scores))
         .route("/api/v1/quality/history", get(quality::quality_history))
@@ -187,6 +189,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/reorganisations/{id}/resume", post(reorganisations::resume_reorganisation))
         .route("/api/v1/reorganisations/{id}/undo", post(reorganisations::undo_reorganisation))
         .route("/api/v1/changes", get(records::waiting_changes))
+        .route("/api/v1/changes/count", get(records::count_changes))
         .route("/api/v1/changes/{id}", delete(records::cancel_change))
         .route("/api/v1/sync-calls", get(sync::calls))
         .route("/api/v1/sync-calls/{transaction_id}", get(sync::call_detail))
@@ -212,8 +215,10 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/uploads/{id}/rejects.csv", get(uploads::rejects_csv))
         .route("/api/v1/cards", get(office_cards::list_cards))
         .route("/api/v1/badges/sheet.pdf", post(office_cards::badge_sheet))
+        .route("/api/v1/audit", get(audit::list_audit))
         .route("/api/v1/session", get(office::office_session))
         .route("/api/v1/officers", get(officers::list_officers).post(officers::add_officer))
+        .route("/api/v1/officers/names", get(officers::officer_names))
         .route("/api/v1/officers/{id}", get(officers::read_officer).patch(officers::change_officer))
         .route("/api/v1/officers/{id}/block", post(officers::block_officer))
         .route("/api/v1/officers/{id}/unblock", post(officers::unblock_officer))

@@ -85,6 +85,8 @@ pub struct SessionAnswer {
     scopes: Vec<String>,
     /// To be sent in `X-CSRF-Token` with everything that changes something.
     csrf: String,
+    /// What the time is here (Unix seconds): a page measures with this, not with the clock of its computer.
+    now: i64,
     /// When the officer authenticated (Unix seconds).
     signed_in_at: i64,
     /// When the session ends if nothing more is asked.
@@ -149,6 +151,7 @@ pub async fn office_session(State(service): State<Service>, headers: HeaderMap) 
             until: at_work.step_up_until,
         },
         csrf: at_work.csrf,
+        now: at_work.now,
         signed_in_at: at_work.signed_in_at,
         idle_expires_at: at_work.idle_expires_at,
         expires_at: at_work.expires_at,

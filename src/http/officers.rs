@@ -107,10 +107,8 @@ pub async fn list_officers(
     InQuery(query): InQuery<OfficersQuery>,
 ) -> Result<Json<OfficersPage>, Problem> {
     let limit = page_size(query.limit, PAGE, MAX_PAGE)?;
-    let after = query.after.as_deref().map(|after| {
-        Handle::parse(after).ok_or_else(|| Refusal::malformed("after", "must be the next of a page before"))
-    });
-    let query = OfficerQuery { unit: query.unit, role: query.role, state: query.state, after: after.transpose()? };
+    let after = query.after.as_deref().map(place).transpose()?;
+    let query = OfficerQuery { unit: query.unit, role: query.role, state: query.state, after };
     let (officers, has_more) = service.find_officers(&caller, query, limit).await?;
     let next = officers.last().filter(|_| has_more).map(|last| last.id.to_string());
     let mut items = Vec::with_capacity(officers.len());
@@ -118,6 +116,72 @@ pub async fn list_officers(
         items.push(OfficerAnswer::new(&service, officer).await?);
     }
     Ok(Json(OfficersPage { items, next }))
+}
+
+/// Whose names are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct NamesQuery {
+    /// Around this unit; around your own units when absent.
+    #[serde(default)]
+    unit: Option<String>,
+    /// In this state; whoever ever had an account when absent.
+    #[serde(default)]
+    state: Option<OfficerState>,
+    /// `next` of the page before.
+    #[serde(default)]
+    after: Option<String>,
+    /// 1 to 200; 50 when absent.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// A colleague.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OfficerName {
+    /// Their random name, as audit lines have it.
+    #[schema(example = "0T4V7Q2M8K3D5N9R")]
+    id: String,
+    /// The person's name.
+    name: String,
+    /// What they may do.
+    role: Role,
+    /// The unit; null for the whole nation.
+    #[schema(example = "H26")]
+    unit: Option<String>,
+}
+
+/// A page of names.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NamesPage {
+    /// By name.
+    items: Vec<OfficerName>,
+    /// For `after` of the next page; null on the last.
+    next: Option<String>,
+}
+
+/// `GET /api/v1/officers/names`: who works in your units, below, above, and for the nation: to whom codes in other answers
+/// belong, and to whom a right can be lent.
+#[utoipa::path(get, path = "/api/v1/officers/names", tag = "Office", params(NamesQuery),
+    responses((status = 200, body = NamesPage)), security(("client" = ["updates:read"]), ("client" = ["records:read"])))]
+pub async fn officer_names(
+    State(service): State<Service>,
+    caller: Caller,
+    InQuery(query): InQuery<NamesQuery>,
+) -> Result<Json<NamesPage>, Problem> {
+    let limit = page_size(query.limit, PAGE, MAX_PAGE)?;
+    let after = query.after.as_deref().map(place).transpose()?;
+    let query = OfficerQuery { unit: query.unit, role: None, state: query.state, after };
+    let (officers, has_more) = service.colleagues(&caller, query, limit).await?;
+    let next = officers.last().filter(|_| has_more).map(|last| last.id.to_string());
+    let name = |officer: Officer| OfficerName {
+        id: officer.id.to_string(),
+        name: officer.name,
+        role: officer.role,
+        unit: officer.unit,
+    };
+    Ok(Json(NamesPage { items: officers.into_iter().map(name).collect(), next }))
 }
 
 /// `GET /api/v1/officers/{id}`: one officer.
@@ -184,6 +248,10 @@ pub struct OfficerChanges {
     /// The officer as you saw it.
     #[schema(example = 1)]
     revision: i64,
+    /// The account at the sign-in, where its provider calls it otherwise now.
+    #[serde(default)]
+    #[schema(example = "hoa.nt", max_length = 255)]
+    subject: Option<String>,
     /// The name.
     #[serde(default)]
     name: Option<String>,
@@ -200,7 +268,7 @@ pub struct OfficerChanges {
     valid_until: Edit<i64>,
 }
 
-/// `PATCH /api/v1/officers/{id}`: changes an officer. Sessions end when unit or role change.
+/// `PATCH /api/v1/officers/{id}`: changes an officer. Sessions end when account, unit or role change.
 #[utoipa::path(patch, path = "/api/v1/officers/{id}", tag = "Office", request_body = OfficerChanges,
     params(("id" = String, Path, description = "The officer's random name")),
     responses((status = 200, body = OfficerAnswer), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)),
@@ -213,6 +281,7 @@ pub async fn change_officer(
 ) -> Result<Json<OfficerAnswer>, Problem> {
     let edit = OfficerEdit {
         revision: changes.revision,
+        subject: changes.subject,
         name: changes.name,
         unit: changes.unit,
         role: changes.role,
@@ -244,4 +313,8 @@ pub async fn unblock_officer(
 ) -> Result<Json<OfficerAnswer>, Problem> {
     let officer = service.block_officer(&caller, &handle(&id, "officer")?, false).await?;
     Ok(Json(OfficerAnswer::new(&service, officer).await?))
+}
+
+fn place(after: &str) -> Result<Handle, Refusal> {
+    Handle::parse(after).ok_or_else(|| Refusal::malformed("after", "must be the next of a page before"))
 }

@@ -14,7 +14,7 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    api, approvals, bulk, checkpoint, confirmations, delegations, delivery, me, office, office_cards, officers,
+    api, approvals, audit, bulk, checkpoint, confirmations, delegations, delivery, me, office, office_cards, officers,
     population, presentations, public, quality, records, reorganisations, review, uploads,
 };
 use crate::flow::Service;
@@ -30,7 +30,7 @@ use crate::protocol::oauth::SCOPES;
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
         checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions,
-        records::waiting_changes, records::cancel_change, records::cards_ending,
+        records::search_records, records::waiting_changes, records::count_changes, records::cancel_change, records::cards_ending,
         reorganisations::list_reorganisations, reorganisations::plan_reorganisation,
         reorganisations::sample_reorganisation, reorganisations::read_reorganisation,
         reorganisations::count_reorganisation, reorganisations::preview_reorganisation,
@@ -42,8 +42,8 @@ use crate::protocol::oauth::SCOPES;
         review::claim_proposal, review::release_proposal, review::approve_proposal, review::refuse_proposal,
         review::decide_proposals, review::review_workload, review::refusal_reasons,
         delegations::make_delegation, delegations::delegations, delegations::end_delegation,
-        confirmations::list_confirmations, confirmations::return_record, office::office_session,
-        officers::list_officers, officers::add_officer, officers::read_officer, officers::change_officer,
+        confirmations::list_confirmations, confirmations::return_record, office::office_session, audit::list_audit,
+        officers::list_officers, officers::officer_names, officers::add_officer, officers::read_officer, officers::change_officer,
         officers::block_officer, officers::unblock_officer, office_cards::list_cards,
         office_cards::search_cards, office_cards::badge_sheet, quality::quality_scores,
         quality::quality_history, quality::quality_causes, quality::quality_rows, quality::export_quality_xlsx,

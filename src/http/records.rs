@@ -2,21 +2,29 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
-use super::extract::{InPath, InQuery, handle};
+use super::api::person;
+use super::extract::{ApiJson, InPath, InQuery, handle};
 use crate::error::Refusal;
-use crate::flow::records::{FieldName, RecordFilter, RecordView, StoredRecord, VersionView, Waiting, field_name};
+use crate::flow::records::{
+    FieldName, RecordFilter, RecordSearch, RecordView, StoredRecord, VersionView, Waiting, field_name,
+};
 use crate::flow::{Caller, Service};
 use crate::model::card::Card;
 use crate::model::catalogue::{Catalogue, Privacy};
 use crate::model::id::Handle;
 use crate::model::patch::Patch;
 use crate::model::person::MatchOutcome;
+
+/// The longest name and number that is looked for, in characters.
+const MAX_NAME_LENGTH: usize = 200;
+const MAX_NUMBER_LENGTH: usize = 64;
 
 /// Which records.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -348,6 +356,61 @@ pub async fn list_records(
     Ok(Json(RecordList { items, next: page.next.map(|handle| handle.to_string()) }))
 }
 
+/// What records are looked for by: exactly one of number of the person, number that the unit gave, and name. In a body,
+/// because none of them belongs in a URL.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordsSought {
+    /// The person's 12-digit personal identification number.
+    #[serde(default)]
+    #[schema(example = "001199000018", pattern = "^[0-9]{12}$")]
+    personal_id_number: Option<String>,
+    /// The whole number that the unit gave.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    number: Option<String>,
+    /// Words of the name; case and accents do not matter.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    name: Option<String>,
+    /// Of this unit and all below; wherever you may look when absent.
+    #[serde(default)]
+    #[schema(example = "H26.05")]
+    unit: Option<String>,
+}
+
+/// Records that were found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordsFound {
+    /// By name, at most 100.
+    records: Vec<RecordSummary>,
+}
+
+/// `POST /api/v1/records/search`: the records of a person, of a unit's number, or of a name. That they were read is
+/// written down. A name is found some seconds after it came.
+#[utoipa::path(post, path = "/api/v1/records/search", tag = "Records", request_body = RecordsSought,
+    responses((status = 200, body = RecordsFound), (status = 403, body = ProblemDocument)), security(("client" = ["records:read"])))]
+pub async fn search_records(
+    State(service): State<Service>,
+    caller: Caller,
+    ApiJson(sought): ApiJson<RecordsSought>,
+) -> Result<Response, Problem> {
+    let is_short = |text: &String, most: usize| text.chars().count() <= most;
+    let search = match (sought.personal_id_number, sought.number, sought.name) {
+        (Some(number), None, None) => RecordSearch::Person(person(&number)?),
+        (None, Some(number), None) if is_short(&number, MAX_NUMBER_LENGTH) => RecordSearch::Number(number),
+        (None, None, Some(name)) if is_short(&name, MAX_NAME_LENGTH) => RecordSearch::Name(name),
+        _ => {
+            let rule =
+                "must have exactly one of personal_id_number, number (at most 64 characters) and name (at most 200)";
+            return Err(Refusal::malformed("body", rule).into());
+        }
+    };
+    let found = service.search_records(&caller, &search, sought.unit.as_deref()).await?;
+    let records = found.iter().map(RecordSummary::from).collect();
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(RecordsFound { records })).into_response())
+}
+
 /// `GET /api/v1/records/{handle}`: all that is known about a record, with where it comes from. That it was read is written
 /// down, and the person can see it.
 #[utoipa::path(get, path = "/api/v1/records/{handle}", tag = "Records",
@@ -401,6 +464,36 @@ pub async fn waiting_changes(
     let after = after.as_ref().map_or("", Handle::as_str);
     let (changes, next) = service.list_changes(&caller, &query.unit, after, query.limit.unwrap_or(50)).await?;
     Ok(Json(ChangeList { items: changes.iter().map(ChangeDocument::from).collect(), next }))
+}
+
+/// Of which unit changes are counted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ChangeCountQuery {
+    /// The unit; everything below it is meant, too.
+    unit: String,
+}
+
+/// How many changes there are, without anything of whom they are about.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangeCount {
+    /// Those that wait for their day.
+    waiting: i64,
+    /// Those that need a decision.
+    conflicts: i64,
+}
+
+/// `GET /api/v1/changes/count`: how many changes wait for their day, and how many need a decision. Nobody's data is read.
+#[utoipa::path(get, path = "/api/v1/changes/count", tag = "Records", params(ChangeCountQuery),
+    responses((status = 200, body = ChangeCount)), security(("client" = ["records:read"])))]
+pub async fn count_changes(
+    State(service): State<Service>,
+    caller: Caller,
+    InQuery(query): InQuery<ChangeCountQuery>,
+) -> Result<Json<ChangeCount>, Problem> {
+    let (waiting, conflicts) = service.count_changes(&caller, &query.unit).await?;
+    Ok(Json(ChangeCount { waiting, conflicts }))
 }
 
 /// `DELETE /api/v1/changes/{id}`: a change that waits is not made.

@@ -55,7 +55,7 @@ pub struct ReorganisationDocument {
     /// Records of one wave.
     wave_size: i64,
     /// What moves where.
-    moves: Vec<UnitMove>,
+    moves: Vec<MoveDocument>,
     /// Who planned it.
     created_by: String,
     /// When (Unix seconds).
@@ -74,8 +74,37 @@ pub struct ReorganisationDocument {
     failed: i64,
 }
 
+/// What moves where.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MoveDocument {
+    /// The unit that people leave.
+    #[schema(example = "H26.05")]
+    from: String,
+    /// The unit that takes them in.
+    #[schema(example = "H26.06")]
+    to: String,
+    /// What that unit is called from then on.
+    to_name: Option<String>,
+    /// How many people move; null when everybody does.
+    people: Option<usize>,
+    /// Their personnel numbers, to whoever may read records of that unit; null when everybody moves.
+    numbers: Option<Vec<String>>,
+}
+
+impl MoveDocument {
+    fn of(caller: &Caller, one: &UnitMove) -> Self {
+        Self {
+            from: one.from.clone(),
+            to: one.to.clone(),
+            to_name: one.to_name.clone(),
+            people: one.numbers.as_ref().map(Vec::len),
+            numbers: one.numbers.clone().filter(|_| Service::sees_who_moves(caller, one)),
+        }
+    }
+}
+
 impl ReorganisationDocument {
-    fn of(service: &Service, plan: Reorganisation) -> Self {
+    fn of(service: &Service, caller: &Caller, plan: Reorganisation) -> Self {
         Self {
             can_be_undone: plan.state.word() == "scheduled" && service.clock.now() < plan.effective_at,
             id: plan.id,
@@ -84,7 +113,7 @@ impl ReorganisationDocument {
             effective_on: plan.effective_on.to_string(),
             state: plan.state.word(),
             wave_size: plan.wave_size,
-            moves: plan.moves.all().to_vec(),
+            moves: plan.moves.all().iter().map(|one| MoveDocument::of(caller, one)).collect(),
             created_by: plan.created_by,
             created_at: plan.created_at,
             started_at: plan.started_at,
@@ -220,7 +249,7 @@ pub async fn plan_reorganisation(
     let effective_on = day(&effective_on)?;
     let request = PlanRequest { name, decision, effective_on, wave_size, moves };
     let plan = service.plan_reorganisation(&caller, request).await?;
-    Ok((StatusCode::CREATED, Json(ReorganisationDocument::of(&service, plan))))
+    Ok((StatusCode::CREATED, Json(ReorganisationDocument::of(&service, &caller, plan))))
 }
 
 /// `GET /api/v1/reorganisations`: those that touch units of the caller, the newest day first.
@@ -231,7 +260,7 @@ pub async fn list_reorganisations(
     caller: Caller,
 ) -> Result<Json<Vec<ReorganisationDocument>>, Problem> {
     let plans = service.reorganisations(&caller).await?;
-    Ok(Json(plans.into_iter().map(|plan| ReorganisationDocument::of(&service, plan)).collect()))
+    Ok(Json(plans.into_iter().map(|plan| ReorganisationDocument::of(&service, &caller, plan)).collect()))
 }
 
 /// `GET /api/v1/reorganisations/sample`: the provinces' merger of 1 July 2025 as a plan, made from the shipped agencies: a
@@ -261,7 +290,7 @@ pub async fn read_reorganisation(
     InPath(id): InPath<String>,
 ) -> Result<Json<ReorganisationDocument>, Problem> {
     let plan = service.reorganisation(&caller, &name(&id)?).await?;
-    Ok(Json(ReorganisationDocument::of(&service, plan)))
+    Ok(Json(ReorganisationDocument::of(&service, &caller, plan)))
 }
 
 /// `GET /api/v1/reorganisations/{id}/totals`: how many people and cards are affected, counted now.
@@ -343,7 +372,7 @@ macro_rules! step {
             InPath(id): InPath<String>,
         ) -> Result<Json<ReorganisationDocument>, Problem> {
             let plan = service.step_reorganisation(&caller, &name(&id)?, $step).await?;
-            Ok(Json(ReorganisationDocument::of(&service, plan)))
+            Ok(Json(ReorganisationDocument::of(&service, &caller, plan)))
         }
     };
 }

@@ -45,6 +45,30 @@ pub fn searchable(text: &str) -> String {
     bare.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The order of the Vietnamese alphabet (a ă â … d đ … o ô ơ … u ư), whatever the case; where only tones differ: level,
+/// huyền, hỏi, ngã, sắc, nặng.
+pub fn collated(text: &str) -> (Vec<(char, u8)>, Vec<u8>) {
+    let (mut letters, mut tones): (Vec<(char, u8)>, Vec<u8>) = (Vec::new(), Vec::new());
+    for character in folded(text).nfd() {
+        let (last, tone) = (letters.last_mut(), tones.last_mut());
+        match (character, last, tone) {
+            ('\u{306}', Some(letter), _) => letter.1 = 1,
+            ('\u{302}', Some(letter), _) => letter.1 = 2,
+            ('\u{31b}', Some(letter), _) => letter.1 = 3,
+            ('\u{300}', _, Some(tone)) => *tone = 1,
+            ('\u{309}', _, Some(tone)) => *tone = 2,
+            ('\u{303}', _, Some(tone)) => *tone = 3,
+            ('\u{301}', _, Some(tone)) => *tone = 4,
+            ('\u{323}', _, Some(tone)) => *tone = 5,
+            (other, ..) => {
+                letters.push(if other == 'đ' { ('d', 1) } else { (other, 0) });
+                tones.push(0);
+            }
+        }
+    }
+    (letters, tones)
+}
+
 /// Controls and invisible marks that can hide or turn round what a reader sees.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
@@ -71,6 +95,34 @@ mod tests {
         assert_eq!(searchable("  NGUYỄN   Thị-Đẹp % _ "), "nguyen thi dep");
         assert_eq!(searchable("Ðặng Ê Čư"), "dang e cu");
         assert_eq!(searchable("%_'\\"), "");
+    }
+
+    #[test]
+    fn names_stand_in_the_order_of_the_alphabet() {
+        let ordered = [
+            "An Bình",
+            "Ánh",
+            "Ăn",
+            "Ân",
+            "Dung",
+            "Đào",
+            "Đỗ An",
+            "Đỗ Ân",
+            "Hoa",
+            "Hòa",
+            "Hỏa",
+            "Lệ",
+            "Lê Văn",
+            "Ông",
+            "Ơn",
+            "Vũ",
+        ];
+        let mut names = ordered;
+        names.sort_unstable();
+        assert_ne!(names, ordered, "code points know no alphabet");
+        names.sort_by_key(|name| collated(name));
+        assert_eq!(names, ordered);
+        assert_eq!(collated("ĐỖ"), collated("đo\u{302}\u{303}"));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{Change, Store, Transaction, failed, places};
+use super::{AuditLine, Change, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::id::Handle;
@@ -20,6 +20,21 @@ pub struct Line {
     pub subject: String,
     /// Codes and counts.
     pub detail: String,
+}
+
+/// Which lines are meant.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// About units, records, cards and officers of one of these units or below one; everything when absent.
+    pub units: Option<Vec<String>>,
+    /// About this thing.
+    pub subject: Option<String>,
+    /// Of this kind.
+    pub action: Option<String>,
+    /// Those that came before this one.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: i64,
 }
 
 /// Lines that one statement writes.
@@ -67,6 +82,58 @@ impl Store {
             detail: purpose.to_owned(),
         };
         self.write(NoteRead(records.iter().map(line).collect())).await
+    }
+
+    /// Notes that somebody saw what is about people but stands in no record yet, in something that has a name.
+    pub async fn note_seen(&self, actor: &str, subject: &str, purpose: &str, at: UnixSeconds) -> Result<()> {
+        let (actor, subject, detail) = (actor.to_owned(), subject.to_owned(), purpose.to_owned());
+        self.write(NoteRead(vec![Line { at, actor, action: "upload.read", subject, detail }])).await
+    }
+
+    /// Lines, newest first.
+    pub async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, Fault> {
+        let doing = "reading the audit table";
+        let (mut conditions, mut values) = (vec!["1 = 1".to_owned()], Vec::new());
+        let mut add = |condition: String, value: &str| {
+            values.push(value.to_owned());
+            condition.replace("{}", &format!("${}", values.len()))
+        };
+        if let Some(units) = &filter.units {
+            let below =
+                |column: &str| format!("({column} = {{}} OR substr({column}, 1, length({{}}) + 1) = {{}} || '.')");
+            let of = |unit: &String| {
+                let names = [("id", "records"), ("handle", "cards"), ("id", "officers")];
+                let named = names
+                    .map(|(name, table)| format!("subject IN (SELECT {name} FROM {table} WHERE {})", below("unit")));
+                add(format!("({} OR {})", below("subject"), named.join(" OR ")), unit)
+            };
+            let any: Vec<_> = units.iter().map(of).collect();
+            conditions.push(if any.is_empty() { "1 = 0".into() } else { format!("({})", any.join(" OR ")) });
+        }
+        conditions.extend(filter.subject.as_ref().map(|subject| add("subject = {}".into(), subject)));
+        conditions.extend(filter.action.as_ref().map(|action| add("action = {}".into(), action)));
+        conditions.extend(filter.before.map(|before| format!("seq < {before}")));
+        let statement = format!(
+            "SELECT seq, at, actor, action, subject, detail FROM audit WHERE {} ORDER BY seq DESC LIMIT {}",
+            conditions.join(" AND "),
+            filter.limit
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for value in values {
+            query = query.bind(value);
+        }
+        let line = |row: sqlx::any::AnyRow| {
+            Ok(AuditLine {
+                seq: row.try_get(0)?,
+                at: row.try_get(1)?,
+                actor: row.try_get(2)?,
+                action: row.try_get(3)?,
+                subject: row.try_get(4)?,
+                detail: row.try_get(5)?,
+            })
+        };
+        let rows = query.fetch_all(self.readers()).await.map_err(failed(doing))?;
+        rows.into_iter().map(line).collect::<Result<_, sqlx::Error>>().map_err(failed(doing))
     }
 
     /// What happened to a thing, oldest first: (instant, actor, action, detail).

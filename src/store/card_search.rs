@@ -28,7 +28,7 @@ pub struct CardFilter {
 }
 
 /// Most words of a name that are looked for.
-const MOST_WORDS: usize = 12;
+pub(super) const MOST_WORDS: usize = 12;
 
 impl Store {
     /// Cards, newest first.

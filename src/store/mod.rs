@@ -35,6 +35,7 @@ mod population_queries;
 mod presentations;
 mod proposals;
 mod quality;
+mod record_search;
 mod records;
 mod refreshes;
 mod reorganisations;
@@ -59,7 +60,7 @@ use tokio::sync::watch;
 
 use crate::error::Fault;
 pub use approvals::{ApprovalRow, ApproverCertificate, MOST_DRAFTS};
-pub use audit::Line;
+pub use audit::{AuditFilter, Line};
 pub use authorizations::{Approval, Authorization, Coded, NewAuthorization};
 pub use card_search::CardFilter;
 pub use cards::{FoundCard, ListedCard, NewCard};
@@ -87,6 +88,7 @@ pub use quality::{
     Claim as QualityClaim, ComputedRecord, Counted, DirtyRecord, Neighbour, PresentRecord, QualityDay, QualityRow,
     Rows, UnitQuality,
 };
+pub use record_search::RecordSearch;
 pub use records::{Confirmed, RecordFilter, StoredRecord, StoredVersion};
 pub use refreshes::Ahead;
 pub use reorganisations::{Reorganisation, Stage, Wave};

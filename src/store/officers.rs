@@ -20,6 +20,8 @@ pub(super) const COLUMNS: &str = "officers.id, officers.subject, officers.name, 
 pub struct OfficerFilter {
     /// Of one of these units or below one; the whole nation when absent, those without a unit among them.
     pub units: Option<Vec<String>>,
+    /// Of one of these units, below or above one, or of the nation.
+    pub around: Option<Vec<String>>,
     /// Of this unit or below it.
     pub unit: Option<String>,
     /// Of this role.
@@ -76,15 +78,19 @@ impl Store {
             values.push(value.to_owned());
             condition.replace("{}", &format!("${}", values.len()))
         };
-        let mut below = |unit: &str| {
-            let (own, dotted) = (add("unit = {}".into(), unit), format!("{unit}."));
-            format!("({own} OR {})", add("substr(unit, 1, length({})) = {}".into(), &dotted))
-        };
+        let below = "(unit = {} OR substr(unit, 1, length({}) + 1) = {} || '.')";
         if let Some(units) = &filter.units {
-            let any: Vec<_> = units.iter().map(|unit| below(unit)).collect();
+            let any: Vec<_> = units.iter().map(|unit| add(below.into(), unit)).collect();
             conditions.push(if any.is_empty() { "1 = 0".into() } else { format!("({})", any.join(" OR ")) });
         }
-        conditions.extend(filter.unit.as_deref().map(&mut below));
+        if let Some(around) = &filter.around {
+            let mut any = vec!["unit IS NULL".to_owned()];
+            any.extend(around.iter().map(|unit| add(below.into(), unit)));
+            // Units above are those whose code and a dot this one begins with.
+            any.extend(around.iter().map(|unit| add("substr({}, 1, length(unit) + 1) = unit || '.'".into(), unit)));
+            conditions.push(format!("({})", any.join(" OR ")));
+        }
+        conditions.extend(filter.unit.as_deref().map(|unit| add(below.into(), unit)));
         conditions.extend(filter.role.map(|role| add("role = {}".into(), role.word())));
         conditions.extend(filter.state.map(|state| match state {
             OfficerState::Blocked => "blocked_at IS NOT NULL".to_owned(),
@@ -161,8 +167,17 @@ impl Change for OfficerChange {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Officer> {
         let Self { officer, action, detail, ends_sessions, actor, at } = self;
+        let taken = sqlx::query("SELECT id FROM officers WHERE subject = $1 AND id <> $2")
+            .bind(&officer.subject)
+            .bind(officer.id.as_str())
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(failed("looking for who has an account"))?;
+        if taken.is_some() {
+            return Err(Refusal::OfficerExists.into());
+        }
         let changed = sqlx::query(
-            "UPDATE officers SET name = $3, unit = $4, role = $5, valid_until = $6, blocked_at = $7, \
+            "UPDATE officers SET name = $3, unit = $4, role = $5, valid_until = $6, blocked_at = $7, subject = $8, \
              revision = revision + 1 WHERE id = $1 AND revision = $2",
         )
         .bind(officer.id.as_str())
@@ -172,6 +187,7 @@ impl Change for OfficerChange {
         .bind(officer.role.word())
         .bind(officer.valid_until)
         .bind(officer.blocked_at)
+        .bind(&officer.subject)
         .execute(&mut **transaction)
         .await
         .map_err(failed("changing an officer"))?;

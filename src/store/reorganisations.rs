@@ -280,11 +280,13 @@ impl Store {
         Ok((active, locked))
     }
 
-    /// Records that a reorganisation could not move, and why.
-    pub async fn reorganisation_failures(&self, id: &str, limit: i64) -> Result<Vec<(Handle, String)>, Fault> {
+    /// Records that a reorganisation could not move, why, and the units that manage them.
+    pub async fn reorganisation_failures(&self, id: &str, limit: i64) -> Result<Vec<(Handle, String, String)>, Fault> {
         let doing = failed("reading failures of a reorganisation");
         let rows = sqlx::query(
-            "SELECT record, reason FROM reorganisation_failures WHERE reorganisation = $1 ORDER BY record LIMIT $2",
+            "SELECT failure.record, failure.reason, records.unit FROM reorganisation_failures failure \
+             JOIN records ON records.id = failure.record WHERE failure.reorganisation = $1 \
+             ORDER BY failure.record LIMIT $2",
         )
         .bind(id)
         .bind(limit)
@@ -292,7 +294,10 @@ impl Store {
         .await
         .map_err(&doing)?;
         rows.iter()
-            .map(|row| Ok((super::cards::handle(row, "record")?, row.try_get("reason").map_err(&doing)?)))
+            .map(|row| {
+                let text = |column: &str| row.try_get::<String, _>(column).map_err(&doing);
+                Ok((super::cards::handle(row, "record")?, text("reason")?, text("unit")?))
+            })
             .collect()
     }
 }

@@ -163,6 +163,28 @@ impl Store {
         query.fetch_all(self.readers()).await.map_err(failed("reading waiting changes"))?.iter().map(read).collect()
     }
 
+    /// How many changes of a unit and below wait for their day, and how many need a decision.
+    pub async fn count_waiting(&self, unit: &str) -> Result<(i64, i64), Fault> {
+        let doing = "counting waiting changes";
+        let statement = format!(
+            "SELECT state, COUNT(*) FROM waiting_changes WHERE state IN ('waiting', 'conflict') \
+             AND unit IN {UNIT_AND_BELOW} GROUP BY state"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(unit)
+            .bind(format!("{unit}."))
+            .fetch_all(self.readers())
+            .await
+            .map_err(failed(doing))?;
+        let (mut waiting, mut conflicts) = (0, 0);
+        for row in &rows {
+            let state: String = row.try_get(0).map_err(failed(doing))?;
+            *(if state == "conflict" { &mut conflicts } else { &mut waiting }) =
+                row.try_get(1).map_err(failed(doing))?;
+        }
+        Ok((waiting, conflicts))
+    }
+
     /// A change by its name.
     pub async fn waiting_change(&self, id: &str) -> Result<Option<Waiting>, Fault> {
         let statement = format!("SELECT {COLUMNS} FROM waiting_changes WHERE id = $1");

@@ -351,6 +351,7 @@ story! {
         let file = hanoi.get(&format!("/api/v1/approvals/{}/file", made["id"].as_str().unwrap())).await;
         let file: ApprovalFile = serde_json::from_slice(&file.bytes).unwrap();
         check_approval(&file, &ApproverTrust::new(&root.pem(), None).unwrap()).unwrap();
+        assert_eq!(hanoi.get("/api/v1/approvals?unit=H26").await.expect(200)["late_days"], 10);
         town.at(datetime!(2026-12-11 00:00 +7).unix_timestamp());
         assert_eq!(hanoi.get(DOCUMENT).await.problem(409), "outside-window");
     }

@@ -173,6 +173,8 @@ story! {
         assert_eq!((now.record.text("email"), now.record.text("employment_status")), (Some("an@example.vn"), Some("active")));
         // The whole record comes again every night.
         assert_eq!(says(&town, &fields, Some("unit")).await, Became::Waiting { on: first });
+        let counted = officer.get("/api/v1/changes/count?unit=H26").await.expect(200);
+        assert_eq!(counted, json!({"waiting": 1, "conflicts": 0}));
         let changes = officer.get("/api/v1/changes?unit=H26").await.expect(200);
         assert_eq!(changes["items"].as_array().unwrap().len(), 1, "{changes}");
         assert_eq!(changes["items"][0]["effective_on"], "2027-01-01");
@@ -234,6 +236,7 @@ story! {
         assert_eq!(disputed().await, None);
         assert_eq!(officer.get("/api/v1/changes?unit=H26").await.expect(200)["items"], json!([]));
         assert_eq!(officer.get("/api/v1/changes?unit=H29").await.problem(403), "foreign-unit");
+        assert_eq!(officer.get("/api/v1/changes/count?unit=H29").await.problem(403), "foreign-unit");
     }
 }
 

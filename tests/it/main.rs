@@ -40,6 +40,7 @@ mod me_sign_in;
 mod metadata;
 mod office;
 mod office_cards;
+mod office_records;
 mod population;
 mod present;
 mod present_queries;

@@ -51,7 +51,7 @@ story! {
         assert_eq!(session["officer"], json!({"id": id, "name": "Cán bộ clerk", "role": "clerk"}));
         assert_eq!(session["unit"], json!({"code": "H26", "name": "Ủy ban nhân dân thành phố Hà Nội"}));
         assert_eq!((session["expires_at"].as_i64(), session["idle_expires_at"].as_i64()), (Some(now + 8 * 3600), Some(now + 900)));
-        assert_eq!((&session["language"], &session["signed_in_at"]), (&json!("vi"), &json!(now)));
+        assert_eq!((&session["language"], &session["signed_in_at"], &session["now"]), (&json!("vi"), &json!(now), &json!(now)));
         assert_eq!(session["step_up"]["scopes"], json!([]), "a clerk has none of them");
         let english = Request::get("/api/v1/session").header(header::ACCEPT_LANGUAGE, "en-GB, en");
         assert_eq!(browser.send(english, String::new()).await.expect(200)["language"], "en");
@@ -88,7 +88,7 @@ story! {
         // Where only an acr counts, this provider shows none.
         let strict = bureau.town.configured(|config| {
             let own = config.office_sign_in.as_mut().unwrap();
-            own.amr = Vec::new();
+            (own.amr, own.amr_beside) = (Vec::new(), Vec::new());
             own.acr_values = vec!["urn:example:two-factors".into()];
         });
         let browser = crate::browser::Browser::new(&strict);
@@ -209,6 +209,14 @@ story! {
         }
         clock.advance(60);
         assert_eq!(desk.get("/api/v1/session").await.problem(401), "session-ended");
+        assert_eq!(desk.get("/api/v1/officers").await.problem(401), "session-ended");
+        // Neither is what a page asks by itself.
+        let desk = bureau.at_work("inspector").await;
+        for _ in 0..14 {
+            clock.advance(60);
+            desk.call_with("GET", "/api/v1/officers", Value::Null, &[("x-background", "1")]).await.expect(200);
+        }
+        clock.advance(60);
         assert_eq!(desk.get("/api/v1/officers").await.problem(401), "session-ended");
         // Work keeps it open, but not for ever.
         let desk = bureau.at_work("inspector").await;
@@ -389,6 +397,110 @@ story! {
         // Where the provider tells no number, the account is whose it was.
         bureau.at_work("clerk").await;
         assert_eq!(bureau.town.service.officer(&id).await.unwrap().unwrap().person, None);
+    }
+}
+
+story! {
+    async fn an_account_of_a_known_person_opens_to_nobody_who_is_not_shown_to_be_them(town) {
+        let bureau = Bureau::open(town).await;
+        let new = |subject: &str| officials_card::flow::NewOfficer {
+            subject: subject.into(),
+            name: "Cán bộ".into(),
+            unit: Some("H26".into()),
+            role: Role::Clerk,
+            valid_until: None,
+            person: PersonalNumber::parse("001199000018"),
+        };
+        bureau.town.service.add_officer(&Caller::operator("terminal"), new("clerk")).await.unwrap();
+        // The provider says the account's name, and of its owner's number nothing.
+        let browser = bureau.browser();
+        shows(&bureau.arrives(&browser, "clerk", Factor::Types).await, 403, "thuộc về người khác");
+        assert_eq!(browser.get("/api/v1/session").await.problem(401), "invalid-token");
+        // A deployment whose provider has no numbers says so, and goes by the account alone.
+        let without = bureau.town.configured(|config| {
+            config.office_sign_in.as_mut().unwrap().personal_number_claim = String::new();
+        });
+        let browser = crate::browser::Browser::new(&without);
+        let back = bureau.at_provider(&bureau.asks(&browser).await, "clerk", Factor::Types).await;
+        assert_eq!(browser.get(&back).await.status.as_u16(), 303);
+    }
+}
+
+story! {
+    async fn an_account_that_is_called_otherwise_stays_its_owner_s(town) {
+        let bureau = Bureau::open(town).await;
+        let id = bureau.enters("confirmer", Role::Confirmer, Some("H26")).await;
+        bureau.enters("clerk", Role::Clerk, Some("H26")).await;
+        bureau.enters("head", Role::UnitHead, Some("H26")).await;
+        let (desk, head) = (bureau.at_work("confirmer").await, bureau.at_work("head").await);
+        let path = format!("/api/v1/officers/{id}");
+        // The same person signs in by another name: no second account for one person.
+        shows(&bureau.arrives(&bureau.browser(), "second", Factor::Types).await, 403, "Tài khoản này");
+        let change = |subject: &str| head.call("PATCH", &path, json!({"revision": 1, "subject": subject}));
+        assert_eq!(change(" second").await.problem(400), "invalid-request");
+        assert_eq!(change("clerk").await.problem(409), "officer-exists");
+        assert_eq!(desk.call("PATCH", &path, json!({"revision": 1, "subject": "second"})).await.problem(403), "insufficient-scope");
+        let changed = change("second").await.expect(200);
+        assert_eq!((&changed["subject"], &changed["revision"]), (&json!("second"), &json!(2)));
+        assert_eq!(desk.get("/api/v1/session").await.problem(401), "session-ended");
+        shows(&bureau.arrives(&bureau.browser(), "confirmer", Factor::Types).await, 403, "chưa được cấp quyền");
+        assert_eq!(bureau.at_work("second").await.id(), id);
+        assert!(actions(&bureau, &id).await.contains(&format!("{} officer.changed subject", head.id())));
+    }
+}
+
+story! {
+    async fn colleagues_are_known_by_name_in_the_unit_above_and_below(town) {
+        let bureau = Bureau::open(town).await;
+        let units = [("H26.05", "Sở Năm"), ("H26.05.01", "Phòng"), ("H26.06", "Sở Sáu"), ("H26.055", "Sở Khác")];
+        let units = units.map(|(code, name)| (code.to_owned(), name.to_owned())).to_vec();
+        bureau.town.service.store().save_units(units, "test", bureau.town.clock.now()).await.unwrap();
+        for (subject, role, unit) in [
+            ("clerk", Role::Clerk, Some("H26.05")),
+            ("confirmer", Role::Confirmer, Some("H26.05")),
+            ("head", Role::UnitHead, Some("H26")),
+            ("inspector", Role::Inspector, None),
+            ("operator", Role::Operator, None),
+            ("below", Role::Clerk, Some("H26.05.01")),
+            ("beside", Role::Clerk, Some("H26.06")),
+            ("alike", Role::Clerk, Some("H26.055")),
+            ("foreign", Role::Clerk, Some("H29")),
+        ] {
+            bureau.enters(subject, role, unit).await;
+        }
+        let names = |page: &Value| -> Vec<String> {
+            let name = |one: &Value| one["name"].as_str().unwrap().trim_start_matches("Cán bộ ").to_owned();
+            page["items"].as_array().unwrap().iter().map(name).collect()
+        };
+        let around = ["below", "clerk", "confirmer", "head", "inspector", "operator"];
+        for subject in ["clerk", "confirmer"] {
+            let desk = bureau.at_work(subject).await;
+            let (mut seen, mut after) = (Vec::new(), String::new());
+            loop {
+                let page = desk.get(&format!("/api/v1/officers/names?limit=4{after}")).await.expect(200);
+                seen.extend(names(&page));
+                let Some(next) = page["next"].as_str() else { break };
+                after = format!("&after={next}");
+            }
+            assert_eq!(seen, around, "{subject}");
+            assert_eq!(desk.get("/api/v1/officers/names?unit=H26.06").await.problem(403), "foreign-unit");
+            assert_eq!(desk.get("/api/v1/officers").await.problem(403), "insufficient-scope", "no more than names");
+        }
+        let head = bureau.at_work("head").await;
+        let page = head.get("/api/v1/officers/names?unit=H26.05").await.expect(200);
+        assert_eq!(names(&page), around);
+        let own = page["items"].as_array().unwrap().iter().find(|one| one["id"] == head.id()).unwrap();
+        assert_eq!(own, &json!({"id": head.id(), "name": "Cán bộ head", "role": "unit_head", "unit": "H26"}), "no more");
+        assert_eq!(names(&head.get("/api/v1/officers/names?state=blocked").await.expect(200)), Vec::<String>::new());
+        let all = bureau.at_work("inspector").await.get("/api/v1/officers/names").await.expect(200);
+        assert_eq!(names(&all).len(), 9);
+        let operator = bureau.at_work("operator").await;
+        assert_eq!(operator.get("/api/v1/officers/names").await.problem(403), "insufficient-scope");
+        // Who is known can be lent a right.
+        let confirmer = bureau.at_work("confirmer").await;
+        let known = confirmer.get("/api/v1/officers/names?state=active").await.expect(200);
+        let clerk = known["items"].as_array().unwrap().iter().find(|one| one["name"] == "Cán bộ clerk").unwrap();
+        confirmer.post("/api/v1/delegations", json!({"to": clerk["id"], "unit": "H26.05", "days": 3})).await.expect(201);
     }
 }
 

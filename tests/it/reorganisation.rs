@@ -293,7 +293,7 @@ async fn comes(town: &Town, fields: &[(&str, &str)], expects: Expects, on: Optio
     }
     let record = Record::restore(Catalogue::current(), &members.to_string()).unwrap();
     let origin = Origin { way: Way::Upload, reference: "1".into(), actor: "test".into() };
-    let incoming = Incoming { record, expects, effective_on: on, confirmed_by: Some("unit".into()) };
+    let incoming = Incoming { record, expects, effective_on: on, confirmed_by: Some("unit".into()), says: Says::All };
     town.service.receive(&origin, vec![incoming]).await.unwrap();
 }
 
@@ -360,7 +360,7 @@ story! {
         members["agency_personnel_number"] = json!("late");
         let late = Record::restore(Catalogue::current(), &members.to_string()).unwrap();
         let origin = Origin { way: Way::Sync, reference: "t".into(), actor: "test".into() };
-        let late = Incoming { record: late, expects: Expects::New, effective_on: None, confirmed_by: None };
+        let late = Incoming { record: late, expects: Expects::New, effective_on: None, confirmed_by: None, says: Says::All };
         town.service.receive(&origin, vec![late]).await.unwrap();
         assert_eq!(town.service.reorganise().await.unwrap(), 0, "it is done");
         town.clock.advance(86_400);
@@ -421,6 +421,48 @@ story! {
         assert!(!register.has_unit("H26.06.01") && register.has_unit("H26.07.02") && register.has_unit("H26.06"));
         assert_eq!(register.successor("H26.05.01").as_deref(), Some("H26.07.02"));
         assert_eq!(register.successor("H26.05").as_deref(), Some("H26.06"));
+    }
+}
+
+story! {
+    async fn who_moves_is_told_only_to_who_may_read_their_records(town) {
+        use officials_card::model::rights::Role;
+        let bureau = crate::bureau::Bureau::open(town).await;
+        let town = &bureau.town;
+        departments(town).await;
+        bureau.enters("operator", Role::Operator, None).await;
+        bureau.enters("head", Role::UnitHead, Some("H26")).await;
+        bureau.enters("inspector", Role::Inspector, Some("H26.06")).await;
+        let officer = town.officer("hanoi").await;
+        let number = format!("N{}", people(0..1)[0]);
+        let moves = json!([{"from": "H26.05", "to": "H26.06", "numbers": [number]}, {"from": "H26.06", "to": "H26.06", "to_name": "Sở Mới"}]);
+        let id = planned(&officer, plan(moves)).await;
+        let path = format!("/api/v1/reorganisations/{id}");
+        let (operator, head, inspector) =
+            (bureau.at_work("operator").await, bureau.at_work("head").await, bureau.at_work("inspector").await);
+        for (desk, sees) in [(&operator, false), (&head, true), (&inspector, false)] {
+            for answer in [desk.get(&path).await, desk.get("/api/v1/reorganisations").await] {
+                let text = answer.expect(200).to_string();
+                assert_eq!(text.contains(&number), sees, "{}: {text}", desk.id());
+                assert!(text.contains(r#""people":1"#), "{text}");
+            }
+        }
+        // Totals and failures are those of the own units.
+        let totals = |answer: Value| answer["records"].as_u64().unwrap();
+        assert_eq!(totals(head.get(&format!("{path}/totals")).await.expect(200)), 3);
+        assert_eq!(totals(inspector.get(&format!("{path}/totals")).await.expect(200)), 2);
+        let key = RecordKey { unit: "H26.05".into(), number: number.clone() };
+        let record = town.service.store().record(&key).await.unwrap().unwrap().handle;
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&town.database_url).await.unwrap();
+        sqlx::query("INSERT INTO reorganisation_failures (reorganisation, record, reason, at) VALUES ($1, $2, 'fault', 1)")
+            .bind(&id)
+            .bind(record.as_str())
+            .execute(&pool)
+            .await
+            .unwrap();
+        assert_eq!(head.get(&format!("{path}/failures")).await.expect(200).as_array().unwrap().len(), 1);
+        assert_eq!(inspector.get(&format!("{path}/failures")).await.expect(200), json!([]));
     }
 }
 
@@ -529,5 +571,25 @@ story! {
         assert_eq!(missing, json!(["H26", "H26.05", "H26.06"]));
         let (december, missing) = units("2026-12").await;
         assert_eq!((december, missing), (vec![json!(["H26.06", "Sở Mới", 7])], json!(["H26", "H26.06"])));
+    }
+}
+
+story! {
+    async fn a_plan_is_forgotten_only_by_who_has_all_its_units(town) {
+        departments(&town).await;
+        let id = planned(&town.officer("hanoi").await, merger()).await;
+        let desk = town.configured(|config| {
+            let own = config.clients.iter().find(|client| client.name == "hanoi").unwrap().clone();
+            let narrow = officials_card::config::Client { name: "narrow".into(), units: Some(vec!["H26.05".into()]), ..own };
+            config.clients.push(narrow);
+        });
+        // What goes from here to a unit of others is theirs, too.
+        let path = format!("/api/v1/reorganisations/{id}");
+        let one_way = planned(&desk.officer("hanoi").await, plan(json!([{"from": "H26.05", "to": "H26.06"}]))).await;
+        let narrow = desk.officer("narrow").await;
+        for path in [path, format!("/api/v1/reorganisations/{one_way}")] {
+            narrow.get(&path).await.expect(200);
+            assert_eq!(narrow.call("DELETE", &path, Value::Null).await.problem(403), "foreign-unit");
+        }
     }
 }

@@ -30,6 +30,8 @@ const PAGES: Record<string, string[]> = {
   cards: ["cards:read"],
   reorganisations: ["reorganisations:read"],
   calls: ["sync:read"],
+  audit: ["audit:read"],
+  population: ["population:read"],
   officers: ["officers:read"],
 };
 
@@ -251,6 +253,54 @@ describe("proposals of officials", () => {
     await desk.close();
   });
 
+  test("a new portrait is seen beside the old one before anybody approves it", async () => {
+    const desk = await office.officer("unit_head");
+    const { page } = desk;
+    const draw = (colour: string) =>
+      page.evaluate((colour) => {
+        const canvas = Object.assign(document.createElement("canvas"), { width: 240, height: 320 });
+        const context = canvas.getContext("2d");
+        if (context === null) throw new Error("no canvas");
+        context.fillStyle = "#dde6f0";
+        context.fillRect(0, 0, 240, 320);
+        context.fillStyle = colour;
+        context.arc(120, 130, 70, 0, 7);
+        context.fill();
+        context.fillRect(40, 230, 160, 90);
+        return canvas.toDataURL("image/jpeg").replace(/^[^,]*,/, "");
+      }, colour);
+    const proposal = await office.proposes(office.demo.people.verified, { portrait_photo: await draw("#6b4a3a") }, "Ảnh mới.");
+    await desk.goto("reviews");
+    const row = page.getByRole("row").filter({ hasText: "Ảnh chân dung" });
+    await row.waitFor();
+    assert.equal(await row.getByRole("checkbox").count(), 0, "not among many");
+    await page.route("**/portraits/new", (route) => route.fulfill({ status: 404 }));
+    await desk.goto(`reviews/proposal/${proposal}`);
+    await page.getByText("Chưa xem được ảnh này").first().waitFor();
+    await page.unroute("**/portraits/new");
+    const shown = page.getByRole("img", { name: "Ảnh chân dung: Đề nghị" });
+    await page.getByRole("figure").filter({ hasText: "Đề nghị" }).getByRole("button", { name: "Thử lại" }).click();
+    await shown.waitFor();
+    await page.waitForFunction(() => [...document.querySelectorAll("figure img")].some((image) => (image as HTMLImageElement).naturalWidth === 240));
+    assert.equal(await page.getByText("(ảnh)").count(), 0);
+    await looks(desk, "proposal-portrait");
+    assert.deepEqual(desk.complaints, []);
+    await desk.close();
+  });
+
+  test("whoever confirms knows colleagues by name and lends them the right to decide", async () => {
+    const desk = await office.officer("confirmer");
+    const { page } = desk;
+    await desk.goto("reviews/delegations");
+    await page.getByLabel("Người nhận").selectOption({ label: `Trần Thị Nhập (Cán bộ hồ sơ, ${unit})` });
+    assert.equal(await page.getByLabel("Người nhận").getByRole("option").filter({ hasText: "Đỗ Thị Quản" }).count(), 0, "no operator");
+    await page.getByRole("button", { name: "Ủy quyền", exact: true }).click();
+    await page.getByRole("row").filter({ hasText: "Trần Thị Nhập" }).getByText("Đang hiệu lực").waitFor();
+    await looks(desk, "delegations-confirmer");
+    assert.deepEqual(desk.complaints, []);
+    await desk.close();
+  });
+
   test("the workload is told, and the right to decide is given on and taken back", async () => {
     const desk = await office.officer("unit_head");
     const { page } = desk;
@@ -263,7 +313,7 @@ describe("proposals of officials", () => {
     const to = items.find((officer) => officer.subject === office.demo.office.officers.clerk.subject)?.id ?? "";
     await page.getByLabel("Người nhận").selectOption(to);
     await page.getByRole("button", { name: "Ủy quyền", exact: true }).click();
-    await page.getByText("Đang hiệu lực").waitFor();
+    await page.getByText("Đang hiệu lực").first().waitFor();
     await looks(desk, "delegations");
     await page.getByRole("button", { name: /^Thu hồi/ }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Thu hồi" }).click();
@@ -320,6 +370,29 @@ describe("cards and records", () => {
     await desk.close();
   });
 
+  test("a record is found by name and by number, and the look is in the log", async () => {
+    const desk = await office.officer("unit_head");
+    const { page } = desk;
+    const [row] = office.rows(unit);
+    assert.ok(row !== undefined);
+    await desk.goto("records");
+    await page.getByLabel("Họ và tên").fill("le duc thang");
+    await page.getByRole("button", { name: "Tìm", exact: true }).click();
+    await page.getByRole("link", { name: "Lê Đức Thắng" }).first().waitFor();
+    await looks(desk, "records-found");
+    await page.getByLabel("Tìm theo").selectOption("number");
+    await page.getByLabel("Số hiệu do đơn vị cấp").last().fill(row["agency_personnel_number"] ?? "");
+    await page.getByRole("button", { name: "Tìm", exact: true }).click();
+    await page.getByText("Tìm thấy 1 hồ sơ").first().waitFor();
+    await page.getByRole("link", { name: row["full_name"] ?? "" }).click();
+    await page.getByRole("heading", { name: "Hồ sơ cán bộ" }).waitFor();
+    await desk.goto("audit?action=record.read");
+    await page.getByRole("row").filter({ hasText: "tìm hồ sơ" }).filter({ hasText: "Phạm Thị Trưởng" }).first().waitFor();
+    await looks(desk, "audit");
+    assert.deepEqual(desk.complaints, []);
+    await desk.close();
+  });
+
   test("nothing about a person stands in an address, a title or this device's memory", async () => {
     const desk = await office.officer("unit_head");
     const { page } = desk;
@@ -366,6 +439,11 @@ describe("the rest of the office", () => {
     await dialog.getByRole("button", { name: "Thêm người sử dụng" }).click();
     const row = page.getByRole("row").filter({ hasText: "Nguyễn Văn Mới" });
     await row.waitFor();
+    await row.getByRole("button", { name: /^Sửa/ }).click();
+    await dialog.getByLabel("Tài khoản đăng nhập").fill("moi.nv2");
+    await dialogLooks(desk, "officer-change");
+    await dialog.getByRole("button", { name: "Lưu" }).click();
+    await row.getByText("moi.nv2").waitFor();
     for (const [step, state] of [["Khóa", "Bị khóa"], ["Mở khóa", "Đang dùng"]] as const) {
       await row.getByRole("button", { name: `${step}: Nguyễn Văn Mới` }).click();
       await dialog.getByRole("button", { name: step, exact: true }).click();

@@ -1,10 +1,10 @@
 // A demo with its simulators left running, and the people around a unit office: its officers, an official, a unit's system.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { firstLine, program, stopped } from "./server.ts";
+import { firstLine, isReady, program, stopped } from "./server.ts";
 
 export const ROLES = ["clerk", "confirmer", "unit_head", "inspector", "operator"] as const;
 export type Role = (typeof ROLES)[number];
@@ -13,10 +13,11 @@ interface Demo {
   url: string;
   backend_token: string;
   config: string;
+  dir: string;
   personnel_file: string;
   sign_in: { password: string };
   people: { verified: string };
-  office: { password: string; officers: Record<Role, { subject: string; unit: string | null }> };
+  office: { issuer: string; password: string; officers: Record<Role, { subject: string; unit: string | null }> };
 }
 
 /** Somebody's row of the sample. */
@@ -24,31 +25,42 @@ export type Row = Record<string, string>;
 
 export class Office {
   readonly demo: Demo;
-  readonly #folder: string;
-  readonly #process: ChildProcess;
+  /** Of everything that the office leaves behind. */
+  readonly folder: string;
+  readonly #processes: readonly ChildProcess[];
   readonly #browser: Browser;
 
-  private constructor(demo: Demo, folder: string, process_: ChildProcess, browser: Browser) {
+  private constructor(demo: Demo, folder: string, processes: readonly ChildProcess[], browser: Browser) {
     this.demo = demo;
-    this.#folder = folder;
-    this.#process = process_;
+    this.folder = folder;
+    this.#processes = processes;
     this.#browser = browser;
   }
 
-  static async start(): Promise<Office> {
+  /** With `change` the demo's data are served by these other settings; the officers still sign in at their simulator. */
+  static async start(change?: (settings: string, folder: string) => string): Promise<Office> {
     const folder = mkdtempSync(join(tmpdir(), "officials-card-office-"));
     const arguments_ = ["demo", "--dir", join(folder, "demo"), "--listen", "127.0.0.1:0", "--json"];
-    const process_ = spawn(program("OFFICIALS_CARD_BIN"), arguments_, { stdio: ["ignore", "pipe", "inherit"] });
+    let process_ = spawn(program("OFFICIALS_CARD_BIN"), arguments_, { stdio: ["ignore", "pipe", "inherit"] });
     const demo = JSON.parse(await firstLine(process_)) as Demo;
+    let simulator: ChildProcess | undefined;
+    if (change !== undefined) {
+      await stopped(process_);
+      const settings = readFileSync(demo.config, "utf8");
+      simulator = await signIn(demo, settings);
+      writeFileSync(demo.config, change(settings, folder));
+      process_ = spawn(program("OFFICIALS_CARD_BIN"), ["--config", demo.config, "serve"], { stdio: ["ignore", "pipe", "inherit"] });
+      await isReady(demo.url);
+    }
     const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
     const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
-    return new Office(demo, folder, process_, browser);
+    return new Office(demo, folder, [process_, ...(simulator === undefined ? [] : [simulator])], browser);
   }
 
   async end(): Promise<void> {
     await this.#browser.close();
-    await stopped(this.#process);
-    rmSync(this.#folder, { recursive: true, force: true });
+    await Promise.all(this.#processes.map(stopped));
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** The rows of the sample that a unit manages. */
@@ -125,6 +137,18 @@ export class Office {
     const content = Buffer.from(JSON.stringify({ Data: { Header: { Sender_Code: unit, Action_Type: "ADD" }, Body: {} } })).toString("base64");
     await post("apisyncmsg/syncmsg/servicem0001", { org_Code: unit, jsonContent: content }, { authorization: `Bearer ${token ?? ""}` });
   }
+}
+
+/** The simulator at which the demo's officers sign in, at the address that the settings name. */
+async function signIn(demo: Demo, settings: string): Promise<ChildProcess> {
+  const [, secret = ""] = /\[office_sign_in\][^[]*client_secret = "([^"]+)"/.exec(settings) ?? [];
+  const accounts = Object.values(demo.office.officers).flatMap(({ subject }) => ["--account", subject]);
+  const own = ["--listen", new URL(demo.office.issuer).host, "--redirect-uri", `${demo.url}/office/callback`, "--password", demo.office.password];
+  const path = join(dirname(program("OFFICIALS_CARD_BIN")), "examples", "officer_sign_in");
+  const env = { ...process.env, OFFICER_SIGN_IN_CLIENT_SECRET: secret };
+  const simulator = spawn(path, [...own, ...accounts], { stdio: ["ignore", "pipe", "inherit"], env });
+  await firstLine(simulator);
+  return simulator;
 }
 
 /** The smallest file that says what it is. */

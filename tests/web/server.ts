@@ -70,13 +70,7 @@ export class Server {
   async serve(environment: Record<string, string> = {}): Promise<void> {
     const env = { ...process.env, ...environment };
     this.#process = spawn(program("OFFICIALS_CARD_BIN"), ["--config", this.demo.config, "serve"], { stdio: "inherit", env });
-    const end = Date.now() + START_MILLISECONDS;
-    for (;;) {
-      const ready = await fetch(`${this.url}/ready`).then((answer) => answer.ok, () => false);
-      if (ready) return;
-      if (Date.now() > end) throw new Error("the server did not start");
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    await isReady(this.url);
   }
 
   async stop(): Promise<void> {
@@ -160,6 +154,17 @@ export class Holder {
     const file = join(this.folder, "live.png");
     await this.wallet("qr", "--text", "--png", file);
     return file;
+  }
+}
+
+/** Waits until a server answers. */
+export async function isReady(url: string): Promise<void> {
+  const end = Date.now() + START_MILLISECONDS;
+  for (;;) {
+    const ready = await fetch(`${url}/ready`).then((answer) => answer.ok, () => false);
+    if (ready) return;
+    if (Date.now() > end) throw new Error("the server did not start");
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 

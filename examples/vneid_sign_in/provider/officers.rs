@@ -67,7 +67,7 @@ pub async fn second_factor(State(provider): Shared, form: Result<Form<SecondFact
     let Some(open) = open else { return over() };
     let Some(Waiting { account, code }) = open.what.waiting.clone() else { return over() };
     let amr = match form.action.as_str() {
-        "submit" if form.code.trim() == code => vec!["pwd", "otp", "mfa"],
+        "submit" if form.code.trim() == code => vec!["pwd", "otp"],
         "submit" => {
             let wrong = ("Mã không đúng", "The code is wrong");
             provider.memory().forms.insert(form.request.clone(), open);

@@ -9,6 +9,7 @@ use crate::credential::symbol::{Ecc, Symbol};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::StateName;
 use crate::model::id::Handle;
+use crate::model::text::collated;
 use crate::model::unit::UnitCode;
 use crate::store::{CardFilter, FoundCard};
 
@@ -73,7 +74,7 @@ impl Service {
         };
         let mut cards = self.store.list_cards(&filter, self.clock.now()).await?;
         // By name, as the people stand in a list.
-        cards.sort_by(|one, two| one.name.cmp(&two.name));
+        cards.sort_by_cached_key(|listed| collated(&listed.name));
         Ok(cards.into_iter().map(|listed| listed.card.handle).collect())
     }
 

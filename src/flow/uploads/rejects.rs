@@ -16,6 +16,7 @@ use crate::flow::import::rejects::guarded;
 use crate::flow::{Caller, Service};
 use crate::model::catalogue::Catalogue;
 use crate::model::intake::FAULTS_COLUMN;
+use crate::model::record::RecordKey;
 use crate::model::upload::RowOutcome;
 use crate::store::Upload;
 
@@ -25,6 +26,8 @@ pub(super) const MOVED_ON: (&str, &str, &str) = (
     "được kiểm tra lại: hồ sơ hoặc danh mục đã thay đổi sau khi kiểm tra",
     "be checked again: the record, or a list, has changed since the check",
 );
+/// The purpose in the audit line of a record whose row was told.
+const READ: &str = "upload.rejects";
 /// Rows read at once.
 const PAGE: i64 = 2_000;
 /// The most cells of a workbook of rejects, which is made in memory.
@@ -52,10 +55,11 @@ impl Service {
         let upload = self.upload(caller, id).await?;
         checked(&upload)?;
         let vault = self.vault(id)?;
-        let told = self.told_rejects(&upload, &vault).await?;
+        let (told, keys) = self.told_rejects(&upload, &vault).await?;
         if told.is_empty() {
             return Err(Refusal::NotFound("rejected row").into());
         }
+        self.note_rows_read(caller, id, keys, READ).await?;
         let _place = self.work_place().await?;
         let made = spawn_blocking(move || {
             let bytes = vault.read()?;
@@ -69,22 +73,23 @@ impl Service {
         made.await.map_err(|error| Fault::new("making a file of rejects", error))?
     }
 
-    /// What is told of each rejected row, by its line.
-    async fn told_rejects(&self, upload: &Upload, vault: &Vault) -> Result<BTreeMap<u64, String>> {
-        let (mut told, mut after) = (BTreeMap::new(), 0);
+    /// What is told of each rejected row, by its line; and the records that the rows are about.
+    async fn told_rejects(&self, upload: &Upload, vault: &Vault) -> Result<(BTreeMap<u64, String>, Vec<RecordKey>)> {
+        let (mut told, mut keys, mut after) = (BTreeMap::new(), Vec::new(), 0);
         loop {
             let outcomes = [RowOutcome::Faults, RowOutcome::MovedOn];
             let rows = self.store.upload_rows(&upload.id, &outcomes, after, PAGE).await?;
-            let Some(last) = rows.last() else { return Ok(told) };
+            let Some(last) = rows.last() else { return Ok((told, keys)) };
             after = last.line;
             for row in &rows {
-                let mut sentences: Vec<_> =
-                    opened(vault, row)?.faults.iter().map(super::told::KeptFault::sentence).collect();
+                let of_row = opened(vault, row)?;
+                let mut sentences: Vec<_> = of_row.faults.iter().map(super::told::KeptFault::sentence).collect();
                 if row.outcome == RowOutcome::MovedOn {
                     let (rule, vi, en) = MOVED_ON;
                     sentences.push(format!("cả dòng / the row: phải {vi} / must {en} [{rule}]"));
                 }
                 told.insert(row.line.unsigned_abs(), sentences.join("\n"));
+                keys.push(RecordKey { unit: row.unit.clone(), number: of_row.number });
             }
         }
     }

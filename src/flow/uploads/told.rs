@@ -199,14 +199,28 @@ impl Service {
         let next = rows.last().filter(|_| more).map(|last| last.line.to_string());
         let vault = self.vault(id)?;
         let items = rows.into_iter().map(|row| view(&vault, row)).collect::<Result<Vec<_>, _>>()?;
-        // What a record says is shown beside what the row says: the person can see who looked.
-        let compared = items.iter().filter(|row| !row.fields.is_empty());
-        let keys: Vec<_> =
-            compared.map(|row| RecordKey { unit: row.unit.clone(), number: row.number.clone() }).collect();
+        // A row shows its person's data, and beside them what the record says: the person can see who looked.
+        let keys = items.iter().map(|row| RecordKey { unit: row.unit.clone(), number: row.number.clone() }).collect();
+        self.note_rows_read(caller, id, keys, READ).await?;
+        Ok(UploadRowPage { items, next })
+    }
+
+    /// Notes that rows were read: for each the record that it is about, and for those without one the upload.
+    pub(super) async fn note_rows_read(
+        &self,
+        caller: &Caller,
+        upload: &str,
+        keys: Vec<RecordKey>,
+        purpose: &str,
+    ) -> Result<()> {
         let heads = self.store.record_heads(&keys).await?;
         let read: Vec<_> = keys.iter().filter_map(|key| Some(heads.get(key)?.handle.clone())).collect();
-        self.store.note_read(&caller.name, &read, READ, self.clock.now()).await?;
-        Ok(UploadRowPage { items, next })
+        self.store.note_read(&caller.name, &read, purpose, self.clock.now()).await?;
+        if read.len() < keys.len() {
+            let detail = format!("{purpose}: {} rows without a record", keys.len() - read.len());
+            self.store.note_seen(&caller.name, upload, &detail, self.clock.now()).await?;
+        }
+        Ok(())
     }
 }
 

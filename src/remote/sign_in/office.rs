@@ -96,7 +96,6 @@ impl OfficeSignIn {
 
     fn shows_second_factor(&self, shown: &Shown) -> bool {
         let methods = shown.claims.get("amr").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let by_method = methods.into_iter().any(|method| self.config.amr.iter().any(|own| own == method));
-        by_method || shown.text("acr").is_some_and(|acr| self.config.acr_values.iter().any(|own| own == acr))
+        self.config.shows_second_factor(&methods.collect::<Vec<_>>(), shown.text("acr"))
     }
 }

@@ -21,6 +21,8 @@ const vi = {
     cards: "Thẻ",
     reorganisations: "Sắp xếp đơn vị",
     calls: "Nhật ký đồng bộ",
+    audit: "Nhật ký xem và sửa",
+    population: "Kết nối dân cư",
     officers: "Cán bộ sử dụng",
   },
 
@@ -100,6 +102,8 @@ const en: typeof vi = {
     cards: "Cards",
     reorganisations: "Reorganisation",
     calls: "Call log",
+    audit: "Audit log",
+    population: "Population database",
     officers: "Officers",
   },
 

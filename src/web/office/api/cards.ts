@@ -23,7 +23,6 @@ export interface CardDetail extends Card {
   readonly history: readonly { readonly at: number; readonly actor: string; readonly action: string; readonly detail: string }[];
 }
 
-export type CardSearch = { personal_id_number: string } | { number: string } | { name: string; unit?: string };
 export type CardStep = "lock" | "unlock" | "withdraw";
 
 /** The reasons that fit each step, as the model has them. */
@@ -35,7 +34,7 @@ export const STEP_REASONS: Readonly<Record<CardStep, readonly string[]>> = {
 
 export const listCards = (filter: { unit?: string | undefined; state?: string | undefined }, after: string | undefined, signal: AbortSignal) =>
   read<Page<Card>>("cards", { ...filter, after, limit: 50 }, signal);
-export const searchCards = async (search: CardSearch) => (await change<{ readonly cards: readonly Card[] }>("POST", "cards/search", search)).cards;
+export const searchCards = async (search: object) => (await change<{ readonly cards: readonly Card[] }>("POST", "cards/search", search)).cards;
 export const readCard = (card: string, signal: AbortSignal) => read<CardDetail>(`cards/${encodeURIComponent(card)}`, {}, signal);
 export const moveCard = (card: string, step: CardStep, reason: string) =>
   change<{ readonly cards: readonly string[]; readonly credentials: number }>("POST", `cards/${encodeURIComponent(card)}/${step}`, { reason });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { address, change, Problem, read, Unreachable, useSessionOf } from "./client.ts";
+import { address, change, Problem, quietly, read, TooSlow, Unreachable, useSessionOf } from "./client.ts";
 
 const problem = (status: number, kind: string, headers: Record<string, string> = {}) =>
   new Response(JSON.stringify({ type: `urn:officials-card:problem:${kind}`, status, detail: "body.unit: must be a unit", conflicts: [1] }), { status, headers });
@@ -75,4 +75,36 @@ test("a proxy that asks for a long wait is not waited for in silence", async () 
   const fetched = server(problem(429, "temporarily-unavailable", { "retry-after": "60" }));
   expect(await settled(read("cards"))).toMatchObject({ waitSeconds: 60 });
   expect(fetched).toHaveBeenCalledTimes(1);
+});
+
+test("what used up its patience is not asked again, and is no broken network", async () => {
+  const slow = vi.fn((_url: URL, init: RequestInit) => new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(init.signal?.reason))));
+  vi.stubGlobal("fetch", slow);
+  // The clock of a signal is the browser's own.
+  vi.stubGlobal("AbortSignal", Object.assign(AbortSignal, { timeout: timeoutByClock }));
+  expect(await settled(read("reorganisations/X/totals"))).toBeInstanceOf(TooSlow);
+  expect(slow).toHaveBeenCalledTimes(1);
+  // Neither is what a proxy broke off after as long.
+  const late = vi.fn(async () => {
+    vi.advanceTimersByTime(29_000);
+    return problem(503, "");
+  });
+  vi.stubGlobal("fetch", late);
+  expect(await settled(read("reorganisations/X/totals"))).toMatchObject({ status: 503 });
+  expect(late).toHaveBeenCalledTimes(1);
+});
+
+/** `AbortSignal.timeout` by the clock of the test. */
+function timeoutByClock(milliseconds: number): AbortSignal {
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(new DOMException("late", "TimeoutError")), milliseconds);
+  return stop.signal;
+}
+
+test("what the page asks by itself says so", async () => {
+  const fetched = server(Response.json({}), Response.json({}));
+  await settled(read("uploads/X", {}, quietly(new AbortController().signal)));
+  await settled(read("uploads/X", {}, new AbortController().signal));
+  const headers = fetched.mock.calls.map(([, init]) => new Headers(init.headers).get("x-background"));
+  expect(headers).toEqual(["1", null]);
 });

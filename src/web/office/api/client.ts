@@ -5,6 +5,9 @@ import { isObject, type JsonObject } from "../../lib/json.ts";
 /** No answer: there is no network, or the server is away. */
 export class Unreachable extends Error {}
 
+/** No answer in time, though the server may be at work on one: asked again it would begin anew. */
+export class TooSlow extends Error {}
+
 /** A refusal or failure of the server (RFC 9457). */
 export class Problem extends Error {
   readonly status: number;
@@ -45,6 +48,15 @@ const TYPE = "urn:officials-card:problem:";
 
 let token: string | undefined;
 let signedOut: () => void = () => undefined;
+
+/** Questions that the page asks by itself, by their signals. */
+const inBackground = new WeakSet<AbortSignal>();
+
+/** Marks a question that nobody asked for just now: it keeps no session open. */
+export function quietly(signal: AbortSignal): AbortSignal {
+  inBackground.add(signal);
+  return signal;
+}
 
 /** Takes the token that proves that a change comes from this page, and what to do when the session has ended. */
 export function useSessionOf(csrf: string | undefined, whenSignedOut: () => void): void {
@@ -96,8 +108,8 @@ export function sendFile<T>(path: string, query: Query, file: Blob, headers: Rea
 }
 
 /** Fetches a file as it is. */
-export async function readFile(path: string, query: Query = {}): Promise<Blob> {
-  return (await patiently(address(path, query))).blob().catch(unreachable);
+export async function readFile(path: string, query: Query = {}, signal?: AbortSignal): Promise<Blob> {
+  return (await patiently(address(path, query), signal)).blob().catch(unreachable);
 }
 
 /** Fetches a file and lets the browser save it. With a body it is asked for by POST: what the body holds stands in no address. */
@@ -134,15 +146,19 @@ export function nameIn(disposition: string | null): string | undefined {
 
 const own = (): Record<string, string> => (token === undefined ? {} : { [CSRF_HEADER]: token });
 const CSRF_HEADER = "x-csrf-token";
+const BACKGROUND_HEADER = "x-background";
 
 /** Asks, and asks again where only the moment was wrong. */
 async function patiently(url: URL, signal?: AbortSignal): Promise<Response> {
   for (let attempt = 0; ; attempt += 1) {
+    const began = Date.now();
     try {
       return await request(url, signal === undefined ? {} : { signal });
     } catch (error) {
       const pause = PAUSES_MILLISECONDS[attempt];
-      if (pause === undefined || signal?.aborted === true || !isPassing(error)) throw error;
+      // What took long would take long again, whoever broke it off.
+      const isLong = Date.now() - began > PATIENCE_MILLISECONDS / 2;
+      if (pause === undefined || signal?.aborted === true || isLong || !isPassing(error)) throw error;
       const asked = error instanceof Problem ? (error.waitSeconds ?? 0) * 1000 : 0;
       await new Promise((resolve) => setTimeout(resolve, Math.max(pause, asked)));
     }
@@ -158,9 +174,11 @@ export function isPassing(error: unknown): boolean {
 async function request(url: URL, init: RequestInit): Promise<Response> {
   const patience = AbortSignal.timeout(PATIENCE_MILLISECONDS);
   const signal = init.signal ? AbortSignal.any([init.signal, patience]) : patience;
-  const accept = { accept: "application/json, */*;q=0.5", ...init.headers };
+  const quiet = init.signal !== null && init.signal !== undefined && inBackground.has(init.signal) ? { [BACKGROUND_HEADER]: "1" } : {};
+  const accept = { accept: "application/json, */*;q=0.5", ...quiet, ...init.headers };
   const response = await fetch(url, { ...init, headers: accept, signal, cache: "no-store", credentials: "same-origin", redirect: "error" }).catch((error: unknown) => {
     if (init.signal?.aborted === true) throw error;
+    if (patience.aborted) throw new TooSlow("patience");
     return unreachable();
   });
   if (response.ok) return response;

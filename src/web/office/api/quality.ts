@@ -85,9 +85,30 @@ export const listRows = (unit: string | undefined, flag: string | undefined, aft
 export const saveRows = (unit: string | undefined, flag: string | undefined, format: "xlsx" | "csv") => save(`quality/export.${format}`, { unit, flag }, `quality.${format}`);
 export const saveReport = (unit: string | undefined, month: string, format: "xlsx" | "json") => save(`reports/${month}.${format}`, { unit }, `${month}.${format}`);
 
-export const listApprovals = (unit: string | undefined, after: string | undefined, signal: AbortSignal) => read<Page<Approval>>("approvals", { unit, after, limit: 24 }, signal);
+export interface ApprovalPage extends Page<Approval> {
+  /** For how many days after its end a month may still be approved, with a reason. */
+  readonly late_days: number;
+}
+
+export const listApprovals = (unit: string | undefined, after: string | undefined, signal: AbortSignal) => read<ApprovalPage>("approvals", { unit, after, limit: 24 }, signal);
 export const saveApproval = (id: string, month: string) => save(`approvals/${encodeURIComponent(id)}/file`, {}, `approval-${month}.json`);
 export const approve = (what: { document: string; signature: string; reason?: string }) => change<Approval>("POST", "approvals", what);
+
+/** A certificate with which an officer may approve. */
+export interface ApproverCertificate {
+  readonly id: string;
+  readonly officer: string;
+  readonly sha256: string;
+  readonly subject: string;
+  readonly match: "certificate" | "subject";
+  readonly not_after: number;
+  readonly added_at: number;
+  readonly added_by: string;
+}
+
+export const listCertificates = async (signal: AbortSignal) => (await read<{ readonly items: readonly ApproverCertificate[] }>("approver-certificates", {}, signal)).items;
+export const addCertificate = (what: { officer: string; certificate: string; match: "certificate" | "subject" }) => change<ApproverCertificate>("POST", "approver-certificates", what);
+export const removeCertificate = (id: string) => change<undefined>("DELETE", `approver-certificates/${encodeURIComponent(id)}`);
 
 /** The exact bytes to sign. Not read as JSON: another space would be another document. */
 export const readDocument = (unit: string, month: string) => readFile(`approvals/${month}/document`, { unit });

@@ -90,10 +90,13 @@ const of = (handle: string) => `records/${encodeURIComponent(handle)}`;
 
 export const listRecords = (filter: { unit: string; filter: RecordFilter }, after: string | undefined, signal: AbortSignal) =>
   read<Page<RecordLine>>("records", { ...filter, after, limit: 50 }, signal);
+export const searchRecords = async (search: object) => (await change<{ readonly records: readonly RecordLine[] }>("POST", "records/search", search)).records;
 export const readRecord = (handle: string, signal: AbortSignal) => read<RecordDetail>(of(handle), {}, signal);
 export const readVersions = (handle: string, signal: AbortSignal) => read<readonly RecordVersion[]>(`${of(handle)}/versions`, {}, signal);
 export const listQueries = (handle: string, after: string | undefined, signal: AbortSignal) => read<Page<PopulationQuery>>(`${of(handle)}/population-queries`, { after }, signal);
 export const matchRecord = (handle: string, purpose: string) => change<Matched>("POST", `${of(handle)}/match`, { purpose });
 
 export const listChanges = (unit: string, after: string | undefined, signal: AbortSignal, limit = 50) => read<Page<WaitingChange>>("changes", { unit, after, limit }, signal);
+/** How many changes wait, without reading about anybody. */
+export const countChanges = (unit: string, signal: AbortSignal) => read<{ readonly waiting: number; readonly conflicts: number }>("changes/count", { unit }, signal);
 export const dropChange = (id: string) => change<undefined>("DELETE", `changes/${encodeURIComponent(id)}`);

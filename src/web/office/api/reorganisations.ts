@@ -7,7 +7,15 @@ export interface Move {
   readonly from: string;
   readonly to: string;
   readonly to_name?: string | null;
-  readonly numbers?: readonly string[] | null;
+  /** Only the people with these numbers. */
+  readonly numbers?: readonly string[];
+}
+
+/** The same as it is told: who moves is told only to whoever may read their records. */
+export interface PlannedMove extends Omit<Move, "numbers"> {
+  /** How many people move; `null` when everybody does. */
+  readonly people: number | null;
+  readonly numbers: readonly string[] | null;
 }
 
 export interface NewReorganisation {
@@ -26,7 +34,7 @@ export interface Reorganisation {
   readonly state: ReorganisationState;
   readonly can_be_undone: boolean;
   readonly wave_size: number;
-  readonly moves: readonly Move[];
+  readonly moves: readonly PlannedMove[];
   readonly created_by: string;
   readonly created_at: number;
   readonly started_at: number | null;

@@ -1,6 +1,6 @@
 // What officials propose about themselves, what waits for the unit's word, and who decides for whom.
 import type { Json } from "../../lib/json.ts";
-import { change, type Page, read, save } from "./client.ts";
+import { change, type Page, read, readFile, save } from "./client.ts";
 
 export const WAITING_STATES = ["open", "first_approved", "appealed"] as const;
 export const PROPOSAL_STATES = [...WAITING_STATES, "approved", "refused", "withdrawn", "appeal_refused", "expired"] as const;
@@ -187,6 +187,8 @@ export const listProposals = (filter: QueueFilter, after: string | undefined, si
   read<Page<Proposal>>("proposals", { ...filter, after, limit }, signal);
 export const readProposal = (id: string, signal: AbortSignal) => read<ProposalDetail>(of(id), {}, signal);
 export const saveEvidence = (id: string, evidence: Evidence) => save(`${of(id)}/evidence/${encodeURIComponent(evidence.evidence)}`, {}, evidence.name);
+/** The portrait that a proposal starts from, or asks for: JPEG. */
+export const readPortrait = (id: string, which: "old" | "new", signal: AbortSignal) => readFile(`${of(id)}/portraits/${which}`, {}, signal);
 export const claim = (id: string) => change<{ readonly claimed_by: string; readonly claimed_until: number }>("POST", `${of(id)}/claim`, {});
 export const release = (id: string) => change<undefined>("POST", `${of(id)}/release`, {});
 export const approve = (id: string, how: Approval) => change<Decided>("POST", `${of(id)}/approve`, how);

@@ -15,6 +15,8 @@ export interface Session {
   readonly unit: Unit | null;
   readonly scopes: readonly string[];
   readonly csrf: string;
+  /** The server's time. */
+  readonly now: number;
   readonly signed_in_at: number;
   /** When the session ends if nothing is done. */
   readonly idle_expires_at: number;

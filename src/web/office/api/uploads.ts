@@ -77,8 +77,8 @@ export function sendUpload(unit: string, file: File, told: (part: number) => voi
   return sendFile<Upload>("uploads", { unit }, file, { "content-type": type, "content-disposition": name }, told);
 }
 
-export const listUploads = (unit: string | undefined, after: string | undefined, signal: AbortSignal) =>
-  read<Page<Upload>>("uploads", { unit, after, limit: 20 }, signal);
+export const listUploads = (filter: { unit?: string | undefined; state?: UploadState | undefined }, after: string | undefined, signal: AbortSignal, limit = 20) =>
+  read<Page<Upload>>("uploads", { ...filter, after, limit }, signal);
 export const readUpload = (id: string, signal: AbortSignal) => read<Upload>(`uploads/${encodeURIComponent(id)}`, {}, signal);
 export const readRows = (id: string, filter: RowFilter, after: string | undefined, signal: AbortSignal) =>
   read<Page<UploadRow>>(`uploads/${encodeURIComponent(id)}/rows`, { filter, after, limit: 50 }, signal);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { dayAndTime, daysUntil, deadline, duration, isoDay, partialDate, startOf } from "./dates.ts";
+import { dayAndTime, daysUntil, deadline, duration, isoDay, now, partialDate, setClock, startOf } from "./dates.ts";
 
 /** 30/11/2026 23:30 in Viet Nam, still 16:30 of that day in London. */
 const LATE = 1_796_056_200;
@@ -31,4 +31,14 @@ test("deadlines count calendar days, not 24 hours", () => {
 test("durations are in their largest unit", () => {
   expect([0.2, 59, 60, 3599, 7200].map((seconds) => duration(seconds, "vi"))).toEqual(["1 giây", "59 giây", "1 phút", "1 giờ", "2 giờ"]);
   expect(duration(1, "en")).toBe("1 second");
+});
+
+test("the time is the server's, whatever this computer's clock says", () => {
+  const own = Math.floor(Date.now() / 1000);
+  setClock(own + 7200);
+  expect(Math.abs(now() - own - 7200)).toBeLessThan(5);
+  setClock(own - 86_400);
+  expect(Math.abs(now() - own + 86_400)).toBeLessThan(5);
+  setClock(Math.floor(Date.now() / 1000));
+  expect(Math.abs(now() - own)).toBeLessThan(5);
 });

@@ -63,7 +63,15 @@ function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** The time of now, in whole seconds. */
+/** How far this computer's clock is behind the server's, in seconds: what is due, open or over is so by the server's. */
+let behind = 0;
+
+/** Takes the server's time, as it told it just now. */
+export function setClock(serverNow: number): void {
+  behind = serverNow - Math.floor(Date.now() / 1000);
+}
+
+/** The server's time of now, in whole seconds. */
 export function now(): number {
-  return Math.floor(Date.now() / 1000);
+  return Math.floor(Date.now() / 1000) + behind;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isPassing, nameIn, Problem, Unreachable } from "../api/client.ts";
+import { isPassing, nameIn, Problem, TooSlow, Unreachable } from "../api/client.ts";
 import { describe } from "./problems.ts";
 
 test("a refusal is a sentence with its place", () => {
@@ -14,6 +14,7 @@ test("what nobody foresaw still says something", () => {
   expect(describe(new Problem(418, "teapot", ""), "vi").sentence).toBe("Máy chủ từ chối yêu cầu.");
   expect(describe(new Problem(502, "", ""), "vi").sentence).toContain("Hệ thống gặp lỗi");
   expect(describe(new Unreachable("network"), "vi").sentence).toContain("kiểm tra mạng");
+  expect(describe(new TooSlow("patience"), "vi").sentence).toContain("lâu hơn thường lệ");
   expect(describe(new TypeError("x is undefined"), "en")).toEqual({ sentence: "The page failed. Please reload it.", place: undefined, detail: "" });
 });
 

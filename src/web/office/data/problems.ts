@@ -1,6 +1,6 @@
 // Every refusal of the server as a sentence that says what to do next. Vietnamese is the model.
 import type { Language, Sentence } from "../../lib/language.ts";
-import { Problem, Unreachable } from "../api/client.ts";
+import { Problem, TooSlow, Unreachable } from "../api/client.ts";
 import { fieldOf } from "./fields.ts";
 
 /** What is shown of an error. */
@@ -46,6 +46,7 @@ const KINDS: Record<string, Sentence> = {
 };
 
 const OFFLINE: Sentence = { vi: "Không kết nối được máy chủ. Hãy kiểm tra mạng rồi thử lại.", en: "The server cannot be reached. Please check the network and try again." };
+const SLOW: Sentence = { vi: "Việc này lâu hơn thường lệ, máy chủ chưa trả lời kịp. Hãy đợi ít phút rồi thử lại.", en: "This takes longer than usual; the server has not answered in time. Please wait a few minutes and try again." };
 const UNKNOWN: Sentence = { vi: "Máy chủ từ chối yêu cầu.", en: "The server refused the request." };
 const DEFECT: Sentence = { vi: "Trang gặp lỗi. Hãy tải lại trang.", en: "The page failed. Please reload it." };
 
@@ -55,6 +56,7 @@ export function describe(error: unknown, language: Language): Described {
     const known = KINDS[error.kind] ?? (error.status >= 500 ? KINDS["fault"] : UNKNOWN);
     return { sentence: (known ?? UNKNOWN)[language], place: placeOf(error.detail, language), detail: error.detail };
   }
+  if (error instanceof TooSlow) return { sentence: SLOW[language], place: undefined, detail: "" };
   const known = error instanceof Unreachable || (error instanceof DOMException && error.name === "TimeoutError") ? OFFLINE : DEFECT;
   return { sentence: known[language], place: undefined, detail: "" };
 }

@@ -7,6 +7,7 @@ const session: Session = {
   unit: null,
   scopes: ["cards:read", "cards:withdraw"],
   csrf: "x",
+  now: 0,
   signed_in_at: 0,
   idle_expires_at: 900,
   expires_at: 1000,

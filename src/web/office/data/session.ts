@@ -4,6 +4,7 @@ import { useContext } from "preact/hooks";
 import { Cell } from "../../lib/cell.ts";
 import { Problem, read, useSessionOf } from "../api/client.ts";
 import { endSession, readSession, type Session } from "../api/session.ts";
+import { setClock } from "./dates.ts";
 import { hashOf, place, placeOf } from "./router.ts";
 
 export type Standing =
@@ -35,6 +36,7 @@ export async function refresh(): Promise<void> {
   try {
     const session = await readSession();
     useSessionOf(session.csrf, ended);
+    setClock(session.now);
     standing.set({ kind: "in", session });
   } catch (error) {
     if (error instanceof Problem && error.status === 401) standing.set({ kind: "out", hasEnded: standing.value.kind === "in" || hasEnded(standing.value) });

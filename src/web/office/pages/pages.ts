@@ -22,5 +22,7 @@ export const PAGES: readonly PageEntry[] = [
   { name: "cards", scopes: ["cards:read"], load: () => import("./cards/page.tsx") },
   { name: "reorganisations", scopes: ["reorganisations:read"], load: () => import("./reorganisations/page.tsx") },
   { name: "calls", scopes: ["sync:read"], load: () => import("./calls/page.tsx") },
+  { name: "audit", scopes: ["audit:read"], load: () => import("./audit/page.tsx") },
+  { name: "population", scopes: ["population:read"], load: () => import("./population/page.tsx") },
   { name: "officers", scopes: ["officers:read"], load: () => import("./officers/page.tsx") },
 ];

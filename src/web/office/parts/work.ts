@@ -1,6 +1,6 @@
 // What takes a while: to load something for a page, and to do something at a press.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import type { Page } from "../api/client.ts";
+import { type Page, quietly } from "../api/client.ts";
 import { Walk } from "../data/paging.ts";
 
 /** What was loaded, or why not. What was there stays while the same is loaded anew. */
@@ -9,13 +9,15 @@ export interface Loaded<T> {
   readonly error: unknown;
   readonly isLoading: boolean;
   readonly reload: () => void;
+  /** The same without anybody having asked for it: keeps no session open. */
+  readonly poll: () => void;
   /** Puts in a newer value that came another way, as an answer to a change. */
   readonly put: (value: T) => void;
 }
 
 /** Loads what a page shows, anew whenever `keys` change; `undefined` loads nothing. */
 export function useLoad<T>(load: ((signal: AbortSignal) => Promise<T>) | undefined, keys: readonly unknown[]): Loaded<T> {
-  const [turn, setTurn] = useState(0);
+  const [turn, setTurn] = useState({ isQuiet: false });
   const [state, setState] = useState<{ value?: T | undefined; error?: unknown; isLoading: boolean }>({ isLoading: load !== undefined });
   const lastKeys = useRef<string | undefined>(undefined);
   useEffect(() => {
@@ -23,6 +25,8 @@ export function useLoad<T>(load: ((signal: AbortSignal) => Promise<T>) | undefin
     const stop = new AbortController();
     const name = JSON.stringify(keys);
     const isSame = lastKeys.current === name;
+    // Something else is asked for by somebody.
+    if (turn.isQuiet && isSame) quietly(stop.signal);
     lastKeys.current = name;
     setState((before) => ({ value: isSame ? before.value : undefined, isLoading: true }));
     load(stop.signal).then(
@@ -31,20 +35,21 @@ export function useLoad<T>(load: ((signal: AbortSignal) => Promise<T>) | undefin
     );
     return () => stop.abort();
   }, [...keys, turn, load === undefined]);
-  const reload = useCallback(() => setTurn((before) => before + 1), []);
+  const reload = useCallback(() => setTurn({ isQuiet: false }), []);
+  const poll = useCallback(() => setTurn({ isQuiet: true }), []);
   const put = useCallback((value: T) => setState({ value, isLoading: false }), []);
-  return { value: state.value, error: state.error, isLoading: state.isLoading, reload, put };
+  return { value: state.value, error: state.error, isLoading: state.isLoading, reload, poll, put };
 }
 
 /** A long list, one piece at a time. */
-export interface Pieces<T> extends Omit<Loaded<Page<T>>, "put"> {
+export interface Pieces<T, P extends Page<T> = Page<T>> extends Omit<Loaded<P>, "put"> {
   readonly walk: Walk;
   readonly back: () => void;
   readonly onwards: () => void;
 }
 
 /** Loads the pieces of a list; from the start whenever `keys` change. */
-export function usePieces<T>(load: (after: string | undefined, signal: AbortSignal) => Promise<Page<T>>, keys: readonly unknown[]): Pieces<T> {
+export function usePieces<T, P extends Page<T> = Page<T>>(load: (after: string | undefined, signal: AbortSignal) => Promise<P>, keys: readonly unknown[]): Pieces<T, P> {
   const name = JSON.stringify(keys);
   const [at, setAt] = useState({ name, walk: Walk.start });
   const walk = at.name === name ? at.walk : Walk.start;

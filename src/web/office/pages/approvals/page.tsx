@@ -2,13 +2,13 @@
 import { useState } from "preact/hooks";
 import { useCell } from "../../../lib/cell.ts";
 import { useTexts } from "../../../lib/language.ts";
-import { type Approval, listApprovals, saveApproval, saveReport } from "../../api/quality.ts";
+import { type Approval, type ApprovalPage, listApprovals, saveApproval, saveReport } from "../../api/quality.ts";
 import { dayAndTime, month as monthText, now, partialDate } from "../../data/dates.ts";
-import { isOpen, monthOf, windowOf } from "../../data/months.ts";
+import { lateUntil, monthBefore, monthOf, standingOf, windowOf } from "../../data/months.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
-import { Filters, TextField } from "../../parts/form.tsx";
+import { Choice, Filters, TextField } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
 import { Pager } from "../../parts/pager.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
@@ -24,12 +24,23 @@ export default function Approvals() {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const session = useSession();
-  const unit = useCell(place).query.get("unit") ?? session.unit?.code ?? "";
-  const pieces = usePieces((after, signal) => listApprovals(unit === "" ? undefined : unit, after, signal), [unit]);
-  const month = monthOf(now());
+  const { query } = useCell(place);
+  const unit = query.get("unit") ?? session.unit?.code ?? "";
+  const current = monthOf(now());
+  const before = monthBefore(current);
+  const month = query.get("month") === before ? before : current;
+  const set = (change: { unit?: string; month?: string }) => filter({ unit, month, ...change });
+  const pieces = usePieces<Approval, ApprovalPage>((after, signal) => listApprovals(unit === "" ? undefined : unit, after, signal), [unit]);
+  const lateDays = pieces.value?.late_days ?? 0;
   const { from, to } = windowOf(month);
   const done = pieces.value?.items.find((approval) => approval.unit === unit && approval.month === month);
-  const isTime = isOpen(month, now());
+  const standing = standingOf(month, now(), lateDays);
+  const told = {
+    early: () => texts.windowClosed(partialDate(from), partialDate(to)),
+    open: () => texts.windowOpen(partialDate(from), partialDate(to)),
+    late: () => texts.windowLate(partialDate(lateUntil(month, lateDays) ?? to)),
+    over: () => texts.windowOver(partialDate(to)),
+  };
   const nameOf = useOfficerName();
   const saving = useWork();
   const columns: Column<Approval>[] = [
@@ -60,7 +71,14 @@ export default function Approvals() {
       </PageHeading>
       <p class="hint">{texts.hint}</p>
       <Filters label={common.filter}>
-        <UnitFilter value={unit} set={(value) => filter({ unit: value })} />
+        <UnitFilter value={unit} set={(value) => set({ unit: value })} />
+        <Choice
+          label={texts.whichMonth}
+          value={month === current ? "" : month}
+          set={(value) => set({ month: value === "" ? current : value })}
+          otherwise={texts.thisMonth(monthText(current))}
+          options={[[before, texts.monthBefore(monthText(before))]]}
+        />
       </Filters>
       <section class="panel" aria-labelledby="state">
         <h2 id="state">
@@ -69,17 +87,17 @@ export default function Approvals() {
         {done !== undefined ? (
           <State tone="good">{texts.done(monthText(month), dayAndTime(done.approved_at))}</State>
         ) : (
-          <State tone={isTime ? "attention" : "waiting"}>{(isTime ? texts.windowOpen : texts.windowClosed)(partialDate(from), partialDate(to))}</State>
+          <State tone={standing === "open" || standing === "late" ? "attention" : "waiting"}>{told[standing]()}</State>
         )}
       </section>
-      {may(session, "quality:approve") && (unit === "" ? <p>{texts.needsUnit}</p> : <Sign key={unit} unit={unit} month={month} done={pieces.reload} />)}
+      {may(session, "quality:approve") && (unit === "" ? <p>{texts.needsUnit}</p> : <Sign key={`${unit} ${month}`} unit={unit} month={month} isLate={standing === "late"} done={pieces.reload} />)}
       <section class="panel" aria-label={texts.list}>
         <Table caption={texts.list} columns={columns} rows={pieces.value?.items ?? []} rowKey={(row) => row.id} isBusy={pieces.isLoading} />
         <ProblemNote error={saving.error} />
         <ProblemNote error={pieces.error} retry={pieces.reload} />
         <Pager pieces={pieces} />
       </section>
-      <Report unit={unit === "" ? undefined : unit} month={month} />
+      <Report unit={unit === "" ? undefined : unit} month={current} />
     </>
   );
 }

@@ -16,7 +16,7 @@ import { useWork } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { TEXTS } from "./texts.ts";
 
-export function Sign({ unit, month, done }: { unit: string; month: string; done: () => void }) {
+export function Sign({ unit, month, isLate, done }: { unit: string; month: string; isLate: boolean; done: () => void }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const [document_, setDocument] = useState<File>();
@@ -36,7 +36,7 @@ export function Sign({ unit, month, done }: { unit: string; month: string; done:
   const send = () =>
     sending.run(async () => {
       if (document_ === undefined || signature === undefined) return;
-      await approve({ document: await base64Of(document_), signature: await signatureOf(signature), ...(reason.trim() === "" ? {} : { reason: reason.trim() }) });
+      await approve({ document: await base64Of(document_), signature: await signatureOf(signature), ...(isLate ? { reason: reason.trim() } : {}) });
       setApproved(true);
       setAsked(false);
       say(texts.approved);
@@ -60,7 +60,7 @@ export function Sign({ unit, month, done }: { unit: string; month: string; done:
       <form class="form tall" onSubmit={submit}>
         <FileField label={texts.theDocument} set={setDocument} required accept=".json,application/json" />
         <FileField label={texts.theSignature} set={setSignature} required accept=".p7s,.p7m,.der,.sig,.jws,.txt" />
-        <TextArea label={`${texts.late} (${common.optional})`} value={reason} set={setReason} maxLength={500} />
+        {isLate && <TextArea label={texts.late} value={reason} set={setReason} maxLength={500} required />}
         <div class="buttons">
           <button type="submit" class="primary">
             {texts.submit}

@@ -2,7 +2,8 @@
 import { useState } from "preact/hooks";
 import { useCell } from "../../../lib/cell.ts";
 import { useTexts } from "../../../lib/language.ts";
-import { type Card, CARD_STATES, listCards, saveBadges } from "../../api/cards.ts";
+import { Problem } from "../../api/client.ts";
+import { type Card, CARD_STATES, listCards, saveBadges, searchCards } from "../../api/cards.ts";
 import { day } from "../../data/dates.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
@@ -11,11 +12,11 @@ import { Choice, Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
 import { Pager } from "../../parts/pager.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
+import { Search } from "../../parts/search.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
 import { UnitFilter } from "../../parts/unit_filter.tsx";
 import { usePieces, useWork } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
-import { Search } from "./search.tsx";
 import { StateOfCard } from "./state.tsx";
 import { TEXTS } from "./texts.ts";
 
@@ -34,7 +35,7 @@ export function CardList() {
           {common.print}
         </button>
       </PageHeading>
-      <Search found={setFound} />
+      <Search texts={texts} search={searchCards} found={setFound} />
       {found === undefined ? (
         <>
           <Filters label={common.filter}>
@@ -120,6 +121,7 @@ function CardTable({ caption, cards, isBusy, unit }: { caption: string; cards: r
             })
           }
           close={() => setAsked(false)}
+          trouble={isTooMuch(savingAll.error) ? <p class="error" role="alert">{texts.badgesTooMany}</p> : undefined}
         >
           <p>
             {texts.badgesUnitText} {common.unit}: {ofUnit}
@@ -129,3 +131,6 @@ function CardTable({ caption, cards, isBusy, unit }: { caption: string; cards: r
     </>
   );
 }
+
+/** Whether a unit has more cards than a file of badges takes. */
+const isTooMuch = (error: unknown) => error instanceof Problem && error.kind === "too-much";

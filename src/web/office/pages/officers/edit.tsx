@@ -37,9 +37,13 @@ export function EditOfficer({ officer, close, done }: { officer: Officer | undef
   const act = () =>
     work.run(async () => {
       const chosen = ROLES.find((known) => known === role) as Role;
-      const to = { name: name.trim(), unit: unit.trim() === "" ? null : unit.trim(), role: chosen, valid_until: endOf(validUntil) };
-      if (officer === undefined) await addOfficer({ subject: subject.trim(), ...to, ...(person === "" ? {} : { personal_id_number: person }) });
-      else await changeOfficer(officer.id, officer.revision, to);
+      const to = { subject: subject.trim(), name: name.trim(), unit: unit.trim() === "" ? null : unit.trim(), role: chosen, valid_until: endOf(validUntil) };
+      if (officer === undefined) await addOfficer({ ...to, ...(person === "" ? {} : { personal_id_number: person }) });
+      else {
+        // The same account again would end the sessions of whoever has it for nothing.
+        const { subject: account, ...rest } = to;
+        await changeOfficer(officer.id, officer.revision, account === officer.subject ? rest : to);
+      }
       say(officer === undefined ? texts.added : texts.changed);
       close();
       done();
@@ -47,7 +51,7 @@ export function EditOfficer({ officer, close, done }: { officer: Officer | undef
   return (
     <Dialog title={officer === undefined ? texts.add : `${texts.change}: ${officer.name}`} deed={officer === undefined ? texts.add : texts.save} work={work} act={act} close={close}>
       <StepUp scope="officers:write" />
-      {officer === undefined && <TextField label={texts.account} hint={texts.accountHint} value={subject} set={setSubject} required maxLength={200} />}
+      <TextField label={texts.account} hint={officer === undefined ? texts.accountHint : texts.accountChangeHint} value={subject} set={setSubject} required maxLength={200} />
       <TextField label={texts.name} value={name} set={setName} required maxLength={120} />
       <Choice label={texts.role} value={role} set={setRole} required options={open.map((known) => [known, roles[known]] as const)} />
       <TextField

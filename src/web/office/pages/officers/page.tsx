@@ -15,17 +15,33 @@ import { ProblemNote } from "../../parts/problem.tsx";
 import { State } from "../../parts/signs.tsx";
 import { StepUp } from "../../parts/step_up.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
+import { Tabs } from "../../parts/tabs.tsx";
 import { UnitFilter } from "../../parts/unit_filter.tsx";
 import { say } from "../../parts/voice.tsx";
 import { usePieces, useWork } from "../../parts/work.ts";
 import { TEXTS as SHELL } from "../../shell/texts.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
+import { Certificates } from "./certificates.tsx";
 import { EditOfficer } from "./edit.tsx";
 import { TEXTS } from "./texts.ts";
 
 const TONES = { active: "good", blocked: "bad", expired: "plain" } as const;
 
 export default function Officers() {
+  const texts = useTexts(TEXTS);
+  const session = useSession();
+  const [, part] = useCell(place).path;
+  // Who may approve is for the whole nation to say.
+  if (session.unit !== null) return <OfficerList />;
+  return (
+    <>
+      <Tabs page="officers" tabs={[{ path: [], title: texts.tabs.officers }, { path: ["certificates"], title: texts.tabs.certificates }]} />
+      {part === "certificates" ? <Certificates /> : <OfficerList />}
+    </>
+  );
+}
+
+function OfficerList() {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const { roles } = useTexts(SHELL);

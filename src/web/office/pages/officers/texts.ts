@@ -2,10 +2,12 @@
 import type { Language } from "../../../lib/language.ts";
 
 const vi = {
+  tabs: { officers: "Người sử dụng", certificates: "Chứng thư phê duyệt" },
   hint: "Người được dùng văn phòng đơn vị. Không ai sửa tài khoản của chính mình.",
   name: "Họ và tên",
   account: "Tài khoản đăng nhập",
   accountHint: "Định danh của người này ở hệ thống đăng nhập",
+  accountChangeHint: "Chỉ sửa khi hệ thống đăng nhập đổi tên tài khoản của người này. Phiên đang mở sẽ kết thúc.",
   role: "Vai trò",
   validUntil: "Dùng đến ngày",
   validHint: "Để trống: không thời hạn.",
@@ -29,13 +31,29 @@ const vi = {
   blocked: "Đã khóa tài khoản.",
   unblocked: "Đã mở khóa tài khoản.",
   wholeNation: "Cả nước",
+  certificatesHint: "Chứng thư số mà người có thẩm quyền dùng để ký phê duyệt hằng tháng. Bỏ một chứng thư không làm mất phê duyệt đã ký.",
+  approver: "Người phê duyệt",
+  subject: "Chủ thể",
+  validTo: "Có giá trị đến",
+  matches: "So khớp",
+  matchWords: { certificate: "đúng chứng thư này", subject: "mọi chứng thư cùng chủ thể" },
+  registered: "Đăng ký lúc",
+  register: "Đăng ký chứng thư",
+  certificateFile: "Tệp chứng thư (PEM)",
+  bySubject: "Chấp nhận mọi chứng thư cùng chủ thể (khi gia hạn không phải đăng ký lại)",
+  certificateAdded: "Đã đăng ký chứng thư.",
+  remove: "Bỏ đăng ký",
+  removeTitle: "Bỏ đăng ký chứng thư?",
+  certificateRemoved: "Đã bỏ đăng ký chứng thư.",
 };
 
 const en: typeof vi = {
+  tabs: { officers: "Officers", certificates: "Approvers' certificates" },
   hint: "Who may use the unit office. Nobody changes their own account.",
   name: "Name",
   account: "Sign-in account",
   accountHint: "Who they are at the sign-in provider",
+  accountChangeHint: "Only where the sign-in calls this person's account otherwise now. Open sessions end.",
   role: "Role",
   validUntil: "Until",
   validHint: "Empty: without end.",
@@ -59,6 +77,20 @@ const en: typeof vi = {
   blocked: "The account is blocked.",
   unblocked: "The account is unblocked.",
   wholeNation: "Whole nation",
+  certificatesHint: "With these the competent people sign the monthly approval. What was approved with one stays approved when it is taken out.",
+  approver: "Approver",
+  subject: "Subject",
+  validTo: "Valid until",
+  matches: "Compared by",
+  matchWords: { certificate: "this very certificate", subject: "any of the same subject" },
+  registered: "Registered",
+  register: "Register a certificate",
+  certificateFile: "The certificate (PEM)",
+  bySubject: "Any certificate of the same subject will do (nothing to register when it is renewed)",
+  certificateAdded: "The certificate is registered.",
+  remove: "Take out",
+  removeTitle: "Take the certificate out?",
+  certificateRemoved: "The certificate was taken out.",
 };
 
 export const TEXTS: Record<Language, typeof vi> = { vi, en };

@@ -5,7 +5,7 @@ import { useTexts } from "../../../lib/language.ts";
 import { listCalls } from "../../api/calls.ts";
 import { listEnding } from "../../api/cards.ts";
 import { readCauses, readQuality } from "../../api/quality.ts";
-import { listChanges } from "../../api/records.ts";
+import { countChanges } from "../../api/records.ts";
 import { readWorkload } from "../../api/reviews.ts";
 import { listUploads } from "../../api/uploads.ts";
 import { now, partialDate } from "../../data/dates.ts";
@@ -30,8 +30,8 @@ export default function Overview() {
   const useWhen = <T,>(isAllowed: boolean, load: (signal: AbortSignal) => Promise<T>) => useLoad(isAllowed ? load : undefined, [unit ?? ""]);
   const workload = useWhen(may(session, "updates:read"), (signal) => readWorkload(unit, signal));
   const causes = useWhen(may(session, "quality:read"), (signal) => readCauses(unit, signal, 50));
-  const uploads = useWhen(may(session, "records:write"), (signal) => listUploads(undefined, undefined, signal));
-  const changes = useWhen(may(session, "records:read") && unit !== undefined, (signal) => listChanges(unit ?? "", undefined, signal, 200));
+  const uploads = useWhen(may(session, "records:write"), (signal) => listUploads({ state: "checked" }, undefined, signal, 100));
+  const changes = useWhen(may(session, "records:read") && unit !== undefined, (signal) => countChanges(unit ?? "", signal));
   const calls = useWhen(may(session, "sync:read"), (signal) => listCalls({ outcome: "refused" }, undefined, signal));
   const ending = useWhen(may(session, "cards:read") && unit !== undefined, (signal) => listEnding(unit ?? "", signal));
   const quality = useWhen(may(session, "quality:read"), (signal) => readQuality(unit, undefined, signal));
@@ -58,11 +58,11 @@ export default function Overview() {
               label={texts.unconfirmed}
             />
           )}
-          {has(uploads) && <Count of={uploads} count={(page) => page.items.filter((upload) => upload.state === "checked").length} href={hashOf(["uploads"])} label={texts.uploads} />}
+          {has(uploads) && <Count of={uploads} count={(page) => page.items.length} isMore={(page) => page.next !== null} href={hashOf(["uploads"])} label={texts.uploads} />}
           {has(changes) && (
             <>
-              <Count of={changes} count={(page) => page.items.length} isMore={(page) => page.next !== null} href={hashOf(["changes"])} label={texts.changes} />
-              <Count of={changes} count={(page) => page.items.filter((change) => change.state === "conflict").length} href={hashOf(["changes"])} label={texts.conflicts} isBad />
+              <Count of={changes} count={(counted) => counted.waiting + counted.conflicts} href={hashOf(["changes"])} label={texts.changes} />
+              <Count of={changes} count={(counted) => counted.conflicts} href={hashOf(["changes"])} label={texts.conflicts} isBad />
             </>
           )}
           {has(calls) && (

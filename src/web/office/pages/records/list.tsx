@@ -1,7 +1,8 @@
 // The records of a unit and of all below it.
+import { useState } from "preact/hooks";
 import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
-import { listRecords, RECORD_FILTERS, type RecordLine } from "../../api/records.ts";
+import { listRecords, RECORD_FILTERS, type RecordLine, searchRecords } from "../../api/records.ts";
 import { day } from "../../data/dates.ts";
 import { valueText } from "../../data/fields.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
@@ -10,6 +11,7 @@ import { Choice, Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
 import { Pager } from "../../parts/pager.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
+import { Search } from "../../parts/search.tsx";
 import { State } from "../../parts/signs.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
 import { UnitFilter } from "../../parts/unit_filter.tsx";
@@ -26,6 +28,7 @@ export function RecordList() {
   const { query } = useCell(place);
   const unit = query.get("unit") ?? session.unit?.code ?? "";
   const kind = RECORD_FILTERS.find((known) => known === query.get("filter")) ?? "all";
+  const [found, setFound] = useState<readonly RecordLine[]>();
   const set = (change: { unit?: string; filter?: string }) => filter({ unit, filter: kind, ...change });
   const pieces = usePieces(
     (after, signal) => (unit === "" ? Promise.resolve({ items: [], next: null }) : listRecords({ unit, filter: kind }, after, signal)),
@@ -54,28 +57,42 @@ export function RecordList() {
         </button>
       </PageHeading>
       <p class="hint">{texts.hint}</p>
-      <Filters label={common.filter}>
-        <UnitFilter value={unit} set={(value) => set({ unit: value })} />
-        <Choice
-          label={texts.kind}
-          value={kind === "all" ? "" : kind}
-          set={(value) => set({ filter: value })}
-          otherwise={texts.filters.all}
-          options={RECORD_FILTERS.filter((known) => known !== "all").map((known) => [known, texts.filters[known]] as const)}
-        />
-      </Filters>
-      <section class="panel" aria-label={common.pages.records}>
-        <Table
-          caption={`${common.pages.records}: ${texts.filters[kind]}`}
-          columns={columns}
-          rows={pieces.value?.items ?? []}
-          rowKey={(row) => row.handle}
-          isBusy={pieces.isLoading}
-          {...(unit === "" ? { empty: texts.needsUnit } : {})}
-        />
-        <ProblemNote error={pieces.error} retry={pieces.reload} />
-        <Pager pieces={pieces} />
-      </section>
+      <Search texts={texts} search={searchRecords} found={setFound} />
+      {found === undefined ? (
+        <>
+          <Filters label={common.filter}>
+            <UnitFilter value={unit} set={(value) => set({ unit: value })} />
+            <Choice
+              label={texts.kind}
+              value={kind === "all" ? "" : kind}
+              set={(value) => set({ filter: value })}
+              otherwise={texts.filters.all}
+              options={RECORD_FILTERS.filter((known) => known !== "all").map((known) => [known, texts.filters[known]] as const)}
+            />
+          </Filters>
+          <section class="panel" aria-label={common.pages.records}>
+            <Table
+              caption={`${common.pages.records}: ${texts.filters[kind]}`}
+              columns={columns}
+              rows={pieces.value?.items ?? []}
+              rowKey={(row) => row.handle}
+              isBusy={pieces.isLoading}
+              {...(unit === "" ? { empty: texts.needsUnit } : {})}
+            />
+            <ProblemNote error={pieces.error} retry={pieces.reload} />
+            <Pager pieces={pieces} />
+          </section>
+        </>
+      ) : (
+        <section class="panel" aria-label={texts.results}>
+          <div class="buttons">
+            <button type="button" onClick={() => setFound(undefined)}>
+              {texts.backToList}
+            </button>
+          </div>
+          <Table caption={`${texts.results}: ${texts.found(found.length)}`} columns={columns} rows={found} rowKey={(row) => row.handle} />
+        </section>
+      )}
     </>
   );
 }

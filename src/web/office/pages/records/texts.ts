@@ -4,6 +4,12 @@ import type { Match, RecordFilter } from "../../api/records.ts";
 
 const vi = {
   hint: "Việc xem hồ sơ được ghi lại và người có hồ sơ xem được.",
+  find: "Tìm hồ sơ",
+  byNumber: "Số hiệu do đơn vị cấp",
+  numberHint: "Đúng cả số hiệu, ví dụ H36-0000002",
+  found: (count: number) => `Tìm thấy ${count} hồ sơ`,
+  results: "Kết quả tìm",
+  backToList: "Về danh sách",
   needsUnit: "Hãy nhập mã đơn vị để xem danh sách.",
   kind: "Hồ sơ",
   filters: {
@@ -59,6 +65,12 @@ const vi = {
 
 const en: typeof vi = {
   hint: "Looking at a record is written down, and the person can see it.",
+  find: "Find a record",
+  byNumber: "The unit's number",
+  numberHint: "The whole number, for example H36-0000002",
+  found: (count) => `${count} record${count === 1 ? "" : "s"} found`,
+  results: "Results",
+  backToList: "Back to the list",
   needsUnit: "Enter a unit code to see the list.",
   kind: "Records",
   filters: { all: "All", unconfirmed: "Not confirmed", unmatched: "Not matched yet", discrepant: "Differs from population data", out_of_service: "Out of service", removed: "Removed" },

@@ -1,7 +1,7 @@
 // One plan: what it moves, how far it is, and the steps that its state allows.
 import { useTexts } from "../../../lib/language.ts";
-import { type Move, readFailures, readReorganisation, readTotals, type Reorganisation } from "../../api/reorganisations.ts";
-import { dayAndTime, partialDate } from "../../data/dates.ts";
+import { type PlannedMove, readFailures, readReorganisation, readTotals, type Reorganisation } from "../../api/reorganisations.ts";
+import { dayAndTime, isoDay, now, partialDate } from "../../data/dates.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
 import { hashOf } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
@@ -24,7 +24,7 @@ export function OneReorganisation({ id }: { id: string }) {
   const common = useTexts(COMMON);
   const loaded = useLoad((signal) => readReorganisation(id, signal), [id]);
   const plan = loaded.value;
-  useEvery(ASK_AGAIN_MILLISECONDS, plan?.state === "running" || plan?.state === "scheduled", loaded.reload);
+  useEvery(ASK_AGAIN_MILLISECONDS, plan?.state === "running" || isDue(plan), loaded.poll);
   return (
     <>
       <PageHeading title={texts.one}>
@@ -38,19 +38,25 @@ export function OneReorganisation({ id }: { id: string }) {
   );
 }
 
+/** Whether a plan that waits for its day begins by itself any moment. */
+function isDue(plan: Reorganisation | undefined): boolean {
+  return plan?.state === "scheduled" && plan.effective_on <= isoDay(now());
+}
+
 function Shown({ plan, put }: { plan: Reorganisation; put: (plan: Reorganisation) => void }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const session = useSession();
   const nameOf = useOfficerName();
-  const totals = useLoad((signal) => readTotals(plan.id, signal), [plan.id, plan.state]);
+  // Who is counted has not moved yet; with those who had by then it is everybody, however far the plan is later.
+  const totals = useLoad(async (signal) => ({ ...(await readTotals(plan.id, signal)), movedBefore: plan.moved }), [plan.id, plan.state]);
   const failures = useLoad(plan.failed > 0 ? (signal) => readFailures(plan.id, signal) : undefined, [plan.id, plan.failed]);
-  const all = (totals.value?.records ?? 0) + (plan.state === "draft" || plan.state === "scheduled" ? 0 : plan.moved);
-  const moves: Column<Move>[] = [
+  const all = totals.value === undefined ? undefined : Math.max(totals.value.records + totals.value.movedBefore, plan.moved);
+  const moves: Column<PlannedMove>[] = [
     { key: "from", head: texts.from, isHead: true, cell: (move) => move.from },
     { key: "to", head: texts.to, cell: (move) => move.to },
     { key: "name", head: texts.toName, cell: (move) => move.to_name ?? "" },
-    { key: "who", head: texts.numbers, cell: (move) => (move.numbers === undefined || move.numbers === null ? texts.everybody : texts.people(move.numbers.length)) },
+    { key: "who", head: texts.numbers, cell: (move) => (move.people === null ? texts.everybody : texts.people(move.people)) },
   ];
   const failed: Column<{ record: string; reason: string }>[] = [
     { key: "record", head: common.handle, isHead: true, cell: (row) => (may(session, "records:read") ? <a href={hashOf(["records", row.record])}>{row.record}</a> : row.record) },
@@ -72,7 +78,7 @@ function Shown({ plan, put }: { plan: Reorganisation; put: (plan: Reorganisation
           ]}
         />
         {(plan.state === "running" || plan.state === "paused") && (
-          <Progress label={texts.progress} part={all === 0 ? undefined : plan.moved / all}>
+          <Progress label={texts.progress} part={all === undefined || all === 0 ? undefined : plan.moved / all}>
             {texts.progressText(plan.moved, all, plan.waves)}
           </Progress>
         )}
@@ -85,7 +91,7 @@ function Shown({ plan, put }: { plan: Reorganisation; put: (plan: Reorganisation
         {may(session, "reorganisations:write") && <Steps plan={plan} put={put} />}
       </section>
       <section class="panel" aria-label={texts.moves}>
-        <Table caption={texts.moves} columns={moves} rows={plan.moves} rowKey={(move) => `${move.from} ${move.to} ${move.numbers?.[0] ?? ""}`} />
+        <Table caption={texts.moves} columns={moves} rows={plan.moves} rowKey={(move) => `${move.from} ${move.to} ${move.people ?? ""}`} />
       </section>
       {plan.failed > 0 && (
         <section class="panel" aria-label={texts.failures}>

@@ -12,11 +12,12 @@ import { TEXTS } from "./texts.ts";
 
 type Deed = ReorganisationStep | "drop";
 
-const DEEDS: Readonly<Record<ReorganisationState, readonly Deed[]>> = {
+/** What the server takes at each state: waves are paused once they run, and only what has not begun is taken back. */
+export const DEEDS: Readonly<Record<ReorganisationState, readonly Deed[]>> = {
   draft: ["start", "drop"],
-  scheduled: ["pause", "undo"],
+  scheduled: ["undo"],
   running: ["pause"],
-  paused: ["resume", "undo"],
+  paused: ["resume"],
   done: ["resume"],
 };
 

@@ -50,9 +50,19 @@ export function Confirmations() {
     work.run(async () => {
       const found = new Map<string, ConfirmOutcome>();
       // One request for each unit: a record is confirmed by its own unit.
-      for (const unit of new Set(picked.map((row) => row.unit))) {
-        const records = picked.filter((row) => row.unit === unit).map(({ record, version }) => ({ record, version }));
-        for (const { record, outcome } of (await confirmRecords(unit, records)).records) found.set(record, outcome);
+      try {
+        for (const unit of new Set(picked.map((row) => row.unit))) {
+          const records = picked.filter((row) => row.unit === unit).map(({ record, version }) => ({ record, version }));
+          for (const { record, outcome } of (await confirmRecords(unit, records)).records) found.set(record, outcome);
+        }
+      } catch (error) {
+        // What the units before it said is done, whatever became of this one.
+        if (found.size > 0) {
+          setOutcomes(new Map(found));
+          setChosen(new Set([...chosen].filter((record) => !found.has(record))));
+          pieces.reload();
+        }
+        throw error;
       }
       setOutcomes(found);
       setAsked(false);

@@ -2,8 +2,10 @@
 import { useState } from "preact/hooks";
 import { useTexts } from "../../../lib/language.ts";
 import { delegate, type Delegation, listDelegations, revokeDelegation } from "../../api/reviews.ts";
+import { allNames } from "../../api/officers.ts";
 import { dayAndTime } from "../../data/dates.ts";
-import { useOfficerName, useOfficers } from "../../data/officer_names.ts";
+import { useOfficerName } from "../../data/officer_names.ts";
+import { isWithin } from "../../data/units.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Dialog } from "../../parts/dialog.tsx";
 import { Choice, TextField, Tick } from "../../parts/form.tsx";
@@ -13,7 +15,8 @@ import { ProblemNote } from "../../parts/problem.tsx";
 import { State } from "../../parts/signs.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
 import { say } from "../../parts/voice.tsx";
-import { usePieces, useWork } from "../../parts/work.ts";
+import { useLoad, usePieces, useWork } from "../../parts/work.ts";
+import { TEXTS as SHELL } from "../../shell/texts.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { TEXTS } from "./texts.ts";
 
@@ -65,16 +68,21 @@ function New({ done }: { done: () => void }) {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const session = useSession();
-  const others = useOfficers().filter((officer) => officer.id !== session.officer.id && officer.unit !== null && officer.state === "active");
+  const { roles } = useTexts(SHELL);
   const [to, setTo] = useState("");
   const [unit, setUnit] = useState(session.unit?.code ?? "");
+  const known = useLoad((signal) => allNames({ state: "active" }, signal), []);
+  // Who can take a right: of the unit in which it is lent, or below; and who may decide at all.
+  const others = (known.value ?? []).filter(
+    (officer) => officer.id !== session.officer.id && !["inspector", "operator"].includes(officer.role) && officer.unit !== null && isWithin(officer.unit, unit.trim()),
+  );
   const [days, setDays] = useState("14");
   const [includesSensitive, setIncludesSensitive] = useState(false);
   const work = useWork();
   const submit = (event: Event) => {
     event.preventDefault();
     work.run(async () => {
-      await delegate({ to: to.trim(), unit: unit.trim(), days: Number(days), includes_sensitive: includesSensitive });
+      await delegate({ to, unit: unit.trim(), days: Number(days), includes_sensitive: includesSensitive });
       say(texts.delegated);
       setTo("");
       done();
@@ -82,12 +90,16 @@ function New({ done }: { done: () => void }) {
   };
   return (
     <form class="panel form" onSubmit={submit}>
-      {others.length > 0 ? (
-        <Choice label={texts.receiver} value={to} set={setTo} required options={others.map((officer) => [officer.id, officer.name] as const)} />
-      ) : (
-        <TextField label={texts.to} value={to} set={setTo} required maxLength={64} />
-      )}
       <TextField label={common.unitCode} value={unit} set={setUnit} required maxLength={64} />
+      <Choice
+        label={texts.receiver}
+        hint={known.value !== undefined && others.length === 0 ? texts.nobodyThere : undefined}
+        value={to}
+        set={setTo}
+        required
+        options={others.map((officer) => [officer.id, `${officer.name} (${roles[officer.role]}, ${officer.unit ?? ""})`] as const)}
+      />
+      <ProblemNote error={known.error} retry={known.reload} />
       <TextField label={texts.days} value={days} set={setDays} required type="number" min={1} max={90} />
       <Tick label={texts.includesSensitive} value={includesSensitive} set={setIncludesSensitive} />
       <button type="submit" class="primary" aria-disabled={work.isBusy}>

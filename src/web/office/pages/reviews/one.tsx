@@ -6,7 +6,7 @@ import { kilobytes } from "../../../lib/times.ts";
 import { claim, type Evidence, type FieldChange, type ProposalDetail, readProposal, readReasons, release, type ReviewLine, saveEvidence } from "../../api/reviews.ts";
 import { dayAndTime, now, partialDate } from "../../data/dates.ts";
 import type { Difference, Patch } from "../../data/diff.ts";
-import { labelOf } from "../../data/fields.ts";
+import { fieldOf, labelOf } from "../../data/fields.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
 import { hashOf } from "../../data/router.ts";
 import { useSession } from "../../data/session.ts";
@@ -21,6 +21,7 @@ import { useLoad, useWork } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { Decide } from "./decide.tsx";
 import { Due, StateOfProposal } from "./marks.tsx";
+import { Portraits } from "./portraits.tsx";
 import { TEXTS } from "./texts.ts";
 
 /** The changes as the side-by-side table takes them, and what the record says now where it has moved on. */
@@ -62,7 +63,8 @@ function Shown({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
   const common = useTexts(COMMON);
   const tongue = useCell(language);
   const reasons = useLoad((signal) => readReasons(signal), []);
-  const { patch, now: held } = asPatch(proposal.changes);
+  const isPicture = (change: FieldChange) => fieldOf(change.field)?.type === "image";
+  const { patch, now: held } = asPatch(proposal.changes.filter((change) => !isPicture(change)));
   const reason = reasons.value?.find((known) => known.reason === proposal.reason)?.[tongue] ?? proposal.reason;
   const isWaiting = ["open", "first_approved", "appealed"].includes(proposal.state);
   return (
@@ -95,7 +97,10 @@ function Shown({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
         </div>
       )}
       <section class="panel" aria-label={texts.proposed}>
-        <FieldDiff caption={texts.proposed} patch={patch} now={held} nowHead={texts.now} />
+        {Object.keys(patch).length > 0 && <FieldDiff caption={texts.proposed} patch={patch} now={held} nowHead={texts.now} />}
+        {proposal.changes.filter(isPicture).map((change) => (
+          <Portraits key={change.field} proposal={proposal.proposal} change={change} />
+        ))}
         {proposal.note !== "" && <Facts facts={[[texts.noteOf, proposal.note]]} />}
         {proposal.appeal_note !== null && <Facts facts={[[texts.appealNote, proposal.appeal_note]]} />}
       </section>

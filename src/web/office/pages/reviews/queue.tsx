@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { type BulkAnswer, decideAll, listProposals, type Proposal, PROPOSAL_STATES } from "../../api/reviews.ts";
+import { canBeOneOfMany } from "../../data/deciding.ts";
 import { labelOf } from "../../data/fields.ts";
 import { day } from "../../data/dates.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
@@ -137,8 +138,3 @@ export function Queue() {
 }
 
 const isWaiting = ({ state }: Proposal) => state === "open" || state === "first_approved" || state === "appealed";
-
-/** What has to be looked at one by one is never approved among many: conflicts, sensitive data, appeals. */
-function canBeOneOfMany(row: Proposal): boolean {
-  return row.may_decide && row.state === "open" && !row.has_conflicts && !row.is_sensitive;
-}

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
+import { quietly } from "../../api/client.ts";
 import { cancelUpload, followUpload, isUnderWay, readUpload, saveRejects, type Upload } from "../../api/uploads.ts";
 import { day, dayAndTime, duration, partialDate } from "../../data/dates.ts";
 import { go } from "../../data/router.ts";
@@ -109,7 +110,7 @@ function useFollowing(upload: Upload, put: (upload: Upload) => void): boolean {
     );
   }, [upload.id, isOn]);
   useEvery(ASK_AGAIN_MILLISECONDS, isOn && isLost, () => {
-    readUpload(upload.id, AbortSignal.timeout(ASK_AGAIN_MILLISECONDS)).then(put, () => undefined);
+    readUpload(upload.id, quietly(AbortSignal.timeout(ASK_AGAIN_MILLISECONDS))).then(put, () => undefined);
   });
   return isOn && isLost;
 }

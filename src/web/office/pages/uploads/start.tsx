@@ -142,7 +142,7 @@ function Send({ unit }: { unit: string }) {
 function Earlier() {
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
-  const pieces = usePieces((after, signal) => listUploads(undefined, after, signal), []);
+  const pieces = usePieces((after, signal) => listUploads({}, after, signal), []);
   const columns: Column<Upload>[] = [
     { key: "time", head: common.time, isHead: true, cell: (upload) => <a href={hashOf(["uploads", upload.id])}>{dayAndTime(upload.created_at)}</a> },
     { key: "file", head: texts.file, cell: (upload) => upload.name ?? texts.unnamed },
