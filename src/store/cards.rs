@@ -9,7 +9,7 @@ use time::Date;
 use time::macros::format_description;
 
 use super::card_search::search_name;
-use super::{Change, Line, Store, Transaction, failed, grants, status_lists};
+use super::{Change, Line, Store, Transaction, failed, grants, matches, status_lists};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{AgencyName, Card, CardFacts, CardType, Moved, Reason, Selector, State, StateName, Step};
@@ -182,6 +182,16 @@ pub(super) struct Move<'a> {
     pub(super) by: By<'a>,
 }
 
+impl Move<'_> {
+    /// The cause for which the facts take it; empty for a person.
+    fn hold(&self) -> &'static str {
+        match self.by {
+            By::Facts { hold, .. } => hold,
+            By::Person => "",
+        }
+    }
+}
+
 /// Who takes a step: a person, or the facts.
 pub(super) enum By<'a> {
     /// Whoever locked a card meanwhile gives it back or does not.
@@ -193,20 +203,38 @@ pub(super) enum By<'a> {
 /// The cause of a lock that the employment status of a record sets, in `cards.hold`.
 pub(super) const STATUS: &str = "status";
 
-/// Takes a step on all cards that are meant and may take it, each with its credentials.
+/// Takes a step on all cards that are meant and may take it, each with its credentials. A card has one lock and may have
+/// several causes for it: what is unlocked while another cause stands is locked again for that one.
 pub(super) async fn move_all(
     transaction: &mut Transaction<'_>,
     selector: &Selector,
     wanted: &Move<'_>,
 ) -> Result<Moved, Fault> {
+    let doubted = match (wanted.step, wanted.hold()) {
+        (Step::Unlock, hold) if hold != matches::HOLD => {
+            if hold != STATUS {
+                look_again(transaction, selector, wanted.at).await?;
+            }
+            in_doubt(transaction, selector).await?
+        }
+        _ => Vec::new(),
+    };
+    let moved = take(transaction, selector, wanted).await?;
+    for card in moved.cards.iter().filter(|card| doubted.contains(card)) {
+        let by = By::Facts { hold: matches::HOLD, because: "the discrepancy stands" };
+        let lock = Move { step: Step::Lock, reason: Reason::UnderReview, actor: "system", at: wanted.at, by };
+        take(transaction, &Selector::Card(card.clone()), &lock).await?;
+    }
+    Ok(moved)
+}
+
+/// The step itself.
+async fn take(transaction: &mut Transaction<'_>, selector: &Selector, wanted: &Move<'_>) -> Result<Moved, Fault> {
     let Move { step, reason, actor, at, by } = wanted;
     let (from, to) = step.moves();
     let from: Vec<_> = from.iter().map(|state| format!("'{}'", state.word())).collect();
     let (meant, [one, two]) = condition(selector);
-    let hold = match by {
-        By::Facts { hold, .. } => *hold,
-        By::Person => "",
-    };
+    let hold = wanted.hold();
     let own = if *step == Step::Unlock && !hold.is_empty() { "AND hold = $6" } else { "AND $6 = $6" };
     // A person who locks what the facts have locked already keeps it locked when the facts give it back. Not by way of the
     // person, whose cards of other units may be among them.
@@ -217,9 +245,6 @@ pub(super) async fn move_all(
         HOLDER if *step == Step::Lock => "OR (state = 'locked' AND hold IS NOT NULL AND hold <> $6)",
         _ => "",
     };
-    if *step == Step::Unlock && hold != STATUS {
-        look_again(transaction, (meant, [&one, &two]), *at).await?;
-    }
     let statement = format!(
         "UPDATE cards SET state = $3, state_at = $4, state_reason = $5, \
          hold = CASE WHEN $3 = 'locked' AND $6 <> '' THEN $6 END \
@@ -267,17 +292,32 @@ pub(super) async fn move_all(
 
 /// Has the employment status looked at again for cards that are about to be unlocked and that something else locked: while
 /// that lock stood, the status found nothing to lock. Who unlocks what the status locked has decided against it.
-async fn look_again(
-    transaction: &mut Transaction<'_>,
-    (meant, [one, two]): (&str, [&String; 2]),
-    at: UnixSeconds,
-) -> Result<(), Fault> {
+async fn look_again(transaction: &mut Transaction<'_>, selector: &Selector, at: UnixSeconds) -> Result<(), Fault> {
+    let (meant, [one, two]) = condition(selector);
+    // Records in service, too: whoever is about to find a discrepancy in one of them waits, and then sees the card unlocked.
     let statement = format!(
-        "UPDATE records SET follow_due_at = $3 WHERE out_of_service IS NOT NULL AND removed_at IS NULL AND id IN \
+        "UPDATE records SET follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE $3 END \
+         WHERE removed_at IS NULL AND id IN \
          (SELECT record_id FROM cards WHERE {meant} AND state = 'locked' AND (hold IS NULL OR hold <> '{STATUS}'))"
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at);
     query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("having the facts look again"))
+}
+
+/// Cards that are about to be unlocked, that something else than a discrepancy locked, and whose record is in one: while
+/// that lock stood, the discrepancy found nothing to lock. It forgets the last good match. Who unlocks what a discrepancy
+/// locked has decided against it.
+async fn in_doubt(transaction: &mut Transaction<'_>, selector: &Selector) -> Result<Vec<Handle>, Fault> {
+    let (meant, [one, two]) = condition(selector);
+    let statement = format!(
+        "SELECT handle FROM cards WHERE {meant} AND state = 'locked' AND (hold IS NULL OR hold <> '{}') \
+         AND EXISTS (SELECT 1 FROM records WHERE records.id = cards.record_id \
+         AND records.population <> 'matched' AND records.matched_key IS NULL)",
+        matches::HOLD
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two);
+    let rows = query.fetch_all(&mut **transaction).await.map_err(failed("looking for discrepancies"))?;
+    rows.iter().map(|row| handle(row, "handle")).collect()
 }
 
 struct ReplaceCard {

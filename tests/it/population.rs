@@ -414,6 +414,50 @@ story! {
 }
 
 story! {
+    async fn a_card_that_is_unlocked_while_the_registry_says_otherwise_stays_locked_for_that(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 0);
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        let state = async || {
+            let card = officer.get(&format!("/api/v1/cards/{card}")).await.expect(200);
+            format!("{} {}", card["state"].as_str().unwrap(), card["reason"].as_str().unwrap_or("-"))
+        };
+        let registry_says = async |name: &str| {
+            office.registry.change(somebody(PERSON, name));
+            town.clock.advance(61);
+            assert_eq!(town.service.read_population_feed().await.unwrap(), 1);
+            town.service.match_in_background().await.unwrap()
+        };
+        let unit_says = async |status: &str| {
+            town.clock.advance(1);
+            town.imports(PERSON, "H26", "001", status).await;
+            town.confirms("H26").await;
+            town.service.follow_records().await.unwrap();
+        };
+        // The suspension is over, and what was found during it is not.
+        unit_says("suspended").await;
+        assert_eq!(registry_says("Nguyễn Thị Khác").await.locked, 0, "it is locked already");
+        unit_says("active").await;
+        assert_eq!(state().await, "locked under_review");
+        assert_eq!(registry_says(NAME).await.released, 1, "and given back by that cause");
+        assert_eq!(state().await, "active -");
+        // The card is found again, and what was found meanwhile stands.
+        officer.step(&card, "lock", "lost").await.expect(200);
+        assert_eq!(registry_says("Nguyễn Thị Khác").await.locked, 0);
+        officer.step(&card, "unlock", "found").await.expect(200);
+        assert_eq!(state().await, "locked under_review");
+        let history = officer.get(&format!("/api/v1/cards/{card}")).await.expect(200)["history"].to_string();
+        assert!(history.contains("under_review the discrepancy stands"), "{history}");
+        // Who looks at the discrepancy itself decides.
+        officer.step(&card, "unlock", "cleared").await.expect(200);
+        assert_eq!(state().await, "active -");
+    }
+}
+
+story! {
     async fn what_a_dead_process_claimed_is_asked_about_by_another(town) {
         let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
         let town = office.town(&town);
