@@ -293,7 +293,7 @@ impl Service {
         let card = self.card_step(&base, &after.record, is_confirmed).await?;
         let cards = match &card {
             CardStep::Replace { old, new, .. } => Some((new.handle.clone(), old.clone())),
-            CardStep::Keep | CardStep::End { .. } => None,
+            CardStep::Keep | CardStep::End { .. } | CardStep::Expire { .. } => None,
         };
         let new = IncomingRecord::of(&after.record, 0, base.handle.clone());
         let (record, base_version) = (base.handle, base.version);

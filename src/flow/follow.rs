@@ -8,7 +8,8 @@
 //! | suspended | either | locked, for as long as the record says so |
 //! | in service again | either | what was locked for this cause is given back |
 //! | something else that is printed | given, and matched | replaced: [`super::deferred`], or in one transaction by [`Service::card_step`] |
-//! | the term or contract is over | – | expired, by its date |
+//! | the term or contract will be over | given, and matched | replaced by one that ends on that day, and then expires |
+//! | the term or contract is over already | given, and matched | expired at once: in the same rounds, or in that transaction |
 //!
 //! Records whose cards have still to follow are marked by the change itself, so that nothing is lost when a process dies,
 //! and looked at every few seconds. The audit line of the card names the version of the record and when it came.
@@ -83,6 +84,7 @@ impl Service {
         let standing = Standing { confirmed_at: Some(now), changed_at: now, ..base.standing.clone() };
         let new = match self.card_from((&base.handle, base.version + 1), new.clone(), &standing).await {
             Ok(new) => new,
+            Err(Error::Refusal(Refusal::TermOver)) => return Ok(CardStep::Expire { card: card.handle }),
             Err(Error::Refusal(_)) => return Ok(CardStep::Keep),
             Err(fault) => return Err(fault),
         };

@@ -399,7 +399,7 @@ impl Change for ExpireCards {
         .map_err(failed("expiring cards"))?;
         let expired = handles_and_units(&rows)?;
         let cards = expired.iter().map(|(card, _)| card.clone()).collect();
-        note_expired(transaction, self.at, expired);
+        note_expired(transaction, self.at, "system", "", expired);
         Ok(Moved { cards, credentials: 0 })
     }
 }
@@ -485,13 +485,42 @@ pub(super) async fn expire(transaction: &mut Transaction<'_>, card: &Handle, at:
     .fetch_all(&mut **transaction)
     .await
     .map_err(failed("expiring a card"))?;
-    note_expired(transaction, at, handles_and_units(&rows)?);
+    note_expired(transaction, at, "system", "", handles_and_units(&rows)?);
     Ok(())
 }
 
-fn note_expired(transaction: &mut Transaction<'_>, at: UnixSeconds, expired: Vec<(Handle, String)>) {
+/// Ends the cards in force that are meant before their day, for a version of their record says that the term is over. Their
+/// credentials carry the later day, so that the lists have to name them.
+pub(super) async fn end_term(
+    transaction: &mut Transaction<'_>,
+    selector: &Selector,
+    version: i64,
+    actor: &str,
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    let (meant, [one, two]) = condition(selector);
+    let statement = format!(
+        "UPDATE cards SET state = 'expired', state_at = $3, state_reason = NULL, valid_until = $3 \
+         WHERE {meant} AND state IN ('active', 'locked') AND valid_until > $3 RETURNING handle, unit"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at);
+    let rows = query.fetch_all(&mut **transaction).await.map_err(failed("ending the term of a card"))?;
+    let expired = handles_and_units(&rows)?;
+    let cards: Vec<_> = expired.iter().map(|(card, _)| card.clone()).collect();
+    set_status(transaction, &cards, StateName::Expired.status()).await?;
+    note_expired(transaction, at, actor, &format!("term over by record version {version}"), expired);
+    Ok(())
+}
+
+fn note_expired(
+    transaction: &mut Transaction<'_>,
+    at: UnixSeconds,
+    actor: &str,
+    detail: &str,
+    expired: Vec<(Handle, String)>,
+) {
     for (card, unit) in expired {
-        audit(transaction, at, "system", "card.expired", &card, String::new());
+        audit(transaction, at, actor, "card.expired", &card, detail.to_owned());
         transaction.event(NewEvent { at, kind: EventKind::Expired, card, unit, reason: None, other: None });
     }
 }

@@ -57,6 +57,11 @@ pub enum CardStep {
         /// Why.
         reason: Reason,
     },
+    /// Its term is over.
+    Expire {
+        /// The card in force.
+        card: Handle,
+    },
 }
 
 impl Store {
@@ -151,6 +156,10 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
             let by = By::Facts { hold: "", because: &because };
             let wanted = Move { step: Step::Withdraw, reason: *reason, actor: &origin.actor, at: *at, by };
             cards::move_all(transaction, &Selector::Card(card.clone()), &wanted).await?;
+        }
+        CardStep::Expire { card } => {
+            let selector = Selector::Card(card.clone());
+            cards::end_term(transaction, &selector, version, &origin.actor, *at).await?;
         }
     }
     Ok(version)

@@ -14,6 +14,7 @@ use officials_card::store::EventFilter;
 use serde_json::{Value, json};
 use time::macros::date;
 
+use crate::revoke::{published, status_of};
 use crate::story;
 use crate::town::{Officer, Town};
 
@@ -361,5 +362,50 @@ story! {
         let events = town.service.store().events(0, None, 100, &EventFilter::default()).await.unwrap().events;
         let last = &events.last().unwrap().what;
         assert_eq!((last.kind, last.card.as_str()), (EventKind::Ending, card.as_str()));
+    }
+}
+
+story! {
+    async fn a_term_that_is_shortened_to_a_day_that_is_past_ends_the_card_at_once(town) {
+        town.hires(PERSON, UNIT).await;
+        let officer = town.officer("vneid").await;
+        let credential = town.wallet().card(&officer, PERSON, "official-card-sdjwt").await;
+        let card = card_of(&officer).await;
+        // Nobody's word yet.
+        says(&town, &[("full_time_term", "20240101-20261031")], None).await;
+        rounds(&town).await;
+        assert_eq!(state(&officer, &card).await.0, "active");
+        town.confirms(UNIT).await;
+        rounds(&town).await;
+        assert_eq!(state(&officer, &card).await, ("expired".into(), Value::Null));
+        let shown = officer.get(&format!("/api/v1/cards/{card}")).await.expect(200);
+        assert_eq!(shown["valid_until"], json!(town.clock.now()));
+        assert!(shown["history"].to_string().contains("term over by record version 2"), "{shown}");
+        // The credential itself would be good for longer.
+        assert_eq!(published(&town, &status_of(&credential)).await, 1);
+        let ask = json!({"personal_id_number": PERSON, "assurance_level": 2});
+        assert_eq!(officer.post("/api/v1/offers", ask).await.problem(409), "not-verified");
+        assert_eq!(town.service.refresh_cards().await.unwrap(), 0, "once");
+        // A new term is a new card.
+        says(&town, &[("full_time_term", "20240101-20291031")], Some("unit")).await;
+        assert_ne!(card_of(&officer).await, card);
+    }
+}
+
+story! {
+    async fn an_approval_that_ends_the_term_ends_the_card_with_it(town) {
+        town.hires(PERSON, UNIT).await;
+        let desk = crate::review::desk(&town).await;
+        let officer = town.officer("vneid").await;
+        let credential = town.wallet().card(&officer, PERSON, "official-card-sdjwt").await;
+        let card = card_of(&officer).await;
+        let proposal = crate::review::proposes(&desk, PERSON, "p1", json!({"full_time_term": "2021-2025"})).await;
+        let mut answer = desk.officer("an").await.approves(&proposal, json!({})).await.expect(200);
+        if answer["state"] == "first_approved" {
+            answer = desk.officer("binh").await.approves(&proposal, json!({})).await.expect(200);
+        }
+        assert_eq!(answer["state"], "approved", "{answer}");
+        assert_eq!(state(&officer, &card).await, ("expired".into(), Value::Null));
+        assert_eq!(published(&town, &status_of(&credential)).await, 1);
     }
 }
