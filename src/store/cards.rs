@@ -210,20 +210,16 @@ pub(super) async fn move_all(
     selector: &Selector,
     wanted: &Move<'_>,
 ) -> Result<Moved, Fault> {
-    let doubted = match (wanted.step, wanted.hold()) {
-        (Step::Unlock, hold) if hold != matches::HOLD => {
-            if hold != STATUS {
-                look_again(transaction, selector, wanted.at).await?;
-            }
-            in_doubt(transaction, selector).await?
-        }
+    let standing = match wanted.step {
+        Step::Unlock => other_causes(transaction, selector, wanted.hold()).await?,
         _ => Vec::new(),
     };
     let moved = take(transaction, selector, wanted).await?;
-    for card in moved.cards.iter().filter(|card| doubted.contains(card)) {
-        let by = By::Facts { hold: matches::HOLD, because: "the discrepancy stands" };
+    for (card, hold) in standing.into_iter().filter(|(card, _)| moved.cards.contains(card)) {
+        let because = if hold == STATUS { "the employment status stands" } else { "the discrepancy stands" };
+        let by = By::Facts { hold, because };
         let lock = Move { step: Step::Lock, reason: Reason::UnderReview, actor: "system", at: wanted.at, by };
-        take(transaction, &Selector::Card(card.clone()), &lock).await?;
+        take(transaction, &Selector::Card(card), &lock).await?;
     }
     Ok(moved)
 }
@@ -290,34 +286,44 @@ async fn take(transaction: &mut Transaction<'_>, selector: &Selector, wanted: &M
     Ok(Moved { cards, credentials })
 }
 
-/// Has the employment status looked at again for cards that are about to be unlocked and that something else locked: while
-/// that lock stood, the status found nothing to lock. Who unlocks what the status locked has decided against it.
-async fn look_again(transaction: &mut Transaction<'_>, selector: &Selector, at: UnixSeconds) -> Result<(), Fault> {
-    let (meant, [one, two]) = condition(selector);
-    // Records in service, too: whoever is about to find a discrepancy in one of them waits, and then sees the card unlocked.
-    let statement = format!(
-        "UPDATE records SET follow_due_at = CASE WHEN out_of_service IS NULL THEN follow_due_at ELSE $3 END \
-         WHERE removed_at IS NULL AND id IN \
-         (SELECT record_id FROM cards WHERE {meant} AND state = 'locked' AND (hold IS NULL OR hold <> '{STATUS}'))"
-    );
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at);
-    query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("having the facts look again"))
-}
+/// A record whose employment status keeps its card locked: out of service, or in it again without the unit's word yet.
+pub(super) const NOT_IN_SERVICE: &str = "(records.out_of_service IS NOT NULL \
+    OR (records.follow_due_at IS NOT NULL AND records.confirmed_at IS NULL))";
 
-/// Cards that are about to be unlocked, that something else than a discrepancy locked, and whose record is in one: while
-/// that lock stood, the discrepancy found nothing to lock. It forgets the last good match. Who unlocks what a discrepancy
-/// locked has decided against it.
-async fn in_doubt(transaction: &mut Transaction<'_>, selector: &Selector) -> Result<Vec<Handle>, Fault> {
+/// Locked cards of those meant, each with a cause that stands and is not the one that locked it: while another lock stood,
+/// it found nothing to lock. A discrepancy forgets the last good match. Who unlocks what a cause locked has decided against
+/// that one.
+async fn other_causes(
+    transaction: &mut Transaction<'_>,
+    selector: &Selector,
+    own: &str,
+) -> Result<Vec<(Handle, &'static str)>, Fault> {
+    let doing = failed("looking for other causes of a lock");
     let (meant, [one, two]) = condition(selector);
+    if own != STATUS {
+        // Whoever is about to find a cause waits, and then finds the card unlocked. The status has its record already.
+        let statement = format!(
+            "UPDATE records SET version = version WHERE id IN \
+             (SELECT record_id FROM cards WHERE {meant} AND state = 'locked')"
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(&one).bind(&two);
+        query.execute(&mut **transaction).await.map_err(&doing)?;
+    }
+    let discrepancy = matches::HOLD;
     let statement = format!(
-        "SELECT handle FROM cards WHERE {meant} AND state = 'locked' AND (hold IS NULL OR hold <> '{}') \
-         AND EXISTS (SELECT 1 FROM records WHERE records.id = cards.record_id \
-         AND records.population <> 'matched' AND records.matched_key IS NULL)",
-        matches::HOLD
+        "SELECT locked.handle, CASE WHEN locked.hold <> '{STATUS}' AND {NOT_IN_SERVICE} THEN 1 ELSE 0 END AS by_status \
+         FROM (SELECT handle, record_id, COALESCE(hold, '') AS hold FROM cards WHERE {meant} AND state = 'locked') AS locked \
+         JOIN records ON records.id = locked.record_id \
+         WHERE (locked.hold <> '{STATUS}' AND {NOT_IN_SERVICE}) \
+         OR (locked.hold <> '{discrepancy}' AND records.population <> 'matched' AND records.matched_key IS NULL)"
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two);
-    let rows = query.fetch_all(&mut **transaction).await.map_err(failed("looking for discrepancies"))?;
-    rows.iter().map(|row| handle(row, "handle")).collect()
+    let rows = query.fetch_all(&mut **transaction).await.map_err(&doing)?;
+    let cause = |row: &AnyRow| {
+        let by_status = row.try_get::<i64, _>("by_status").map_err(&doing)? == 1;
+        Ok((handle(row, "handle")?, if by_status { STATUS } else { discrepancy }))
+    };
+    rows.iter().map(cause).collect()
 }
 
 struct ReplaceCard {
