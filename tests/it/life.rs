@@ -12,6 +12,7 @@ use officials_card::model::origin::{Origin, Way};
 use officials_card::model::record::{Record, RecordKey};
 use officials_card::store::EventFilter;
 use serde_json::{Value, json};
+use sqlx::{Connection, Row};
 use time::macros::date;
 
 use crate::revoke::{published, status_of};
@@ -96,8 +97,11 @@ story! {
         says(&town, &[("employment_status", "dismissed")], None).await;
         rounds(&town).await;
         assert_eq!(state(&officer, &card).await, ("locked".into(), json!("under_review")));
-        // It was a mistake: what the row locked, its correction gives back.
+        // It was a mistake: what the row locked, its correction gives back, and the unit says so.
         says(&town, &[("employment_status", "active")], None).await;
+        rounds(&town).await;
+        assert_eq!(state(&officer, &card).await.0, "locked");
+        officer.post("/api/v1/records/confirm", json!({"unit": UNIT})).await.expect(200);
         rounds(&town).await;
         assert_eq!(state(&officer, &card).await.0, "active");
         // It was none: the unit confirms.
@@ -127,6 +131,80 @@ story! {
         says(&town, &[("employment_status", "active")], Some("unit")).await;
         rounds(&town).await;
         assert_eq!(state(&officer, &card).await, ("locked".into(), json!("lost")));
+    }
+}
+
+story! {
+    async fn a_row_that_nobody_confirmed_gives_no_card_back(town) {
+        town.hires(PERSON, UNIT).await;
+        let officer = town.officer("vneid").await;
+        let card = card_of(&officer).await;
+        let locked = ("locked".to_owned(), json!("under_review"));
+        for says_something_else in [false, true] {
+            says(&town, &[("employment_status", "suspended")], Some("unit")).await;
+            rounds(&town).await;
+            assert_eq!(state(&officer, &card).await, locked);
+            says(&town, &[("employment_status", "active")], None).await;
+            rounds(&town).await;
+            assert_eq!(state(&officer, &card).await, locked, "a clerk's row");
+            if says_something_else {
+                // Nor does the next row, nor the end of another lock.
+                says(&town, &[("email", "an@example.vn")], None).await;
+                rounds(&town).await;
+                assert_eq!(state(&officer, &card).await, locked);
+                officer.step(&card, "lock", "lost").await.expect(200);
+                officer.step(&card, "unlock", "found").await.expect(200);
+                assert_eq!(state(&officer, &card).await, locked);
+                says(&town, &[("email", "binh@example.vn")], Some("unit")).await;
+            } else {
+                officer.post("/api/v1/records/confirm", json!({"unit": UNIT})).await.expect(200);
+            }
+            rounds(&town).await;
+            assert_eq!(state(&officer, &card).await.0, "active", "the unit's word");
+        }
+    }
+}
+
+/// Records whose cards have still to follow them.
+async fn marked(town: &Town) -> i64 {
+    let mut database = sqlx::AnyConnection::connect(&town.database_url).await.unwrap();
+    let count = "SELECT COUNT(*) FROM records WHERE follow_due_at IS NOT NULL";
+    sqlx::query(count).fetch_one(&mut database).await.unwrap().get(0)
+}
+
+story! {
+    async fn a_record_without_a_card_has_nothing_that_follows_it(town) {
+        town.imports(PERSON, UNIT, "001", "suspended").await;
+        assert_eq!(marked(&town).await, 0, "a new record has no card");
+        town.imports(PERSON, UNIT, "001", "retired").await;
+        assert_eq!(marked(&town).await, 1);
+        assert_eq!((town.service.follow_records().await.unwrap(), marked(&town).await), (0, 0));
+        // Whoever died may have a card of another unit.
+        town.imports(PERSON, UNIT, "001", "deceased").await;
+        assert_eq!((town.service.follow_records().await.unwrap(), marked(&town).await), (1, 0));
+    }
+}
+
+story! {
+    async fn a_record_that_cannot_be_read_keeps_no_other_card_from_following(town) {
+        let people = [PERSON, "001199000019", "001199000020"];
+        let officer = town.officer("vneid").await;
+        for person in people {
+            town.hires(person, UNIT).await;
+            officer.offer(person).await;
+        }
+        for person in people {
+            town.imports(person, UNIT, "001", "suspended").await;
+        }
+        // The first one in order.
+        let mut database = sqlx::AnyConnection::connect(&town.database_url).await.unwrap();
+        let broken = "UPDATE record_versions SET catalogue = 'none' WHERE version = 2 AND record = (SELECT MIN(id) FROM records)";
+        assert_eq!(sqlx::query(broken).execute(&mut database).await.unwrap().rows_affected(), 1);
+        let error = town.service.follow_records().await.unwrap_err().to_string();
+        assert!(people.iter().all(|person| !error.contains(person)), "{error}");
+        let locked = sqlx::query("SELECT COUNT(*) FROM cards WHERE state = 'locked'").fetch_one(&mut database).await;
+        assert_eq!(locked.unwrap().get::<i64, _>(0), 2);
+        assert!(town.service.follow_records().await.is_err(), "it is tried again");
     }
 }
 
