@@ -447,6 +447,9 @@ story! {
         town.clock.advance(1);
         town.imports(PERSON, "H26", "001", "active").await;
         town.service.follow_records().await.unwrap();
+        assert_eq!(state().await, "locked", "not by the word of whoever wrote the row");
+        town.confirms("H26").await;
+        town.service.follow_records().await.unwrap();
         assert_eq!(state().await, "active");
     }
 }
@@ -497,8 +500,9 @@ story! {
 
 story! {
     async fn a_record_that_was_asked_about_in_vain_is_asked_about_at_once_when_it_is_corrected(town) {
-        let office = Office::open(&town.clock, &[somebody(PERSON, "Nguyễn Thị Khác")]).await;
-        let town = office.town(&town).configured(|config| config.population.as_mut().unwrap().retry_seconds = 600);
+        let mut office = Office::open(&town.clock, &[somebody(PERSON, "Nguyễn Thị Khác")]).await;
+        office.settings.retry_seconds = 600;
+        let town = office.town(&town);
         let called = async |name: &str| town.imports_called(name, PERSON, PERSON, "H26", "001", "active").await;
         called(NAME).await;
         office.fails(|it| it.refuse_percent = 100);
