@@ -51,6 +51,9 @@ pub enum Refusal {
     /// The person has no record that a card can be made from.
     #[error("the person has no verified personnel record: {0}")]
     NotVerified(&'static str),
+    /// The term or contract in the record is over.
+    #[error("the person has no verified personnel record: the term in the record is over")]
+    TermOver,
     /// More than one record could be meant.
     #[error("the person has verified records in several units; name the unit")]
     SeveralRecords,

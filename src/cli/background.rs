@@ -14,8 +14,8 @@ use crate::flow::Service;
 const ROUND: Duration = Duration::from_secs(30);
 /// The same for what ends or replaces cards, which is to be done within a minute.
 const FOLLOWING: Duration = Duration::from_secs(10);
-/// Steps of one round that expires cards, some hundred in each.
-const EXPIRING_STEPS: usize = 100;
+/// Steps of one round of a job that does some hundred in each.
+const STEPS: usize = 100;
 
 /// Starts all jobs, until the set is shut down: what is cut off are changes that are whole or were not made.
 pub fn start(service: &Service) -> JoinSet<()> {
@@ -87,21 +87,23 @@ async fn name_records(service: Service) -> Result<()> {
 
 /// Cards whose term is over, or will be.
 async fn expire(service: Service) -> Result<()> {
-    for _ in 0..EXPIRING_STEPS {
-        if service.expire_cards().await?.cards.is_empty() {
-            break;
-        }
-    }
-    for _ in 0..EXPIRING_STEPS {
-        if service.warn_of_ends().await? == 0 {
+    until_none(|| async { Ok(service.expire_cards().await?.cards.len() as u64) }).await?;
+    until_none(|| service.warn_of_ends()).await
+}
+
+async fn act(service: Service) -> Result<()> {
+    until_none(|| service.act_on_waiting()).await
+}
+
+/// Takes steps until one finds nothing to do, or there were [`STEPS`]: after a night of many changes, the last of them does
+/// not wait for as many rounds.
+async fn until_none<F: Future<Output = Result<u64>>>(mut step: impl FnMut() -> F) -> Result<()> {
+    for _ in 0..STEPS {
+        if step().await? == 0 {
             break;
         }
     }
     Ok(())
-}
-
-async fn act(service: Service) -> Result<()> {
-    service.act_on_waiting().await.map(|_| ())
 }
 
 async fn reorganise(service: Service) -> Result<()> {
@@ -162,6 +164,16 @@ mod tests {
 
     use super::*;
     use crate::error::Fault;
+
+    #[tokio::test]
+    async fn a_round_takes_steps_until_there_is_nothing_to_do() {
+        for (steps, taken) in [(vec![3, 2, 0, 1], 3), (vec![1; 200], STEPS)] {
+            let mut left = steps.clone().into_iter();
+            until_none(|| std::future::ready(Ok(left.next().unwrap_or(0)))).await.unwrap();
+            assert_eq!(left.len(), steps.len() - taken);
+        }
+        assert!(until_none(|| std::future::ready(Err(Fault::new("trying", "in vain").into()))).await.is_err());
+    }
 
     #[tokio::test]
     async fn a_job_that_hangs_fails_or_panics_keeps_no_other_waiting_and_comes_again() {

@@ -88,7 +88,7 @@ impl Service {
         Ok(stored.and_then(|stored| VerifiedRecord::new(stored.record, &stored.standing).err()))
     }
 
-    /// Replaces cards whose record was verified anew and says something else, so that whoever verifies the old one learns
+    /// Replaces cards whose record was verified anew and says something else, or ends them where its term is over, so that whoever verifies the old one learns
     /// it, and the wallet gets the new one with its refresh token. It goes on where the last call stopped, and stops after
     /// some thousand records. A record whose card cannot be compared is passed over; the last such fault is the answer when
     /// the others are done. Returns how many cards were compared.
@@ -129,6 +129,10 @@ impl Service {
         match self.newest_card(person, record).await {
             // A locked card waits for its review.
             Err(Error::Refusal(Refusal::CardState { .. })) => Ok(false),
+            // A term that was shortened to a day that is past: the card in force would go by its own, later one.
+            Err(Error::Refusal(Refusal::TermOver)) => {
+                Ok(self.store.end_term(record.clone(), *version, self.clock.now()).await?)
+            }
             // A record that no card can be made from any more is the officer's to decide about.
             Ok(_) | Err(Error::Refusal(_)) => {
                 self.store.mark_compared(record.clone(), *version).await?;

@@ -6,9 +6,11 @@
 //! | deceased | given | withdrawn; once the record is matched, every card of the person |
 //! | one of these | not yet | locked (`under_review`): a clerk's row ends nobody's card |
 //! | suspended | either | locked, for as long as the record says so |
-//! | in service again | either | what was locked for this cause is given back |
+//! | in service again | given | what was locked for this cause is given back |
+//! | in service again | not yet | stays locked, and the mark stays until the unit's word is given |
 //! | something else that is printed | given, and matched | replaced: [`super::deferred`], or in one transaction by [`Service::card_step`] |
-//! | the term or contract is over | – | expired, by its date |
+//! | the term or contract will be over | given, and matched | replaced by one that ends on that day, and then expires |
+//! | the term or contract is over already | given, and matched | expired at once: in the same rounds, or in that transaction |
 //!
 //! Records whose cards have still to follow are marked by the change itself, so that nothing is lost when a process dies,
 //! and looked at every few seconds. The audit line of the card names the version of the record and when it came.
@@ -22,37 +24,77 @@ use crate::model::quality::Standing;
 use crate::model::record::Record;
 use crate::store::{CardStep, FollowStep, StoredRecord};
 
-/// Records that one round looks at.
-const ROUND: i64 = 1_000;
+/// Records looked at in one step of a round.
+const PAGE: i64 = 1_000;
+/// Steps of a round.
+const PAGES: usize = 100;
+/// Records that could not be followed after which a round ends: it is then not the records.
+const MOST_FAULTS: usize = 100;
 /// Cards whose end one answer tells at most.
 const MOST_ENDING: i64 = 500;
 
 impl Service {
-    /// Locks, withdraws or gives back the cards of records whose employment status changed. Returns how many records.
+    /// Locks, withdraws or gives back the cards of records whose employment status changed: all of them, or the oldest some
+    /// ten thousand. A record that cannot be followed is passed over; the last such fault is the answer when the others are
+    /// done. Returns how many records.
     pub async fn follow_records(&self) -> Result<u64> {
-        let due = self.store.records_to_follow(ROUND).await?;
-        let mut followed = 0;
-        for stored in due {
-            let (step, reason) = step_of(&stored);
-            let mut selectors = vec![Selector::Record(stored.handle.clone())];
-            // A number that the population database did not find to be this person's ends nobody else's cards.
-            let is_matched = stored.standing.population == Some(MatchOutcome::Matched);
-            if reason == Reason::Deceased && is_matched {
-                selectors.extend(stored.record.personal_number().map(Selector::Person));
+        for _ in 0..PAGES {
+            if self.store.forget_without_card(PAGE).await? < PAGE.unsigned_abs() {
+                break;
             }
-            let follow = FollowStep {
-                record: stored.handle.clone(),
-                version: stored.version,
-                confirmed_at: stored.standing.confirmed_at,
-                changed_at: stored.standing.changed_at,
-                selectors,
-                step,
-                reason,
-                at: self.clock.now(),
-            };
-            followed += u64::from(self.store.follow(follow).await?);
         }
-        Ok(followed)
+        let (mut followed, mut unreadable, mut faults, mut after) = (0, None, Vec::new(), None);
+        for _ in 0..PAGES {
+            let page = self.store.records_to_follow(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.place.clone());
+            for due in page {
+                let record = due.place.1;
+                let done = match due.stored {
+                    Ok(stored) => self.follow_record(&stored).await,
+                    Err(fault) => {
+                        tracing::error!(error = %fault, record, "a record whose card has to follow it cannot be read");
+                        unreadable = Some(fault.into());
+                        continue;
+                    }
+                };
+                match done {
+                    Ok(is_done) => followed += u64::from(is_done),
+                    Err(error) => {
+                        tracing::error!(%error, record, "a card could not follow its record");
+                        faults.push(error);
+                        if faults.len() >= MOST_FAULTS {
+                            break;
+                        }
+                    }
+                }
+            }
+            if faults.len() >= MOST_FAULTS {
+                break;
+            }
+        }
+        faults.pop().or(unreadable).map_or(Ok(followed), Err)
+    }
+
+    async fn follow_record(&self, stored: &StoredRecord) -> Result<bool> {
+        let Some((step, reason)) = step_of(stored) else { return Ok(false) };
+        let mut selectors = vec![Selector::Record(stored.handle.clone())];
+        // A number that the population database did not find to be this person's ends nobody else's cards.
+        let is_matched = stored.standing.population == Some(MatchOutcome::Matched);
+        if reason == Reason::Deceased && is_matched {
+            selectors.extend(stored.record.personal_number().map(Selector::Person));
+        }
+        let follow = FollowStep {
+            record: stored.handle.clone(),
+            version: stored.version,
+            confirmed_at: stored.standing.confirmed_at,
+            changed_at: stored.standing.changed_at,
+            selectors,
+            step,
+            reason,
+            at: self.clock.now(),
+        };
+        self.store.follow(follow).await
     }
 
     /// Tells of cards that end soon, each once. Returns how many.
@@ -83,6 +125,7 @@ impl Service {
         let standing = Standing { confirmed_at: Some(now), changed_at: now, ..base.standing.clone() };
         let new = match self.card_from((&base.handle, base.version + 1), new.clone(), &standing).await {
             Ok(new) => new,
+            Err(Error::Refusal(Refusal::TermOver)) => return Ok(CardStep::Expire { card: card.handle }),
             Err(Error::Refusal(_)) => return Ok(CardStep::Keep),
             Err(fault) => return Err(fault),
         };
@@ -102,15 +145,15 @@ impl Service {
     }
 }
 
-/// What a record's employment status means for its cards.
-fn step_of(stored: &StoredRecord) -> (Step, Reason) {
+/// What a record's employment status means for its cards; `None` while the unit has still to say that it gives one back.
+fn step_of(stored: &StoredRecord) -> Option<(Step, Reason)> {
     let is_confirmed = stored.standing.confirmed_at.is_some();
-    match stored.record.out_of_service().filter(|_| stored.removed_at.is_none()) {
-        None => (Step::Unlock, Reason::Cleared),
-        Some(status) => match ending(status) {
+    match stored.record.out_of_service() {
+        None => is_confirmed.then_some((Step::Unlock, Reason::Cleared)),
+        Some(status) => Some(match ending(status) {
             Some(reason) if is_confirmed => (Step::Withdraw, reason),
             _ => (Step::Lock, Reason::UnderReview),
-        },
+        }),
     }
 }
 

@@ -284,7 +284,7 @@ impl Service {
         });
         let valid_until = by_term.map_or(by_rule, |by_term| by_term.min(by_rule));
         if valid_until <= created_at {
-            return Err(Refusal::NotVerified("the term in the record is over").into());
+            return Err(Refusal::TermOver.into());
         }
         Ok(NewCard {
             handle: Handle::random(&self.chance),

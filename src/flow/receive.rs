@@ -213,7 +213,8 @@ impl Service {
                 _ => {
                     let incoming = IncomingRecord::of(&new, 0, waiting.record.clone());
                     let says = Says::Fields(waiting.patch.fields().map(str::to_owned).collect());
-                    let confirmed_by = word(&self.store, there, &new, &says, waiting.confirmed_by.as_ref()).await?;
+                    let confirmed_by =
+                        word(&self.store, there, &new, &says, &waiting.origin, waiting.confirmed_by.as_ref()).await?;
                     Some(version(current.as_ref(), incoming, &waiting.origin, confirmed_by, now))
                 }
             };
@@ -318,7 +319,7 @@ impl<'a> Plan<'a> {
                 new.attach_portrait(jpeg.to_vec());
             }
             let incoming = IncomingRecord::of(&new, 0, handle.clone());
-            let confirmed_by = word(store, there, &new, &one.says, one.confirmed_by.as_ref()).await?;
+            let confirmed_by = word(store, there, &new, &one.says, self.origin, one.confirmed_by.as_ref()).await?;
             let write = version(current.as_ref(), incoming, self.origin, confirmed_by, self.now);
             let version = write.base_version + 1;
             self.writes.push(write);
@@ -405,11 +406,15 @@ pub(super) async fn word(
     before: Option<&StoredRecord>,
     new: &Record,
     says: &Says,
+    origin: &Origin,
     word: Option<&String>,
 ) -> Result<Option<String>, Fault> {
     let (Some(word), Some(stored)) = (word, before) else { return Ok(word.cloned()) };
     if stored.standing.confirmed_at.is_some() {
         return Ok(Some(word.clone()));
+    }
+    if origin.is_of_holder() {
+        return Ok(None);
     }
     let confirmed = store.confirmed_version(&stored.handle).await?;
     let confirmed = confirmed.unwrap_or_else(|| Record::empty(new.catalogue()));

@@ -31,6 +31,7 @@ fn wire(refusal: &Refusal) -> Wire {
         R::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
         R::Gone(_) => (StatusCode::GONE, "gone"),
         R::NotVerified(_) => (StatusCode::CONFLICT, "not_verified"),
+        R::TermOver => (StatusCode::CONFLICT, "not_verified"),
         R::SeveralRecords => (StatusCode::CONFLICT, "several_records"),
         R::CardState { .. } => (StatusCode::CONFLICT, "card_state"),
         R::ProposalState { .. } => (StatusCode::CONFLICT, "proposal_state"),

@@ -9,7 +9,7 @@ use time::Date;
 use time::macros::format_description;
 
 use super::card_search::search_name;
-use super::{Change, Line, Store, Transaction, failed, grants, status_lists};
+use super::{Change, Line, Store, Transaction, failed, grants, matches, status_lists};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::card::{AgencyName, Card, CardFacts, CardType, Moved, Reason, Selector, State, StateName, Step};
@@ -182,6 +182,16 @@ pub(super) struct Move<'a> {
     pub(super) by: By<'a>,
 }
 
+impl Move<'_> {
+    /// The cause for which the facts take it; empty for a person.
+    fn hold(&self) -> &'static str {
+        match self.by {
+            By::Facts { hold, .. } => hold,
+            By::Person => "",
+        }
+    }
+}
+
 /// Who takes a step: a person, or the facts.
 pub(super) enum By<'a> {
     /// Whoever locked a card meanwhile gives it back or does not.
@@ -193,20 +203,34 @@ pub(super) enum By<'a> {
 /// The cause of a lock that the employment status of a record sets, in `cards.hold`.
 pub(super) const STATUS: &str = "status";
 
-/// Takes a step on all cards that are meant and may take it, each with its credentials.
+/// Takes a step on all cards that are meant and may take it, each with its credentials. A card has one lock and may have
+/// several causes for it: what is unlocked while another cause stands is locked again for that one.
 pub(super) async fn move_all(
     transaction: &mut Transaction<'_>,
     selector: &Selector,
     wanted: &Move<'_>,
 ) -> Result<Moved, Fault> {
+    let standing = match wanted.step {
+        Step::Unlock => other_causes(transaction, selector, wanted.hold()).await?,
+        _ => Vec::new(),
+    };
+    let moved = take(transaction, selector, wanted).await?;
+    for (card, hold) in standing.into_iter().filter(|(card, _)| moved.cards.contains(card)) {
+        let because = if hold == STATUS { "the employment status stands" } else { "the discrepancy stands" };
+        let by = By::Facts { hold, because };
+        let lock = Move { step: Step::Lock, reason: Reason::UnderReview, actor: "system", at: wanted.at, by };
+        take(transaction, &Selector::Card(card), &lock).await?;
+    }
+    Ok(moved)
+}
+
+/// The step itself.
+async fn take(transaction: &mut Transaction<'_>, selector: &Selector, wanted: &Move<'_>) -> Result<Moved, Fault> {
     let Move { step, reason, actor, at, by } = wanted;
     let (from, to) = step.moves();
     let from: Vec<_> = from.iter().map(|state| format!("'{}'", state.word())).collect();
     let (meant, [one, two]) = condition(selector);
-    let hold = match by {
-        By::Facts { hold, .. } => *hold,
-        By::Person => "",
-    };
+    let hold = wanted.hold();
     let own = match (step, hold) {
         // See `leave_to_holder`.
         (Step::Unlock, "") => "AND reported IS NULL AND $6 = $6",
@@ -222,9 +246,6 @@ pub(super) async fn move_all(
         HOLDER if *step == Step::Lock => "OR (state = 'locked' AND hold IS NOT NULL AND hold <> $6)",
         _ => "",
     };
-    if *step == Step::Unlock && hold != STATUS {
-        look_again(transaction, (meant, [&one, &two]), *at).await?;
-    }
     let statement = format!(
         "UPDATE cards SET state = $3, state_at = $4, state_reason = $5, \
          hold = CASE WHEN $3 = 'locked' AND $6 <> '' THEN $6 END, \
@@ -274,19 +295,44 @@ pub(super) async fn move_all(
     Ok(Moved { cards, credentials })
 }
 
-/// Has the employment status looked at again for cards that are about to be unlocked and that something else locked: while
-/// that lock stood, the status found nothing to lock. Who unlocks what the status locked has decided against it.
-async fn look_again(
+/// A record whose employment status keeps its card locked: out of service, or in it again without the unit's word yet.
+pub(super) const NOT_IN_SERVICE: &str = "(records.out_of_service IS NOT NULL \
+    OR (records.follow_due_at IS NOT NULL AND records.confirmed_at IS NULL))";
+
+/// Locked cards of those meant, each with a cause that stands and is not the one that locked it: while another lock stood,
+/// it found nothing to lock. A discrepancy forgets the last good match. Who unlocks what a cause locked has decided against
+/// that one.
+async fn other_causes(
     transaction: &mut Transaction<'_>,
-    (meant, [one, two]): (&str, [&String; 2]),
-    at: UnixSeconds,
-) -> Result<(), Fault> {
+    selector: &Selector,
+    own: &str,
+) -> Result<Vec<(Handle, &'static str)>, Fault> {
+    let doing = failed("looking for other causes of a lock");
+    let (meant, [one, two]) = condition(selector);
+    if own != STATUS {
+        // Whoever is about to find a cause waits, and then finds the card unlocked. The status has its record already.
+        let statement = format!(
+            "UPDATE records SET version = version WHERE id IN \
+             (SELECT record_id FROM cards WHERE {meant} AND state = 'locked')"
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(&one).bind(&two);
+        query.execute(&mut **transaction).await.map_err(&doing)?;
+    }
+    let discrepancy = matches::HOLD;
     let statement = format!(
-        "UPDATE records SET follow_due_at = $3 WHERE out_of_service IS NOT NULL AND removed_at IS NULL AND id IN \
-         (SELECT record_id FROM cards WHERE {meant} AND state = 'locked' AND (hold IS NULL OR hold <> '{STATUS}'))"
+        "SELECT locked.handle, CASE WHEN locked.hold <> '{STATUS}' AND {NOT_IN_SERVICE} THEN 1 ELSE 0 END AS by_status \
+         FROM (SELECT handle, record_id, COALESCE(hold, '') AS hold FROM cards WHERE {meant} AND state = 'locked') AS locked \
+         JOIN records ON records.id = locked.record_id \
+         WHERE (locked.hold <> '{STATUS}' AND {NOT_IN_SERVICE}) \
+         OR (locked.hold <> '{discrepancy}' AND records.population <> 'matched' AND records.matched_key IS NULL)"
     );
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at);
-    query.execute(&mut **transaction).await.map(|_| ()).map_err(failed("having the facts look again"))
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two);
+    let rows = query.fetch_all(&mut **transaction).await.map_err(&doing)?;
+    let cause = |row: &AnyRow| {
+        let by_status = row.try_get::<i64, _>("by_status").map_err(&doing)? == 1;
+        Ok((handle(row, "handle")?, if by_status { STATUS } else { discrepancy }))
+    };
+    rows.iter().map(cause).collect()
 }
 
 /// Cards that a person gives back, and whose holder reported something while they were locked, stay locked: by the holder.
@@ -421,7 +467,7 @@ impl Change for ExpireCards {
         .map_err(failed("expiring cards"))?;
         let expired = handles_and_units(&rows)?;
         let cards = expired.iter().map(|(card, _)| card.clone()).collect();
-        note_expired(transaction, self.at, expired);
+        note_expired(transaction, self.at, "system", "", expired);
         Ok(Moved { cards, credentials: 0 })
     }
 }
@@ -507,13 +553,42 @@ pub(super) async fn expire(transaction: &mut Transaction<'_>, card: &Handle, at:
     .fetch_all(&mut **transaction)
     .await
     .map_err(failed("expiring a card"))?;
-    note_expired(transaction, at, handles_and_units(&rows)?);
+    note_expired(transaction, at, "system", "", handles_and_units(&rows)?);
     Ok(())
 }
 
-fn note_expired(transaction: &mut Transaction<'_>, at: UnixSeconds, expired: Vec<(Handle, String)>) {
+/// Ends the cards in force that are meant before their day, for a version of their record says that the term is over. Their
+/// credentials carry the later day, so that the lists have to name them.
+pub(super) async fn end_term(
+    transaction: &mut Transaction<'_>,
+    selector: &Selector,
+    version: i64,
+    actor: &str,
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    let (meant, [one, two]) = condition(selector);
+    let statement = format!(
+        "UPDATE cards SET state = 'expired', state_at = $3, state_reason = NULL, valid_until = $3 \
+         WHERE {meant} AND state IN ('active', 'locked') AND valid_until > $3 RETURNING handle, unit"
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(one).bind(two).bind(at);
+    let rows = query.fetch_all(&mut **transaction).await.map_err(failed("ending the term of a card"))?;
+    let expired = handles_and_units(&rows)?;
+    let cards: Vec<_> = expired.iter().map(|(card, _)| card.clone()).collect();
+    set_status(transaction, &cards, StateName::Expired.status()).await?;
+    note_expired(transaction, at, actor, &format!("term over by record version {version}"), expired);
+    Ok(())
+}
+
+fn note_expired(
+    transaction: &mut Transaction<'_>,
+    at: UnixSeconds,
+    actor: &str,
+    detail: &str,
+    expired: Vec<(Handle, String)>,
+) {
     for (card, unit) in expired {
-        audit(transaction, at, "system", "card.expired", &card, String::new());
+        audit(transaction, at, actor, "card.expired", &card, detail.to_owned());
         transaction.event(NewEvent { at, kind: EventKind::Expired, card, unit, reason: None, other: None });
     }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, By, Move};
+use super::records::{selection, stored};
 use super::{Change, Store, StoredRecord, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
@@ -38,13 +40,42 @@ pub struct FollowStep {
     pub at: UnixSeconds,
 }
 
+/// A record whose cards have still to follow it.
+#[derive(Debug)]
+pub struct ToFollow {
+    /// When it was marked, and its name: where it stands in the order of following.
+    pub place: (UnixSeconds, String),
+    /// The record, unless it cannot be read.
+    pub stored: Result<StoredRecord, Fault>,
+}
+
 impl Store {
-    /// Records whose cards have still to follow them, the oldest change first.
-    pub async fn records_to_follow(&self, limit: i64) -> Result<Vec<StoredRecord>, Fault> {
-        self.select("records.follow_due_at IS NOT NULL ORDER BY records.follow_due_at, records.id LIMIT $1", |query| {
-            query.bind(limit)
-        })
-        .await
+    /// Takes the marks off records, at most `limit`, that have no card in force which could follow them. Returns how many.
+    /// Whoever died may have cards of other records.
+    pub async fn forget_without_card(&self, limit: i64) -> Result<u64> {
+        self.write(ForgetWithoutCard { limit }).await
+    }
+
+    /// Records whose cards have still to follow them, the oldest change first, after `after`. Who is in service again waits
+    /// for the unit's word.
+    pub async fn records_to_follow(
+        &self,
+        after: Option<&(UnixSeconds, String)>,
+        limit: i64,
+    ) -> Result<Vec<ToFollow>, Fault> {
+        let doing = failed("reading records whose cards have to follow");
+        let (due, name) = after.map_or((i64::MIN, ""), |(due, name)| (*due, name.as_str()));
+        let statement = selection(
+            ", records.follow_due_at",
+            "records.follow_due_at IS NOT NULL AND records.removed_at IS NULL \
+             AND (records.confirmed_at IS NOT NULL OR records.out_of_service IS NOT NULL) \
+             AND (records.follow_due_at > $1 OR (records.follow_due_at = $1 AND records.id > $2)) \
+             ORDER BY records.follow_due_at, records.id LIMIT $3",
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(due).bind(name).bind(limit);
+        let rows = query.fetch_all(self.readers()).await.map_err(&doing)?;
+        let place = |row: &AnyRow| Ok((row.try_get("follow_due_at")?, row.try_get("id")?));
+        rows.iter().map(|row| Ok(ToFollow { place: place(row).map_err(&doing)?, stored: stored(row) })).collect()
     }
 
     /// Takes the step, if the record still stands as it was decided on; `false` if it moved on, and is looked at again.
@@ -102,6 +133,28 @@ impl Change for Warn {
             transaction.event(NewEvent { at, kind, card, unit, reason: None, other: None });
         }
         Ok(rows.len() as u64)
+    }
+}
+
+struct ForgetWithoutCard {
+    limit: i64,
+}
+
+impl Change for ForgetWithoutCard {
+    type Done = u64;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<u64> {
+        let forgotten = sqlx::query(
+            "UPDATE records SET follow_due_at = NULL WHERE id IN (SELECT marked.id FROM records marked \
+             WHERE marked.follow_due_at IS NOT NULL AND COALESCE(marked.out_of_service, '') <> 'deceased' \
+             AND NOT EXISTS (SELECT 1 FROM cards WHERE cards.record_id = marked.id AND cards.state IN ('active', 'locked')) \
+             ORDER BY marked.follow_due_at, marked.id LIMIT $1)",
+        )
+        .bind(self.limit)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("taking marks off records without a card"))?;
+        Ok(forgotten.rows_affected())
     }
 }
 

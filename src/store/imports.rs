@@ -254,16 +254,17 @@ impl ImportBatch {
         }
         let statement = format!(
             "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, \
-             follow_due_at, using_unit, work_unit) VALUES {} \
+             using_unit, work_unit) VALUES {} \
              ON CONFLICT (unit, number) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
              run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, \
-             {CARRIED_OVER}, match_key = excluded.match_key, \
+             {}, match_key = excluded.match_key, \
              using_unit = excluded.using_unit, work_unit = excluded.work_unit, \
              confirmed_at = NULL, confirmed_by = NULL, removed_at = NULL, out_of_service = excluded.out_of_service, \
-             follow_due_at = CASE WHEN records.out_of_service IS NULL AND records.removed_at IS NULL \
-             THEN excluded.follow_due_at ELSE excluded.changed_at END \
+             follow_due_at = CASE WHEN records.out_of_service IS NULL AND excluded.out_of_service IS NULL \
+             THEN records.follow_due_at ELSE excluded.changed_at END \
              WHERE records.version = excluded.version - 1",
-            places(writes.len(), 13)
+            places(writes.len(), 12),
+            carried_over("excluded.match_key")
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for Write { incoming, handle, version } in &*writes {
@@ -278,7 +279,6 @@ impl ImportBatch {
                 .bind(self.at)
                 .bind(&incoming.match_key)
                 .bind(&incoming.out_of_service)
-                .bind(incoming.out_of_service.as_ref().map(|_| self.at))
                 .bind(incoming.works_in[0].as_deref())
                 .bind(incoming.works_in[1].as_deref());
         }
@@ -340,10 +340,17 @@ fn progress(row: &AnyRow) -> Result<Progress, sqlx::Error> {
     Ok(Progress { line: count(0)?, new: count(1)?, changed: count(2)?, unchanged: count(3)? })
 }
 
-/// A version keeps what the population database said about the one before if it says the same of all that is compared.
-pub(super) const CARRIED_OVER: &str = "population = CASE WHEN records.match_key = excluded.match_key THEN records.population ELSE 'pending' END, \
-    population_detail = CASE WHEN records.match_key = excluded.match_key THEN records.population_detail ELSE '' END, \
-    checked_at = CASE WHEN records.match_key = excluded.match_key THEN records.checked_at END";
+/// A version keeps what the population database said about the one before if it says the same of all that is compared
+/// (`match_key`); else it is asked about at once, even if that was in vain for the one before. Whoever is just asking asks
+/// about a version that is none any more: their claim ends.
+pub(super) fn carried_over(match_key: &str) -> String {
+    format!(
+        "population = CASE WHEN records.match_key = {match_key} THEN records.population ELSE 'pending' END, \
+         population_detail = CASE WHEN records.match_key = {match_key} THEN records.population_detail ELSE '' END, \
+         checked_at = CASE WHEN records.match_key = {match_key} THEN records.checked_at END, \
+         tried_at = CASE WHEN records.match_key = {match_key} THEN records.tried_at END, claimed_until = NULL"
+    )
+}
 
 /// Keeps portraits (SHA-256 in hexadecimal, bytes), each once.
 pub(super) async fn write_portraits<'a>(

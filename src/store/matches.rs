@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::cards::{self, By, Move, handle};
+use super::cards::{self, By, Move, NOT_IN_SERVICE, handle};
 use super::records::{selection, stored};
 use super::{Change, Line, Store, StoredRecord, Transaction, failed, places};
 use crate::clock::UnixSeconds;
@@ -172,12 +172,12 @@ impl Store {
         self.write(WithoutAnswer { asked: asked.clone(), held, at }).await
     }
 
-    /// Notes that nothing can be asked about these records now, so that they come up later again.
-    pub async fn rest(&self, records: &[Handle], at: UnixSeconds) -> Result<()> {
-        if records.is_empty() {
+    /// Notes that nothing can be asked about these versions of records now, so that they come up later again.
+    pub async fn rest(&self, versions: Vec<(Handle, i64)>, at: UnixSeconds) -> Result<()> {
+        if versions.is_empty() {
             return Ok(());
         }
-        self.write(Rest { records: records.to_vec(), at }).await
+        self.write(Rest { versions, at }).await
     }
 
     /// Gives back the cards that a discrepancy locked and whose records are matched again: those of `record`, or some of
@@ -221,14 +221,15 @@ impl Change for Begin {
         let doing = failed("beginning to ask the population database");
         let mut ours = self.versions.clone();
         if let Some(until) = self.claim_until {
-            let listed = (3..3 + ours.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+            let one = |at: usize| format!("(id = ${} AND version = ${})", 2 * at + 3, 2 * at + 4);
+            let listed = (0..ours.len()).map(one).collect::<Vec<_>>().join(" OR ");
             let statement = format!(
                 "UPDATE records SET claimed_until = $1 WHERE population = 'pending' \
-                 AND (claimed_until IS NULL OR claimed_until <= $2) AND id IN ({listed}) RETURNING id"
+                 AND (claimed_until IS NULL OR claimed_until <= $2) AND ({listed}) RETURNING id"
             );
             let mut query = sqlx::query(AssertSqlSafe(statement)).bind(until).bind(self.at);
-            for (record, _) in &ours {
-                query = query.bind(record);
+            for (record, version) in &ours {
+                query = query.bind(record).bind(version);
             }
             let rows = query.fetch_all(&mut **transaction).await.map_err(&doing)?;
             let claimed =
@@ -328,7 +329,7 @@ impl<const LOCKS: bool> Change for Conclude<LOCKS> {
         });
         if !concluded.is_noted {
             end_query(transaction, *query, "overtaken", "", *at).await?;
-            give_free(transaction, record, None).await?;
+            give_free(transaction, record, about.stored.version, None).await?;
             return Ok(concluded);
         }
         end_query(transaction, *query, outcome.word(), &outcome.detail(), *at).await?;
@@ -338,7 +339,7 @@ impl<const LOCKS: bool> Change for Conclude<LOCKS> {
             let lock = Move { step: Step::Lock, reason: Reason::UnderReview, actor: officer, at: *at, by };
             concluded.locked = cards::move_all(transaction, &Selector::Record(record.clone()), &lock).await?.cards;
         } else if *outcome == MatchOutcome::Matched {
-            let held = sqlx::query("SELECT handle FROM cards WHERE record_id = $1 AND hold = $2")
+            let held = sqlx::query("SELECT handle FROM cards WHERE record_id = $1 AND hold = $2 AND state = 'locked'")
                 .bind(record.as_str())
                 .bind(HOLD)
                 .fetch_optional(&mut **transaction)
@@ -350,19 +351,24 @@ impl<const LOCKS: bool> Change for Conclude<LOCKS> {
     }
 }
 
-/// Ends the claim on a record; `tried_at` when it was asked about in vain.
+/// Ends the claim on a version of a record; `tried_at` when it was asked about in vain. Another version has been free since
+/// it came, and may be claimed by another.
 async fn give_free(
     transaction: &mut Transaction<'_>,
     record: &Handle,
+    version: i64,
     tried_at: Option<UnixSeconds>,
 ) -> Result<(), Fault> {
-    sqlx::query("UPDATE records SET claimed_until = NULL, tried_at = COALESCE($2, tried_at) WHERE id = $1")
-        .bind(record.as_str())
-        .bind(tried_at)
-        .execute(&mut **transaction)
-        .await
-        .map(|_| ())
-        .map_err(failed("giving a record free"))
+    sqlx::query(
+        "UPDATE records SET claimed_until = NULL, tried_at = COALESCE($3, tried_at) WHERE id = $1 AND version = $2",
+    )
+    .bind(record.as_str())
+    .bind(version)
+    .bind(tried_at)
+    .execute(&mut **transaction)
+    .await
+    .map(|_| ())
+    .map_err(failed("giving a record free"))
 }
 
 struct WithoutAnswer {
@@ -385,7 +391,7 @@ impl Change for WithoutAnswer {
             Held::Unanswered => ("unreachable", Some(*at)),
             Held::NotSent => ("not_sent", None),
         };
-        give_free(transaction, record, tried_at).await?;
+        give_free(transaction, record, asked.about.stored.version, tried_at).await?;
         end_query(transaction, asked.query, word, "", *at).await?;
         if *held == Held::Unanswered {
             let (actor, subject, detail) = (asked.officer.clone(), record.to_string(), asked.purpose.clone());
@@ -396,7 +402,7 @@ impl Change for WithoutAnswer {
 }
 
 struct Rest {
-    records: Vec<Handle>,
+    versions: Vec<(Handle, i64)>,
     at: UnixSeconds,
 }
 
@@ -404,8 +410,8 @@ impl Change for Rest {
     type Done = ();
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        for record in &self.records {
-            give_free(transaction, record, Some(self.at)).await?;
+        for (record, version) in &self.versions {
+            give_free(transaction, record, *version, Some(self.at)).await?;
         }
         Ok(())
     }
@@ -422,12 +428,12 @@ impl Change for Release {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Vec<Handle>> {
         let doing = failed("giving cards back");
-        let rows = sqlx::query(
-            "SELECT records.id, records.version, records.out_of_service FROM cards \
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT records.id, records.version, CASE WHEN {NOT_IN_SERVICE} THEN 1 ELSE 0 END AS not_in_service FROM cards \
              JOIN records ON records.id = cards.record_id \
-             WHERE cards.hold = $1 AND records.population = 'matched' AND ($2 = '' OR records.id = $2) \
-             ORDER BY records.id LIMIT $3",
-        )
+             WHERE cards.hold = $1 AND cards.state = 'locked' AND records.population = 'matched' AND ($2 = '' OR records.id = $2) \
+             ORDER BY records.id LIMIT $3"
+        )))
         .bind(HOLD)
         .bind(self.record.as_ref().map_or("", Handle::as_str))
         .bind(RELEASED)
@@ -438,9 +444,9 @@ impl Change for Release {
         for row in &rows {
             let record = handle(row, "id")?;
             let version: i64 = row.try_get("version").map_err(&doing)?;
-            if row.try_get::<Option<String>, _>("out_of_service").map_err(&doing)?.is_some() {
+            if row.try_get::<i64, _>("not_in_service").map_err(&doing)? == 1 {
                 // Whoever is not in service gets no card back; that cause may, when it ends.
-                sqlx::query("UPDATE cards SET hold = 'status' WHERE record_id = $1 AND hold = $2")
+                sqlx::query("UPDATE cards SET hold = 'status' WHERE record_id = $1 AND hold = $2 AND state = 'locked'")
                     .bind(record.as_str())
                     .bind(HOLD)
                     .execute(&mut **transaction)

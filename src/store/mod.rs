@@ -71,7 +71,7 @@ pub use deliveries::{Attempt, Claimed, DuePush, PushCounts, Subscriber};
 pub use documents::{Document, DocumentHead};
 pub use events::{EventFilter, EventPage};
 pub use evidence_files::EvidenceFiles;
-pub use following::FollowStep;
+pub use following::{FollowStep, ToFollow};
 pub use gates::Gate;
 pub use grants::{Deferral, Grant, Holder, NewGrant};
 pub use imports::{BatchOutcome, IncomingRecord, Progress};

@@ -156,6 +156,10 @@ struct MakeOffer(NewOffer);
 impl Change for MakeOffer {
     type Done = Offer;
 
+    fn order(&self) -> &str {
+        self.0.card.record.as_str()
+    }
+
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<Offer> {
         let new = &self.0;
         if let Some(key) = &new.idempotency_key
@@ -290,15 +294,21 @@ async fn replaced_by_another(transaction: &mut Transaction<'_>, new: &NewCard, r
 
 /// Refuses a card from facts that were read before the record moved on.
 async fn still_verified(transaction: &mut Transaction<'_>, card: &NewCard) -> Result<()> {
-    let row = sqlx::query(
-        "SELECT 1 FROM records WHERE id = $1 AND version = $2 AND population = 'matched' AND confirmed_at IS NOT NULL",
+    // A write that changes nothing, so that whoever takes the record back, or finds that it has ended, waits for the card
+    // and finds it.
+    let stands = sqlx::query(
+        "UPDATE records SET version = version WHERE id = $1 AND version = $2 AND population = 'matched' \
+         AND confirmed_at IS NOT NULL AND removed_at IS NULL",
     )
     .bind(card.record.as_str())
     .bind(card.record_version)
-    .fetch_optional(&mut **transaction)
+    .execute(&mut **transaction)
     .await
     .map_err(failed("reading a record"))?;
-    row.map(|_| ()).ok_or_else(|| Refusal::NotVerified("it has just changed; ask again").into())
+    if stands.rows_affected() == 0 {
+        return Err(Refusal::NotVerified("it has just changed; ask again").into());
+    }
+    Ok(())
 }
 
 /// Refuses another card from a version after [`Reason::ENDING`].

@@ -99,7 +99,7 @@ impl Store {
              WHERE population IN ('mismatched', 'not_found') AND removed_at IS NULL",
         );
         let discrepancies = discrepancies.fetch_one(self.readers()).await.map_err(&doing)?;
-        let locked = sqlx::query("SELECT COUNT(*) FROM cards WHERE hold = 'population'");
+        let locked = sqlx::query("SELECT COUNT(*) FROM cards WHERE hold = 'population' AND state = 'locked'");
         let locked = locked.fetch_one(self.readers()).await.map_err(&doing)?;
         let statement = format!("SELECT COUNT(*) FROM population_queries WHERE answered_at >= $1 AND {ANSWERS}");
         let answers = sqlx::query(AssertSqlSafe(statement)).bind(since).fetch_one(self.readers()).await;

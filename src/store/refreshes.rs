@@ -7,7 +7,9 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::{self, NewCard};
 use super::{Change, Store, Transaction, failed, offers};
+use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
+use crate::model::card::Selector;
 use crate::model::id::{Handle, PersonalNumber};
 
 /// Records that one change looks at.
@@ -72,9 +74,44 @@ impl Store {
         Ok(ahead)
     }
 
+    /// Ends the card in force of a record whose term, at this verified version, is over, and marks the version as compared;
+    /// `false` when the record has moved on.
+    pub async fn end_term(&self, record: Handle, version: i64, at: UnixSeconds) -> Result<bool> {
+        self.write(EndTerm { record, version, at }).await
+    }
+
     /// Marks a version as compared.
     pub async fn mark_compared(&self, record: Handle, version: i64) -> Result<()> {
         self.write(MarkCompared { record, version }).await
+    }
+}
+
+struct EndTerm {
+    record: Handle,
+    version: i64,
+    at: UnixSeconds,
+}
+
+impl Change for EndTerm {
+    type Done = bool;
+    const MOVES_CARDS: bool = true;
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
+        let stands = format!(
+            "UPDATE records SET compared_version = version WHERE records.id = $1 AND records.version = $2 \
+             AND records.removed_at IS NULL AND {NOT_COMPARED}"
+        );
+        let stands = sqlx::query(AssertSqlSafe(stands))
+            .bind(self.record.as_str())
+            .bind(self.version)
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("ending the term of a card"))?;
+        if stands.rows_affected() == 0 {
+            return Ok(false);
+        }
+        cards::end_term(transaction, &Selector::Record(self.record.clone()), self.version, "system", self.at).await?;
+        Ok(true)
     }
 }
 

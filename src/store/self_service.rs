@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::cards::{By, Move, move_all, report};
-use super::{Change, Line, Store, Transaction, failed, matches};
+use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::card::{Moved, Reason, Selector, Step};
@@ -464,21 +464,6 @@ impl Change for HoldCard {
         let moved = move_all(transaction, &selector, &wanted).await?;
         if self.step == Step::Lock && moved.cards.is_empty() {
             report(transaction, &self.card, self.reason, self.at).await?;
-        }
-        if self.step != Step::Unlock || moved.cards.is_empty() {
-            return Ok(moved);
-        }
-        // What the population database said meanwhile, or before the holder's lock took its place, stands. A discrepancy
-        // forgets the last good match; of the employment status `move_all` takes care.
-        let doubted = sqlx::query(
-            "SELECT handle FROM cards JOIN records ON records.id = cards.record_id WHERE cards.handle = $1 \
-             AND cards.state = 'active' AND records.population <> 'matched' AND records.matched_key IS NULL",
-        );
-        let doubted = doubted.bind(self.card.as_str()).fetch_optional(&mut **transaction).await;
-        if doubted.map_err(failed("giving back a card"))?.is_some() {
-            let by = By::Facts { hold: matches::HOLD, because: "the discrepancy stands" };
-            let lock = Move { step: Step::Lock, reason: Reason::UnderReview, actor: "system", at: self.at, by };
-            move_all(transaction, &selector, &lock).await?;
         }
         Ok(moved)
     }

@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::cards::{self, By, Move, NewCard};
-use super::imports::{CARRIED_OVER, IncomingRecord, write_portraits};
+use super::imports::{IncomingRecord, carried_over, write_portraits};
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
@@ -56,6 +56,11 @@ pub enum CardStep {
         card: Handle,
         /// Why.
         reason: Reason,
+    },
+    /// Its term is over.
+    Expire {
+        /// The card in force.
+        card: Handle,
     },
 }
 
@@ -163,6 +168,10 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
             let wanted = Move { step: Step::Withdraw, reason: *reason, actor: &origin.actor, at: *at, by };
             cards::move_all(transaction, &Selector::Card(card.clone()), &wanted).await?;
         }
+        CardStep::Expire { card } => {
+            let selector = Selector::Card(card.clone());
+            cards::end_term(transaction, &selector, version, &origin.actor, *at).await?;
+        }
     }
     Ok(version)
 }
@@ -186,31 +195,27 @@ async fn whereabouts(
 async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -> Result<bool, Fault> {
     let new = &write.new;
     // The same parameters for both: what the row says afterwards.
-    let insert = "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, \
-        out_of_service, follow_due_at, confirmed_at, confirmed_by, confirmed_version, using_unit, work_unit) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING";
-    let update = format!(
-        "WITH excluded (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, follow_due_at, \
-         confirmed_at, confirmed_by, confirmed_version, using_unit, work_unit) AS (VALUES ($1, $2, $3, CAST($4 AS BIGINT), $5, $6, $7, \
-         CAST($8 AS BIGINT), $9, $10, CAST($11 AS BIGINT), CAST($12 AS BIGINT), $13, CAST($14 AS BIGINT), $15, $16)) \
-         UPDATE records SET unit = excluded.unit, number = excluded.number, version = excluded.version, \
-         digest = excluded.digest, run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, \
-         using_unit = excluded.using_unit, work_unit = excluded.work_unit, {CARRIED_OVER}, match_key = excluded.match_key, removed_at = NULL, out_of_service = excluded.out_of_service, \
-         follow_due_at = CASE WHEN records.out_of_service IS NULL THEN excluded.follow_due_at ELSE excluded.changed_at END, \
-         confirmed_at = excluded.confirmed_at, confirmed_by = excluded.confirmed_by, \
-         confirmed_version = COALESCE(excluded.confirmed_version, records.confirmed_version) \
-         FROM excluded WHERE records.id = excluded.id AND records.version = excluded.version - 1 AND NOT EXISTS \
-         (SELECT 1 FROM records other WHERE other.unit = excluded.unit AND other.number = excluded.number \
-         AND other.id <> excluded.id)"
-    );
+    let statement = if write.base_version == 0 {
+        "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, \
+         confirmed_at, confirmed_by, confirmed_version, using_unit, work_unit) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING"
+            .to_owned()
+    } else {
+        format!(
+            "UPDATE records SET unit = $2, number = $3, version = $4, digest = $5, run = $6, person = $7, changed_at = $8, \
+             {}, match_key = $9, removed_at = NULL, out_of_service = $10, follow_due_at = CASE \
+             WHEN out_of_service IS NULL AND CAST($10 AS TEXT) IS NULL THEN follow_due_at ELSE CAST($8 AS BIGINT) END, \
+             confirmed_at = CASE WHEN CAST($12 AS TEXT) IS NULL THEN NULL ELSE COALESCE($11, confirmed_at) END, \
+             confirmed_by = $12, confirmed_version = COALESCE($13, confirmed_version), \
+             using_unit = $14, work_unit = $15 \
+             WHERE id = $1 AND version = CAST($4 AS BIGINT) - 1 AND NOT EXISTS (SELECT 1 FROM records other \
+             WHERE other.unit = $2 AND other.number = $3 AND other.id <> $1)",
+            carried_over("$9")
+        )
+    };
     let confirmed = write.confirmed_by.as_ref();
     // What the official changes without the unit leaves the unit's word as it was given.
-    let update = if write.origin.is_of_holder() && confirmed.is_some() {
-        update.replace("confirmed_at = excluded.confirmed_at", "confirmed_at = records.confirmed_at")
-    } else {
-        update
-    };
-    let statement = if write.base_version == 0 { insert.to_owned() } else { update };
+    let confirmed_at = confirmed.filter(|_| !write.origin.is_of_holder()).map(|_| write.at);
     let written = sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(write.record.as_str())
         .bind(&new.key.unit)
@@ -222,8 +227,7 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
         .bind(write.at)
         .bind(&new.match_key)
         .bind(&new.out_of_service)
-        .bind(new.out_of_service.as_ref().map(|_| write.at))
-        .bind(confirmed.map(|_| write.at))
+        .bind(confirmed_at)
         .bind(confirmed)
         .bind(confirmed.map(|_| write.base_version + 1))
         .bind(new.works_in[0].as_deref())

@@ -12,8 +12,10 @@ use officials_card::model::origin::{Origin, Way};
 use officials_card::model::record::{Record, RecordKey};
 use officials_card::store::EventFilter;
 use serde_json::{Value, json};
+use sqlx::{Connection, Row};
 use time::macros::date;
 
+use crate::revoke::{published, status_of};
 use crate::story;
 use crate::town::{Officer, Town};
 
@@ -106,8 +108,11 @@ story! {
         says(&town, &[("employment_status", "dismissed")], None).await;
         rounds(&town).await;
         assert_eq!(state(&officer, &card).await, ("locked".into(), json!("under_review")));
-        // It was a mistake: what the row locked, its correction gives back.
+        // It was a mistake: what the row locked, its correction gives back, and the unit says so.
         says(&town, &[("employment_status", "active")], None).await;
+        rounds(&town).await;
+        assert_eq!(state(&officer, &card).await.0, "locked");
+        officer.post("/api/v1/records/confirm", json!({"unit": UNIT})).await.expect(200);
         rounds(&town).await;
         assert_eq!(state(&officer, &card).await.0, "active");
         // It was none: the unit confirms.
@@ -137,6 +142,80 @@ story! {
         says(&town, &[("employment_status", "active")], Some("unit")).await;
         rounds(&town).await;
         assert_eq!(state(&officer, &card).await, ("locked".into(), json!("lost")));
+    }
+}
+
+story! {
+    async fn a_row_that_nobody_confirmed_gives_no_card_back(town) {
+        town.hires(PERSON, UNIT).await;
+        let officer = town.officer("vneid").await;
+        let card = card_of(&officer).await;
+        let locked = ("locked".to_owned(), json!("under_review"));
+        for says_something_else in [false, true] {
+            says(&town, &[("employment_status", "suspended")], Some("unit")).await;
+            rounds(&town).await;
+            assert_eq!(state(&officer, &card).await, locked);
+            says(&town, &[("employment_status", "active")], None).await;
+            rounds(&town).await;
+            assert_eq!(state(&officer, &card).await, locked, "a clerk's row");
+            if says_something_else {
+                // Nor does the next row, nor the end of another lock.
+                says(&town, &[("email", "an@example.vn")], None).await;
+                rounds(&town).await;
+                assert_eq!(state(&officer, &card).await, locked);
+                officer.step(&card, "lock", "lost").await.expect(200);
+                officer.step(&card, "unlock", "found").await.expect(200);
+                assert_eq!(state(&officer, &card).await, locked);
+                says(&town, &[("email", "binh@example.vn")], Some("unit")).await;
+            } else {
+                officer.post("/api/v1/records/confirm", json!({"unit": UNIT})).await.expect(200);
+            }
+            rounds(&town).await;
+            assert_eq!(state(&officer, &card).await.0, "active", "the unit's word");
+        }
+    }
+}
+
+/// Records whose cards have still to follow them.
+async fn marked(town: &Town) -> i64 {
+    let mut database = sqlx::AnyConnection::connect(&town.database_url).await.unwrap();
+    let count = "SELECT COUNT(*) FROM records WHERE follow_due_at IS NOT NULL";
+    sqlx::query(count).fetch_one(&mut database).await.unwrap().get(0)
+}
+
+story! {
+    async fn a_record_without_a_card_has_nothing_that_follows_it(town) {
+        town.imports(PERSON, UNIT, "001", "suspended").await;
+        assert_eq!(marked(&town).await, 0, "a new record has no card");
+        town.imports(PERSON, UNIT, "001", "retired").await;
+        assert_eq!(marked(&town).await, 1);
+        assert_eq!((town.service.follow_records().await.unwrap(), marked(&town).await), (0, 0));
+        // Whoever died may have a card of another unit.
+        town.imports(PERSON, UNIT, "001", "deceased").await;
+        assert_eq!((town.service.follow_records().await.unwrap(), marked(&town).await), (1, 0));
+    }
+}
+
+story! {
+    async fn a_record_that_cannot_be_read_keeps_no_other_card_from_following(town) {
+        let people = [PERSON, "001199000019", "001199000020"];
+        let officer = town.officer("vneid").await;
+        for person in people {
+            town.hires(person, UNIT).await;
+            officer.offer(person).await;
+        }
+        for person in people {
+            town.imports(person, UNIT, "001", "suspended").await;
+        }
+        // The first one in order.
+        let mut database = sqlx::AnyConnection::connect(&town.database_url).await.unwrap();
+        let broken = "UPDATE record_versions SET catalogue = 'none' WHERE version = 2 AND record = (SELECT MIN(id) FROM records)";
+        assert_eq!(sqlx::query(broken).execute(&mut database).await.unwrap().rows_affected(), 1);
+        let error = town.service.follow_records().await.unwrap_err().to_string();
+        assert!(people.iter().all(|person| !error.contains(person)), "{error}");
+        let locked = sqlx::query("SELECT COUNT(*) FROM cards WHERE state = 'locked'").fetch_one(&mut database).await;
+        assert_eq!(locked.unwrap().get::<i64, _>(0), 2);
+        assert!(town.service.follow_records().await.is_err(), "it is tried again");
     }
 }
 
@@ -462,5 +541,50 @@ story! {
         let events = town.service.store().events(0, None, 100, &EventFilter::default()).await.unwrap().events;
         let last = &events.last().unwrap().what;
         assert_eq!((last.kind, last.card.as_str()), (EventKind::Ending, card.as_str()));
+    }
+}
+
+story! {
+    async fn a_term_that_is_shortened_to_a_day_that_is_past_ends_the_card_at_once(town) {
+        town.hires(PERSON, UNIT).await;
+        let officer = town.officer("vneid").await;
+        let credential = town.wallet().card(&officer, PERSON, "official-card-sdjwt").await;
+        let card = card_of(&officer).await;
+        // Nobody's word yet.
+        says(&town, &[("full_time_term", "20240101-20261031")], None).await;
+        rounds(&town).await;
+        assert_eq!(state(&officer, &card).await.0, "active");
+        town.confirms(UNIT).await;
+        rounds(&town).await;
+        assert_eq!(state(&officer, &card).await, ("expired".into(), Value::Null));
+        let shown = officer.get(&format!("/api/v1/cards/{card}")).await.expect(200);
+        assert_eq!(shown["valid_until"], json!(town.clock.now()));
+        assert!(shown["history"].to_string().contains("term over by record version 2"), "{shown}");
+        // The credential itself would be good for longer.
+        assert_eq!(published(&town, &status_of(&credential)).await, 1);
+        let ask = json!({"personal_id_number": PERSON, "assurance_level": 2});
+        assert_eq!(officer.post("/api/v1/offers", ask).await.problem(409), "not-verified");
+        assert_eq!(town.service.refresh_cards().await.unwrap(), 0, "once");
+        // A new term is a new card.
+        says(&town, &[("full_time_term", "20240101-20291031")], Some("unit")).await;
+        assert_ne!(card_of(&officer).await, card);
+    }
+}
+
+story! {
+    async fn an_approval_that_ends_the_term_ends_the_card_with_it(town) {
+        town.hires(PERSON, UNIT).await;
+        let desk = crate::review::desk(&town).await;
+        let officer = town.officer("vneid").await;
+        let credential = town.wallet().card(&officer, PERSON, "official-card-sdjwt").await;
+        let card = card_of(&officer).await;
+        let proposal = crate::review::proposes(&desk, PERSON, "p1", json!({"full_time_term": "2021-2025"})).await;
+        let mut answer = desk.officer("an").await.approves(&proposal, json!({})).await.expect(200);
+        if answer["state"] == "first_approved" {
+            answer = desk.officer("binh").await.approves(&proposal, json!({})).await.expect(200);
+        }
+        assert_eq!(answer["state"], "approved", "{answer}");
+        assert_eq!(state(&officer, &card).await, ("expired".into(), Value::Null));
+        assert_eq!(published(&town, &status_of(&credential)).await, 1);
     }
 }

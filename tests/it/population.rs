@@ -18,8 +18,10 @@ use officials_card::model::person::{AskedNumber, MatchOutcome, NameParts, Popula
 use officials_card::model::record::RecordKey;
 use officials_card::protocol::population::AnswerError;
 use officials_card::remote::population::{Gateway, PopulationRegistry, SoapRegistry, Unreachable};
+use officials_card::store::Held;
 use registry::{Registry, Rules, Switches};
 use serde_json::{Value, json};
+use sqlx::Connection;
 
 use crate::story;
 use crate::town::Town;
@@ -256,6 +258,42 @@ async fn what_fails_is_tried_again_and_left_alone_when_it_goes_on() {
 }
 
 #[tokio::test]
+async fn what_was_sent_is_told_as_sent_though_the_circuit_opened_before_it_was_sent_again() {
+    let office = Office::open(&Clock::fixed(1_795_325_268), &[somebody(PERSON, NAME)]).await;
+    office.fails(|it| it.refuse_percent = 100);
+    for is_background in [true, false] {
+        let gateway = office.gateway(|it| (it.circuit_failures, it.attempts) = (1, 3));
+        let answer = if is_background {
+            gateway.background().look_up(&query(PERSON)).await
+        } else {
+            gateway.interactive().look_up(&query(PERSON)).await
+        };
+        assert!(matches!(&answer, Err(error @ Unreachable::Status(503)) if error.was_sent()), "{answer:?}");
+        assert_eq!((gateway.counts().unanswered, gateway.counts().not_sent), (1, 0));
+        assert_eq!(gateway.load().circuit.word(), "open");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_teaches_nothing_is_a_sign_of_life() {
+    let office = Office::open(&Clock::fixed(1_795_325_268), &[somebody(PERSON, NAME)]).await;
+    let after_three = async |change: fn(&mut Population)| {
+        let gateway = office.gateway(|it| (change(it), it.circuit_failures = 2).0);
+        for _ in 0..3 {
+            assert!(gateway.background().look_up(&query(PERSON)).await.is_err());
+        }
+        gateway.load().circuit.word()
+    };
+    office.fails(|it| it.half_percent = 100);
+    assert_eq!(after_three(|_| {}).await, "closed", "half an answer");
+    office.fails(|_| {});
+    assert_eq!(after_three(|it| it.look_up_code = "003".into()).await, "closed", "a fault of ours");
+    assert_eq!(after_three(|it| it.secret = Secret::new("loud")).await, "open", "who is not let in is not answered");
+    office.fails(|it| it.fault_percent = 100);
+    assert_eq!(after_three(|_| {}).await, "open", "a fault of theirs");
+}
+
+#[tokio::test]
 async fn people_go_before_the_background() {
     let office = Office::open(&Clock::system(), &[somebody(PERSON, NAME)]).await;
     office.fails(|it| it.delay_ms = 200);
@@ -409,7 +447,114 @@ story! {
         town.clock.advance(1);
         town.imports(PERSON, "H26", "001", "active").await;
         town.service.follow_records().await.unwrap();
+        assert_eq!(state().await, "locked", "not by the word of whoever wrote the row");
+        town.confirms("H26").await;
+        town.service.follow_records().await.unwrap();
         assert_eq!(state().await, "active");
+    }
+}
+
+story! {
+    async fn a_card_that_is_unlocked_while_the_registry_says_otherwise_stays_locked_for_that(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        assert_eq!(town.service.read_population_feed().await.unwrap(), 0);
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        let state = async || {
+            let card = officer.get(&format!("/api/v1/cards/{card}")).await.expect(200);
+            format!("{} {}", card["state"].as_str().unwrap(), card["reason"].as_str().unwrap_or("-"))
+        };
+        let registry_says = async |name: &str| {
+            office.registry.change(somebody(PERSON, name));
+            town.clock.advance(61);
+            assert_eq!(town.service.read_population_feed().await.unwrap(), 1);
+            town.service.match_in_background().await.unwrap()
+        };
+        let unit_says = async |status: &str| {
+            town.clock.advance(1);
+            town.imports(PERSON, "H26", "001", status).await;
+            town.confirms("H26").await;
+            town.service.follow_records().await.unwrap();
+        };
+        // The suspension is over, and what was found during it is not.
+        unit_says("suspended").await;
+        assert_eq!(registry_says("Nguyễn Thị Khác").await.locked, 0, "it is locked already");
+        unit_says("active").await;
+        assert_eq!(state().await, "locked under_review");
+        assert_eq!(registry_says(NAME).await.released, 1, "and given back by that cause");
+        assert_eq!(state().await, "active -");
+        // The card is found again, and what was found meanwhile stands.
+        officer.step(&card, "lock", "lost").await.expect(200);
+        assert_eq!(registry_says("Nguyễn Thị Khác").await.locked, 0);
+        officer.step(&card, "unlock", "found").await.expect(200);
+        assert_eq!(state().await, "locked under_review");
+        let history = officer.get(&format!("/api/v1/cards/{card}")).await.expect(200)["history"].to_string();
+        assert!(history.contains("under_review the discrepancy stands"), "{history}");
+        // Who looks at the discrepancy itself decides.
+        officer.step(&card, "unlock", "cleared").await.expect(200);
+        assert_eq!(state().await, "active -");
+    }
+}
+
+story! {
+    async fn a_record_that_was_asked_about_in_vain_is_asked_about_at_once_when_it_is_corrected(town) {
+        let mut office = Office::open(&town.clock, &[somebody(PERSON, "Nguyễn Thị Khác")]).await;
+        office.settings.retry_seconds = 600;
+        let town = office.town(&town);
+        let called = async |name: &str| town.imports_called(name, PERSON, PERSON, "H26", "001", "active").await;
+        called(NAME).await;
+        office.fails(|it| it.refuse_percent = 100);
+        assert_eq!(town.service.match_in_background().await.unwrap().unreachable, 1);
+        office.fails(|_| {});
+        assert_eq!(town.service.match_in_background().await.unwrap(), MatchSummary::default(), "it rests");
+        called("Nguyễn Thị Khác").await;
+        assert_eq!(town.service.match_in_background().await.unwrap().matched, 1);
+
+        // Somebody is just asking about a version that is none any more.
+        let (store, now) = (town.service.store(), town.clock.now());
+        let to_match = async || store.records_to_match(None, town.clock.now(), town.clock.now(), 10).await.unwrap();
+        let claim = async |found| {
+            let now = town.clock.now();
+            store.ask_about(found, "system", "x", now, now + 300).await.unwrap()
+        };
+        called("Nguyễn Thị Ba").await;
+        let third = to_match().await;
+        let slow = claim(third.clone()).await;
+        assert_eq!((slow.len(), to_match().await.len()), (1, 0));
+        called("Nguyễn Thị Bốn").await;
+        assert_eq!(claim(third).await.len(), 0, "the version that was found is none any more");
+        assert_eq!(claim(to_match().await).await.len(), 1);
+        store.conclude_without(&slow[0], Held::Unanswered, now).await.unwrap();
+        assert_eq!(to_match().await.len(), 0, "the newer question keeps its claim");
+        town.clock.advance(300);
+        assert_eq!(to_match().await.len(), 1);
+    }
+}
+
+story! {
+    async fn cards_that_are_over_keep_none_from_being_given_back(town) {
+        town.hires(PERSON, "H26").await;
+        let officer = town.officer("vneid").await;
+        let card = officer.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        let mut database = sqlx::AnyConnection::connect(&town.database_url).await.unwrap();
+        let mut change = async |statement: String| {
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut database).await.unwrap().rows_affected()
+        };
+        let lock = "UPDATE cards SET state = 'locked', state_reason = 'under_review', hold = 'population'";
+        assert_eq!(change(lock.into()).await, 1);
+        let over = |row: fn(u32) -> String| (0..200).map(row).collect::<Vec<_>>().join(", ");
+        let records = over(|at| format!("('0000000000000{at:03}', 'H26', 'X{at}', 1, '', '', 0, 'matched')"));
+        let columns = "id, unit, number, version, digest, run, changed_at, population";
+        assert_eq!(change(format!("INSERT INTO records ({columns}) VALUES {records}")).await, 200);
+        let cards = over(|at| {
+            format!("('1000000000000{at:03}', '0000000000000{at:03}', 1, '', 'H26', '', 'expired', 0, 0, 0, 'population')")
+        });
+        let columns = "handle, record_id, record_version, person, unit, facts, state, state_at, created_at, valid_until, hold";
+        assert_eq!(change(format!("INSERT INTO cards ({columns}) VALUES {cards}")).await, 200);
+        let released = town.service.store().release_held(None, town.clock.now()).await.unwrap();
+        assert_eq!(released.iter().map(Handle::as_str).collect::<Vec<_>>(), [card]);
     }
 }
 

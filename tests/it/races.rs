@@ -4,6 +4,11 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use officials_card::credential::sd_jwt::Presentation;
+use officials_card::error::{Error, Refusal};
+use officials_card::model::card::{CardFacts, Reason, Selector, State};
+use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::model::origin::{Origin, Way};
+use officials_card::store::NewCard;
 use serde_json::json;
 
 use crate::grants::{offered, served};
@@ -330,5 +335,43 @@ story! {
         let person = officials_card::model::id::PersonalNumber::parse(PERSON).unwrap();
         let selector = officials_card::model::card::Selector::Person(person);
         assert_eq!(office.town.service.store().cards(&selector, 10).await.unwrap().len(), 1, "and there is one card");
+    }
+}
+
+story! {
+    async fn a_card_that_is_made_while_its_record_is_taken_back_is_withdrawn_with_it(town) {
+        let people: Vec<_> = (0..100).map(|number| format!("001199000{number:03}")).collect();
+        town.hires_all(&people, "H26").await;
+        let facts = {
+            let card = town.officer("vneid").await.offer(&people[0]).await["card"].as_str().unwrap().to_owned();
+            town.service.store().card(&Handle::parse(&card).unwrap()).await.unwrap().unwrap().facts
+        };
+        let (store, now) = (town.service.store(), town.clock.now());
+        let mut records = Vec::new();
+        for person in &people[1..] {
+            let number = PersonalNumber::parse(person).unwrap();
+            let stored = store.records_of(&number).await.unwrap().pop().unwrap();
+            records.push((stored.handle, stored.version, CardFacts { personal_id_number: number, ..facts.clone() }));
+        }
+        let origin = Origin { way: Way::Sync, reference: "1".into(), actor: "test".into() };
+        let making = join_all(records.iter().map(|(record, version, facts)| {
+            let new = NewCard {
+                handle: Handle::random(&town.service.chance), record: record.clone(), record_version: *version,
+                facts: facts.clone(), created_at: now, valid_until: now + 1_000, replaced_status: 1,
+            };
+            store.ensure_card(new, "test".into())
+        }));
+        let removing = join_all(records.iter().rev().map(|(record, version, _)| {
+            store.remove_record(record, *version, &origin, Reason::IssuedInError, now + 1)
+        }));
+        let (made, removed) = tokio::join!(making, removing);
+        assert!(removed.iter().all(Result::is_ok), "{removed:?}");
+        let refused = |made: &Result<_, Error>| matches!(made, Err(Error::Refusal(Refusal::NotVerified(_))));
+        assert!(made.iter().all(|made| made.is_ok() || refused(made)), "{made:?}");
+        for (record, ..) in &records {
+            for card in store.cards(&Selector::Record(record.clone()), 10).await.unwrap() {
+                assert!(matches!(card.state, State::Withdrawn { .. }), "{card:?}");
+            }
+        }
     }
 }

@@ -486,8 +486,13 @@ impl Town {
 
     /// The population database agrees, and the unit confirms.
     pub async fn matches_and_confirms(&self, unit: &str) {
-        use officials_card::flow::enroll::confirm;
         self.matches().await;
+        self.confirms(unit).await;
+    }
+
+    /// The unit confirms what its records say now.
+    pub async fn confirms(&self, unit: &str) {
+        use officials_card::flow::enroll::confirm;
         confirm(self.service.store(), &self.clock, unit, officials_card::store::Confirmed::All, "test").await.unwrap();
     }
 

@@ -160,8 +160,8 @@ impl Run<'_> {
             question(&stored.handle, &stored.record, officer, purpose).is_some()
         });
         self.summary.incomplete += incomplete.len() as u64;
-        let incomplete: Vec<_> = incomplete.into_iter().map(|about| about.stored.handle).collect();
-        self.store.rest(&incomplete, now).await?;
+        let incomplete = incomplete.into_iter().map(|about| (about.stored.handle, about.stored.version)).collect();
+        self.store.rest(incomplete, now).await?;
         let asked = self.store.ask_about(askable, officer, purpose, now, now + CLAIM_SECONDS).await?;
         let (store, clock) = (self.store, self.clock);
         let mut answers = stream::iter(asked)

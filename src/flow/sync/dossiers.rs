@@ -171,12 +171,13 @@ impl Service {
             return Ok(Err(("unit", format!("{field}: chuyển đơn vị quản lý không gửi cùng {date} trong tương lai"))));
         }
         let (key, new) = (record.key(), IncomingRecord::of(record, 0, stored.handle.clone()));
-        let confirmed_by = word(&self.store, Some(stored), record, says, call.confirmed_by().as_ref()).await?;
+        let (origin, given) = (call.origin(), call.confirmed_by());
+        let confirmed_by = word(&self.store, Some(stored), record, says, &origin, given.as_ref()).await?;
         let write = VersionWrite {
             record: stored.handle.clone(),
             base_version: stored.version,
             new,
-            origin: call.origin(),
+            origin,
             confirmed_by,
             // The round that follows the records replaces the card: it shows another unit.
             card: CardStep::Keep,

@@ -37,6 +37,13 @@ impl Circuit {
     }
 }
 
+/// That a question may go; its answer or failure comes back with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Permit {
+    round: u64,
+}
+
 /// Decides whether a question may go. Time is handed in: since a fixed moment, never going back.
 #[derive(Clone, Debug)]
 pub struct Breaker {
@@ -45,12 +52,14 @@ pub struct Breaker {
     circuit: Circuit,
     /// Probes that failed since the last answer.
     probes: u32,
+    /// How often questions were stopped, or one let go to probe: what was asked before fails for the reason that is known.
+    round: u64,
 }
 
 impl Breaker {
     /// Opens after `failures` in a row, for `pause` at first.
     pub fn new(failures: u32, pause: Duration) -> Self {
-        Self { failures: failures.max(1), pause, circuit: Circuit::Closed { failures: 0 }, probes: 0 }
+        Self { failures: failures.max(1), pause, circuit: Circuit::Closed { failures: 0 }, probes: 0, round: 0 }
     }
 
     /// How things stand.
@@ -59,9 +68,9 @@ impl Breaker {
     }
 
     /// Whether a question may go now; else, how long none may.
-    pub fn permit(&mut self, now: Duration) -> Result<(), Duration> {
+    pub fn permit(&mut self, now: Duration) -> Result<Permit, Duration> {
         let left = match self.circuit {
-            Circuit::Closed { .. } => return Ok(()),
+            Circuit::Closed { .. } => return Ok(Permit { round: self.round }),
             Circuit::Open { until } => until.saturating_sub(now),
             Circuit::HalfOpen { since } => (since + self.pause).saturating_sub(now),
         };
@@ -69,23 +78,30 @@ impl Breaker {
             return Err(left);
         }
         self.circuit = Circuit::HalfOpen { since: now };
-        Ok(())
+        self.round += 1;
+        Ok(Permit { round: self.round })
     }
 
-    /// Notes whether a question was answered.
-    pub fn note(&mut self, now: Duration, answered: bool) {
-        self.circuit = match (self.circuit, answered) {
-            (_, true) => {
-                self.probes = 0;
-                Circuit::Closed { failures: 0 }
+    /// Notes whether the question of this permit was answered.
+    pub fn note(&mut self, now: Duration, permit: Permit, answered: bool) {
+        if answered {
+            self.probes = 0;
+            self.circuit = Circuit::Closed { failures: 0 };
+            return;
+        }
+        // Asked before it opened, or before the probe that is out.
+        if permit.round != self.round {
+            return;
+        }
+        self.circuit = match self.circuit {
+            Circuit::Closed { failures } if failures + 1 < self.failures => Circuit::Closed { failures: failures + 1 },
+            Circuit::Closed { .. } => {
+                self.round += 1;
+                Circuit::Open { until: now + self.pause }
             }
-            (Circuit::Closed { failures }, false) if failures + 1 < self.failures => {
-                Circuit::Closed { failures: failures + 1 }
-            }
-            (Circuit::Closed { .. }, false) => Circuit::Open { until: now + self.pause },
-            // Asked before it opened.
-            (open @ Circuit::Open { .. }, false) => open,
-            (Circuit::HalfOpen { .. }, false) => {
+            open @ Circuit::Open { .. } => open,
+            Circuit::HalfOpen { .. } => {
+                self.round += 1;
                 self.probes = (self.probes + 1).min(DOUBLINGS);
                 Circuit::Open { until: now + self.pause * 2_u32.pow(self.probes) }
             }
@@ -99,44 +115,60 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// A question that goes now is answered, or is not.
+    fn asks(breaker: &mut Breaker, now: Duration, answered: bool) {
+        let permit = breaker.permit(now).unwrap();
+        breaker.note(now, permit, answered);
+    }
+
     #[test]
     fn failures_in_a_row_open_it_and_an_answer_between_them_does_not() {
         let mut breaker = Breaker::new(3, SECOND * 30);
         for answered in [false, false, true, false, false] {
-            breaker.note(Duration::ZERO, answered);
-            assert_eq!(breaker.permit(Duration::ZERO), Ok(()));
+            asks(&mut breaker, Duration::ZERO, answered);
         }
         assert_eq!(breaker.circuit(), Circuit::Closed { failures: 2 });
-        breaker.note(SECOND, false);
+        let before = breaker.permit(Duration::ZERO).unwrap();
+        asks(&mut breaker, SECOND, false);
         assert_eq!(breaker.permit(SECOND * 2), Err(SECOND * 29));
         // A failure of a question from before changes nothing.
-        breaker.note(SECOND * 20, false);
+        breaker.note(SECOND * 20, before, false);
         assert_eq!(breaker.circuit(), Circuit::Open { until: SECOND * 31 });
+        // Nor does it while one probes; an answer, however late, is one.
+        let probe = breaker.permit(SECOND * 31).unwrap();
+        breaker.note(SECOND * 32, before, false);
+        assert_eq!(breaker.circuit(), Circuit::HalfOpen { since: SECOND * 31 });
+        breaker.note(SECOND * 33, before, true);
+        assert_eq!(breaker.circuit(), Circuit::Closed { failures: 0 });
+        breaker.note(SECOND * 34, probe, false);
+        assert_eq!(breaker.circuit(), Circuit::Closed { failures: 1 });
     }
 
     #[test]
     fn one_question_probes_and_decides() {
         let open = || {
             let mut breaker = Breaker::new(1, SECOND * 30);
-            breaker.note(Duration::ZERO, false);
-            assert_eq!(breaker.permit(SECOND * 30), Ok(()));
+            asks(&mut breaker, Duration::ZERO, false);
+            let probe = breaker.permit(SECOND * 30).unwrap();
             assert_eq!(breaker.permit(SECOND * 30), Err(SECOND * 30), "one only");
-            breaker
+            (breaker, probe)
         };
-        let mut well = open();
-        well.note(SECOND * 31, true);
-        assert_eq!((well.permit(SECOND * 31), well.circuit().word()), (Ok(()), "closed"));
-        let mut ill = open();
+        let (mut well, probe) = open();
+        well.note(SECOND * 31, probe, true);
+        assert!(well.permit(SECOND * 31).is_ok() && well.circuit().word() == "closed");
+        let (mut ill, mut probe) = open();
         let mut now = SECOND * 31;
         for pause in [60, 120, 240, 480, 960, 960] {
-            ill.note(now, false);
+            ill.note(now, probe, false);
             assert_eq!(ill.permit(now), Err(SECOND * pause));
             now += SECOND * pause;
-            assert_eq!(ill.permit(now), Ok(()));
+            probe = ill.permit(now).unwrap();
         }
-        // Whoever probed went away: another may.
-        let mut left = open();
+        // Whoever probed went away: another may, and only that one decides.
+        let (mut left, gone) = open();
         assert_eq!(left.permit(SECOND * 59), Err(SECOND));
-        assert_eq!(left.permit(SECOND * 60), Ok(()));
+        assert!(left.permit(SECOND * 60).is_ok());
+        left.note(SECOND * 61, gone, false);
+        assert_eq!(left.circuit(), Circuit::HalfOpen { since: SECOND * 60 });
     }
 }

@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
-use super::{Breaker, Circuit, Lane, Limiter, PopulationRegistry, SoapRegistry, Unreachable};
+use super::{Breaker, Circuit, Lane, Limiter, Permit, PopulationRegistry, SoapRegistry, Unreachable};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Population;
@@ -36,6 +37,7 @@ pub struct Gateway {
     /// Of them, those of the background.
     background: Semaphore,
     concurrency: usize,
+    patience: Duration,
     waiting: [AtomicUsize; 2],
     answered: AtomicU64,
     unanswered: AtomicU64,
@@ -91,6 +93,7 @@ impl Gateway {
             places: Semaphore::new(concurrency),
             background: Semaphore::new((concurrency - concurrency.div_ceil(4)).max(1)),
             concurrency,
+            patience: PATIENCE,
             waiting: [AtomicUsize::new(0), AtomicUsize::new(0)],
             answered: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
@@ -146,23 +149,23 @@ impl Gateway {
         F: Future<Output = Result<T, Unreachable>> + Send,
         T: Send,
     {
-        let answer = match lane {
-            Lane::Background => self.try_to_ask(lane, self.attempts, send).await,
-            Lane::Interactive => {
-                let asking = self.try_to_ask(lane, self.attempts.min(INTERACTIVE_ATTEMPTS), send);
-                tokio::time::timeout(PATIENCE, asking).await.unwrap_or(Err(Unreachable::Crowded))
-            }
+        let (attempts, until) = match lane {
+            Lane::Background => (self.attempts, None),
+            Lane::Interactive => (self.attempts.min(INTERACTIVE_ATTEMPTS), Some(Instant::now() + self.patience)),
         };
+        let answer = self.try_to_ask(lane, attempts, until, send).await;
         if answer.as_ref().is_err_and(|error| !error.was_sent()) {
             self.not_sent.fetch_add(1, Ordering::Relaxed);
         }
         answer
     }
 
+    /// What was sent once is never told as if nothing had been: the last attempt that was is the answer.
     async fn try_to_ask<T, F>(
         &self,
         lane: Lane,
         attempts: u32,
+        until: Option<Instant>,
         send: impl Fn() -> F + Send + Sync,
     ) -> Result<T, Unreachable>
     where
@@ -173,22 +176,28 @@ impl Gateway {
         self.is_open()?;
         let _places = {
             let _waiting = Waiting::of(&self.waiting[lane as usize]);
-            self.place(lane).await
+            before(until, self.place(lane)).await.ok_or(Unreachable::Crowded)?
         };
-        for attempt in 1.. {
-            self.turn(lane).await?;
-            let answer = send().await;
-            self.state().breaker.note(self.clock.elapsed(), answer.is_ok());
+        let mut last = None;
+        for attempt in 1..=attempts.max(1) {
+            let permit = match before(until, self.turn(lane)).await.unwrap_or(Err(Unreachable::Crowded)) {
+                Ok(permit) => permit,
+                Err(not_sent) => return Err(last.unwrap_or(not_sent)),
+            };
+            let answer = before(until, send()).await.unwrap_or(Err(Unreachable::Late));
+            let lives = answer.as_ref().map_or_else(Unreachable::is_a_sign_of_life, |_| true);
+            self.state().breaker.note(self.clock.elapsed(), permit, lives);
             let counter = if answer.is_ok() { &self.answered } else { &self.unanswered };
             counter.fetch_add(1, Ordering::Relaxed);
             match answer {
                 Err(error) if error.may_pass() && attempt < attempts => {
-                    tokio::time::sleep(back_off(attempt, &self.chance)).await;
+                    last = Some(error);
+                    before(until, tokio::time::sleep(back_off(attempt, &self.chance))).await;
                 }
                 answer => return answer,
             }
         }
-        Err(Unreachable::Crowded)
+        Err(last.unwrap_or(Unreachable::Crowded))
     }
 
     fn is_open(&self) -> Result<(), Unreachable> {
@@ -209,7 +218,7 @@ impl Gateway {
     }
 
     /// Waits for a token, then asks the breaker, so that a token is not lost to a circuit that opened meanwhile.
-    async fn turn(&self, lane: Lane) -> Result<(), Unreachable> {
+    async fn turn(&self, lane: Lane) -> Result<Permit, Unreachable> {
         let _waiting = Waiting::of(&self.waiting[lane as usize]);
         loop {
             self.is_open()?;
@@ -223,6 +232,14 @@ impl Gateway {
             };
             tokio::time::sleep(wait).await;
         }
+    }
+}
+
+/// What comes before that instant, if there is one; `None` when it does not.
+async fn before<T>(until: Option<Instant>, coming: impl Future<Output = T>) -> Option<T> {
+    match until {
+        Some(until) => tokio::time::timeout_at(until, coming).await.ok(),
+        None => Some(coming.await),
     }
 }
 
@@ -264,6 +281,35 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::id::{Handle, PersonalNumber};
+    use crate::model::partial_date::PartialDate;
+    use crate::model::person::AskedNumber;
+
+    #[tokio::test]
+    async fn a_question_that_was_sent_is_told_as_sent_when_the_patience_ends() {
+        // Somebody who takes every connection and says nothing.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = Population { url: format!("http://{}/", silent.local_addr().unwrap()), ..Population::default() };
+        let mut gateway = Gateway::new(&settings, Clock::fixed(0), &Chance::seeded([3; 32])).unwrap();
+        gateway.patience = Duration::from_millis(50);
+        let query = PopulationQuery {
+            number: AskedNumber::Personal(PersonalNumber::parse("001199000018").unwrap()),
+            full_name: "A".into(),
+            date_of_birth: PartialDate::parse("1999").unwrap(),
+            officer: "x".into(),
+            purpose: "x".into(),
+            reference: Handle::parse("7Q2M8K3D5N9R1T4V").unwrap(),
+        };
+        let error = gateway.interactive().look_up(&query).await.unwrap_err();
+        assert!(error.was_sent() && matches!(error, Unreachable::Late), "{error}");
+        assert_eq!(gateway.counts(), Counts { answered: 0, unanswered: 1, not_sent: 0 });
+        assert_eq!(gateway.load().circuit, Circuit::Closed { failures: 1 });
+        // Nothing was sent where no place came free.
+        let _all = gateway.places.acquire_many(u32::try_from(gateway.concurrency).unwrap()).await.unwrap();
+        let error = gateway.interactive().look_up(&query).await.unwrap_err();
+        assert!(!error.was_sent() && matches!(error, Unreachable::Crowded), "{error}");
+        assert_eq!(gateway.counts(), Counts { answered: 0, unanswered: 1, not_sent: 1 });
+    }
 
     #[test]
     fn pauses_double_up_to_a_bound_and_are_drawn_by_lot() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::model::person::{PopulationPerson, PopulationQuery};
 use crate::protocol::population::AnswerError;
 
-pub use breaker::{Breaker, Circuit};
+pub use breaker::{Breaker, Circuit, Permit};
 pub use client::SoapRegistry;
 pub use gateway::{Counts, Gateway, Load, back_off};
 pub use limiter::{Lane, Limiter};
@@ -44,6 +44,9 @@ pub enum Unreachable {
     /// An answer about somebody else.
     #[error("the population registry answers about somebody else")]
     SomebodyElse,
+    /// It was asked, and whoever waits for the answer does so no longer.
+    #[error("the population registry does not answer while somebody waits")]
+    Late,
     /// Nothing was asked: it did not answer lately, and is left alone for that long.
     #[error("the population registry did not answer lately and is left alone")]
     Paused(Duration),
@@ -58,8 +61,13 @@ impl Unreachable {
         match self {
             Self::Silent(_) | Self::Answer(AnswerError::Fault(false)) => true,
             Self::Status(status) => *status >= 500 || matches!(status, 408 | 429),
-            Self::Answer(_) | Self::SomebodyElse | Self::Paused(_) | Self::Crowded => false,
+            Self::Answer(_) | Self::SomebodyElse | Self::Late | Self::Paused(_) | Self::Crowded => false,
         }
+    }
+
+    /// Whether the registry is there and works: it gave an answer, though none that teaches anything about this person.
+    fn is_a_sign_of_life(&self) -> bool {
+        matches!(self, Self::SomebodyElse | Self::Answer(AnswerError::Element(_) | AnswerError::Fault(true)))
     }
 
     /// Whether the question was sent at all.
