@@ -73,7 +73,7 @@ pub use evidence_files::EvidenceFiles;
 pub use following::FollowStep;
 pub use gates::Gate;
 pub use grants::{Deferral, Grant, Holder, NewGrant};
-pub use imports::{BatchOutcome, IncomingRecord, Progress};
+pub use imports::{BatchOutcome, IncomingRecord, Progress, RecordHead};
 pub use issuances::{Issuance, NewCredential, Recorded};
 pub use matches::{Asked, Concluded, Held, ToMatch};
 pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
@@ -95,9 +95,7 @@ pub use self_service::{AuditLine, NewSelfSignIn, SelfCode, SelfSession};
 pub use status_lists::{Entries, StatusList};
 pub use sync::{LoginBegin, SyncAccount, SyncCall, SyncCallFilter, SyncKey, SyncOutcome};
 pub use trust_lists::PublishedList;
-pub use uploads::{
-    NewUpload, ReceivedFile, RecordHead, Upload, UploadClaim, UploadCounts, UploadFilter, UploadRow, UploadStep,
-};
+pub use uploads::{NewUpload, ReceivedFile, Upload, UploadClaim, UploadCounts, UploadFilter, UploadRow, UploadStep};
 pub use versions::{CardStep, VersionWrite};
 pub use waiting::{MovedWaiting, NewWaiting, Waiting};
 use writer::Writer;
