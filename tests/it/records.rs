@@ -314,6 +314,47 @@ story! {
     }
 }
 
+story! {
+    async fn rejects_never_take_the_place_of_what_is_read(town) {
+        let rows: String = (1..=9_000).map(|number| row(number, if number % 2 == 0 { "Lỗi 1" } else { "An" })).collect();
+        let file = town.file("a.csv", format!("{HEADER}{rows}"));
+        let before = std::fs::read(&file).unwrap();
+        let (store, clock, chance) = (town.service.store(), &town.clock, &town.service.chance);
+        let link = file.with_file_name("link.csv");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let growing = town.file("b.csv.partial", &before);
+        for (input, rejects, dry_run) in [
+            (&file, file.clone(), false),
+            (&file, file.clone(), true),
+            (&file, link, false),
+            (&growing, file.with_file_name("b.csv"), false),
+        ] {
+            let request =
+                ImportRequest { file: input.clone(), format: Format::Csv, dry_run, rejects, actor: "test".into() };
+            let refused = import(store, clock, chance, request, |_| {}).await;
+            assert!(matches!(refused, Err(ImportError::SameFile)), "{refused:?}");
+            assert_eq!((std::fs::read(&file).unwrap(), std::fs::read(&growing).unwrap()), (before.clone(), before.clone()));
+        }
+        assert_eq!(count(&town, "records").await, 0);
+
+        // A hard link is another name: the input is whole until it is read, then the rejects take this name.
+        let twin = file.with_file_name("twin.csv");
+        std::fs::hard_link(&file, &twin).unwrap();
+        let rejects = twin.clone();
+        let request = ImportRequest { file: file.clone(), format: Format::Csv, dry_run: true, rejects, actor: "test".into() };
+        assert_eq!(import(store, clock, chance, request, |_| {}).await.unwrap(), counts(4_500, 0, 0, 4_500));
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+        assert_eq!(std::fs::read_to_string(&twin).unwrap().lines().count(), 4_501);
+
+        // An import that comes to nothing leaves the rejects of an earlier one as they were, and none of its own.
+        let endless = format!("{HEADER}{}{}\"{}", rows, row(9_001, "Lỗi 1"), "x".repeat(3 << 20));
+        std::fs::write(self::rejects(&town), "earlier").unwrap();
+        assert!(matches!(run(&town, "c.csv", endless, true).await, Err(ImportError::RowTooLong(_))));
+        assert_eq!(std::fs::read_to_string(self::rejects(&town)).unwrap(), "earlier");
+        assert!(!file.with_file_name("rejects.csv.partial").exists());
+    }
+}
+
 // The lists.
 
 story! {

@@ -148,6 +148,12 @@ pub enum ImportError {
     /// It cannot be read.
     #[error("không đọc được tệp / the file cannot be read: {0}")]
     Read(io::Error),
+    /// The rejected rows would take the place of the file that they come from.
+    #[error(
+        "tệp dòng bị loại trùng với tệp nhập: chọn tên khác bằng --rejects / the rejects file is the file that is imported: \
+         choose another by --rejects"
+    )]
+    SameFile,
     /// The rejects file cannot be written.
     #[error("không ghi được tệp dòng bị loại / the rejects file cannot be written: {0}")]
     Rejects(io::Error),
@@ -181,6 +187,10 @@ pub async fn import(
     mut progress: impl FnMut(Seen),
 ) -> Result<ImportSummary, ImportError> {
     let now = clock.now();
+    let mut rejects = Rejects::new(request.rejects.clone());
+    if rejects.would_overwrite(&request.file).map_err(ImportError::Read)? {
+        return Err(ImportError::SameFile);
+    }
     let (path, format) = (request.file.clone(), request.format);
     let (run, bytes_total) = blocking(move || digest_of(&path)).await?;
     let earlier = if request.dry_run { None } else { store.import_progress(&run).await? };
@@ -199,7 +209,6 @@ pub async fn import(
     }
     let origin = Origin { way: Way::Import, reference: run.clone(), actor: request.actor.clone() };
     let mut waiting = 0;
-    let mut rejects = Rejects::new(request.rejects.clone());
     let mut seen = Seen { bytes_total, ..Seen::default() };
     while let Some(batch) = batches.recv().await {
         let Batch { header, good, raws, bad, bytes } = batch;
