@@ -56,16 +56,18 @@ impl Carried {
     }
 }
 
+/// Where the entries of a list, or of a field of objects, stood in a row, for those with empty places between them.
+pub(super) type Places = Vec<(Slot, Vec<usize>)>;
+
 /// What a row does to a record that is there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amendment {
     carried: Arc<Carried>,
-    /// Where the entries of a list, or of a field of objects, stood in the row, if places between them were empty.
-    places: Vec<(Slot, Vec<usize>)>,
+    places: Places,
 }
 
 impl Amendment {
-    pub(super) fn new(carried: Arc<Carried>, places: Vec<(Slot, Vec<usize>)>) -> Self {
+    pub(super) fn new(carried: Arc<Carried>, places: Places) -> Self {
         Self { carried, places }
     }
 

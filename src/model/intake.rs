@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::amendment::{Amendment, Carried};
+use crate::model::amendment::{Amendment, Carried, Places};
 use crate::model::catalogue::{Catalogue, Field, Required, Slot};
 use crate::model::cell::{self, Cell};
 use crate::model::record::{Entry, Record};
@@ -335,8 +335,7 @@ struct Draft<'a> {
     lists: Vec<Vec<Entry>>,
     /// Objects of fields of the type list that came member by member: by field and entry.
     items: BTreeMap<(usize, usize), Vec<(String, String)>>,
-    /// Where such objects and the entries of lists stood, if places between them are empty.
-    places: Vec<(Slot, Vec<usize>)>,
+    places: Places,
     /// Places whose value was refused: nothing more is said of them.
     refused: Vec<Place>,
     /// The row as a whole could not be read.
@@ -502,8 +501,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The record, and where entries of it stood in the row when there were empty places between them.
-    #[allow(clippy::type_complexity)]
-    fn finish_placed(mut self) -> Result<(Record, Vec<(Slot, Vec<usize>)>), Vec<RowFault>> {
+    fn finish_placed(mut self) -> Result<(Record, Places), Vec<RowFault>> {
         self.gather_items();
         if !self.unreadable {
             self.check_required();
@@ -832,6 +830,41 @@ mod tests {
             let told = faults(change(changes.clone()));
             assert!(told.len() == 1 && (told[0].0 == expected || told[0].0.is_empty()), "{changes}: {told:?}");
         }
+    }
+
+    #[test]
+    fn a_successor_is_data_and_is_read_beside_the_version_in_use() {
+        // One field more, another one named otherwise.
+        let text = include_str!("data/2023/fields.csv");
+        let email = text.lines().find(|line| line.contains(",email,")).unwrap();
+        let number = text.lines().count();
+        let digital = email
+            .replacen(&email[..email.find(',').unwrap()], &number.to_string(), 1)
+            .replace(",email,", ",second_email,");
+        let text = format!("{}{digital}\n", text.replace(",marital_status,", ",family_status,"));
+        let successor: &'static Catalogue = Box::leak(Box::new(Catalogue::parse("2027", &text).unwrap()));
+        assert_eq!(successor.fields().len(), Catalogue::current().fields().len() + 1);
+        let header = ["agency_personnel_number", "full_name", "managing_unit_code", "using_unit_code", "second_email"];
+        let cells = ["CB 01", "Nguyễn Thị Đào", "H26", "H26.05", "dao@mau.example"];
+        assert!(
+            matches!(Layout::of(Catalogue::current(), header), Err(HeaderFault::Unknown(unknown)) if unknown == ["second_email"])
+        );
+        let layout = Layout::of(successor, header).unwrap();
+        let (record, amendment) =
+            with(|intake| Intake { catalogue: successor, ..intake }.row(2, &layout, cells.into_iter().map(Cell::Text)))
+                .unwrap();
+        assert_eq!(record.text("second_email"), Some("dao@mau.example"));
+        assert_eq!(Record::restore(successor, &record.content()).unwrap(), record);
+        assert!(Record::restore(Catalogue::current(), &record.content()).is_err(), "it is not of the version in use");
+        // What was written by the version in use is read by it, and changed by a row of the successor.
+        let old = csv(GOOD).unwrap();
+        assert_eq!(Record::restore(Catalogue::current(), &old.content()).unwrap(), old);
+        let base = Record::restore(successor, &old.content()).unwrap();
+        let both = amendment.apply(&base, &record, 2).unwrap();
+        assert_eq!(
+            (both.text("second_email"), both.date("date_of_birth")),
+            (Some("dao@mau.example"), old.date("date_of_birth"))
+        );
     }
 
     proptest! {
