@@ -378,7 +378,7 @@ fn read_csv(file: impl Read, table: &mut impl Table) -> Result<(), ImportError> 
         csv::ErrorKind::Io(error) => undecodable(error),
         other => ImportError::Read(io::Error::other(format!("{other:?}"))),
     };
-    let (mut has_header, mut rows, mut first) = (false, 0, Vec::new());
+    let (mut has_header, mut rows, mut first, mut last) = (false, 0, Vec::new(), 0);
     loop {
         since_row.set(0);
         let mut row = ByteRecord::new();
@@ -387,7 +387,9 @@ fn read_csv(file: impl Read, table: &mut impl Table) -> Result<(), ImportError> 
             // Nothing in it is a header: what is wrong with the first row tells most.
             return if has_header { Ok(()) } else { table.header(1, &first) };
         }
-        let line = row.position().map_or(line, |position| position.line() + opened.lines_off);
+        // Rows may end with a carriage return alone, which the reader does not count: each has a line of its own.
+        let line = row.position().map_or(line, |position| position.line() + opened.lines_off).max(last + 1);
+        last = line;
         if has_header {
             if row.iter().all(<[u8]>::is_empty) {
                 continue;
@@ -528,6 +530,12 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_end_as_on_old_machines_have_lines_of_their_own() {
+        let text = format!("{HEADER}1,An,H26,H26\n2,A1,H26,H26\n3,An,H26,H26\n").replace('\n', "\r");
+        assert_eq!(read(Format::Csv, text.as_bytes()).unwrap(), (vec![2, 4], vec![(3, "name 100".into())]));
+    }
+
+    #[test]
     fn a_key_that_comes_twice_is_noticed_only_where_it_says_otherwise() {
         let text = format!("{HEADER}1,An,H26,H26\n1,An,H26,H26\n1,Ân,H26,H26\n1,An,H27,H26\n");
         assert_eq!(read(Format::Csv, text.as_bytes()).unwrap(), (vec![2, 3, 5], vec![(4, "once".into())]));
@@ -558,5 +566,27 @@ mod tests {
         collector.weight = BATCH_BYTES;
         assert!(collector.take(0, RawRow::Json(Vec::new()), Err(Vec::new())));
         assert_eq!(batches.try_recv().unwrap().bad.len(), 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_file_never_panics_and_no_row_comes_twice(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            text in "[a-z0-9,;\t\"\r\n{}:\u{feff}Đ]{0,200}", with_header in proptest::prelude::any::<bool>(),
+        ) {
+            for file in [bytes, text.into_bytes()] {
+                let file = if with_header { [HEADER.as_bytes(), &file].concat() } else { file };
+                for format in [Format::Csv, Format::Ndjson, Format::Xlsx] {
+                    let Ok((good, bad)) = read(format, &file) else { continue };
+                    let mut lines: Vec<_> = good.into_iter().chain(bad.into_iter().map(|(line, _)| line)).collect();
+                    let rows = lines.len();
+                    lines.sort_unstable();
+                    lines.dedup();
+                    proptest::prop_assert_eq!(lines.len(), rows);
+                    let most = file.iter().filter(|byte| **byte == b'\n' || **byte == b'\r').count() as u64 + 1;
+                    proptest::prop_assert!(lines.last().is_none_or(|last| *last <= most), "{:?} of {}", lines, most);
+                }
+            }
+        }
     }
 }
