@@ -697,6 +697,87 @@ mod tests {
         assert!(config.override_by(|name| (name == "SPECIMEN").then(|| "perhaps".into())).is_err());
     }
 
+    /// Every variable, and a value for it that the defaults do not have.
+    const VARIABLES: [(&str, &str); 30] = [
+        ("LISTEN", "127.0.0.1:7"),
+        ("PUBLIC_URL", "https://seven.example"),
+        ("DATABASE_URL", "sqlite://seven.db"),
+        ("LOG", "seven=debug"),
+        ("LOG_FORMAT", "text"),
+        ("DATA_DIR", "/seven"),
+        ("KEYS", "/seven"),
+        ("KEYS_PASSPHRASE", "seven"),
+        ("SPECIMEN", "true"),
+        ("EVIDENCE", "/seven"),
+        ("TRUSTED_PROXIES", "192.0.2.7,10.0.0.0/8"),
+        ("TLS_CERTIFICATE", "seven.pem"),
+        ("TLS_KEY", "seven.key"),
+        ("POPULATION_URL", "https://seven.example"),
+        ("POPULATION_PATH", "/seven"),
+        ("POPULATION_USER", "seven"),
+        ("POPULATION_SECRET", "seven"),
+        ("POPULATION_API_KEY", "seven"),
+        ("POPULATION_X_ROAD_CLIENT", "VN/seven"),
+        ("SIGN_IN_ISSUER", "https://seven.example"),
+        ("SIGN_IN_CLIENT_ID", "seven"),
+        ("SIGN_IN_CLIENT_SECRET", "seven"),
+        ("SIGN_IN_CLIENT_KEY", "seven.jwk"),
+        ("SIGN_IN_SCOPES", "openid seven"),
+        ("SIGN_IN_PERSONAL_NUMBER_CLAIM", "seven"),
+        ("SIGN_IN_ACR_LEVEL_2", "seven"),
+        ("OFFICE_SIGN_IN_ISSUER", "https://seven.example"),
+        ("OFFICE_SIGN_IN_CLIENT_ID", "seven"),
+        ("OFFICE_SIGN_IN_CLIENT_SECRET", "seven"),
+        ("OFFICE_SIGN_IN_CLIENT_KEY", "seven.jwk"),
+    ];
+
+    #[test]
+    fn every_variable_overrides_what_the_file_says() {
+        let file = "[population]\nurl = 'https://a.example'\nuser = 'a'\nsecret = 'a'\n[sign_in]\nissuer = 'https://a.example'\n\
+            client_id = 'a'\nclient_secret = 'a'\n[office_sign_in]\nissuer = 'https://a.example'\nclient_id = 'a'\nclient_secret = 'a'";
+        // Secrets do not print, so their settings are looked at beside.
+        let seen = |config: &Config| {
+            let population = config.population.as_ref().unwrap();
+            let secrets = [
+                Some(&config.database_url),
+                config.keys_passphrase.as_ref(),
+                Some(&population.secret),
+                population.api_key.as_ref(),
+                config.sign_in.as_ref().unwrap().client_secret.as_ref(),
+                config.office_sign_in.as_ref().unwrap().client_secret.as_ref(),
+            ];
+            format!("{config:?} {:?}", secrets.map(|secret| secret.map(|secret| secret.expose().to_owned())))
+        };
+        let mut asked = std::collections::BTreeSet::new();
+        let names = std::cell::RefCell::new(&mut asked);
+        toml::from_str::<Config>(file)
+            .unwrap()
+            .override_by(|name| {
+                names.borrow_mut().insert(name.to_owned());
+                None
+            })
+            .unwrap();
+        let known: std::collections::BTreeSet<_> = VARIABLES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(asked, known, "every variable that is read stands in the table");
+        for (name, value) in VARIABLES {
+            let mut config: Config = toml::from_str(file).unwrap();
+            let before = seen(&config);
+            let pair = |other: &str| {
+                (name == "TLS_KEY" && other == "TLS_CERTIFICATE") || (name == "TLS_CERTIFICATE" && other == "TLS_KEY")
+            };
+            config
+                .override_by(|other| {
+                    if other == name { Some(value.to_owned()) } else { pair(other).then(|| "other".to_owned()) }
+                })
+                .unwrap();
+            let after = seen(&config);
+            assert_ne!(after, before, "{name}");
+            let shown = value.split([' ', ',']).next_back().unwrap();
+            let shown = if name == "LOG_FORMAT" { "Text" } else { shown.trim_end_matches("/8") };
+            assert!(after.matches(shown).count() > before.matches(shown).count(), "{name}");
+        }
+    }
+
     #[test]
     fn a_sign_in_comes_from_the_file_or_from_variables_alone() {
         let mut config = Config::default();

@@ -3,15 +3,22 @@
 
 use std::sync::OnceLock;
 
+use officials_card::chance::Chance;
+use officials_card::credential::agencies::AgencyNames;
 use officials_card::credential::attestation::{KeyAttestation, KeyPolicy};
 use officials_card::credential::client_attestation::ClientAttestation;
+use officials_card::credential::dpop::{self, DpopProof};
+use officials_card::credential::gate::SignedGate;
 use officials_card::credential::jwe::{ENCS, Recipient};
 use officials_card::credential::jws::{self, Jws};
+use officials_card::credential::nonce::{LIFETIME_SECONDS, Nonces};
 use officials_card::credential::proof::{Expected, Proved};
+use officials_card::credential::receipt::{self, Confirmation, Found};
 use officials_card::credential::sd_jwt::{self, Presentation};
+use officials_card::credential::wallet_token::{Kind, WalletTokens};
 use officials_card::credential::x509::{Anchors, MAX_CHAIN, Use, pem_certificates};
-use officials_card::credential::{PublicKey, json, key};
-use officials_card::keyring::{DecryptionKey, fresh_p256_jwk};
+use officials_card::credential::{PublicKey, Signer, json, key};
+use officials_card::keyring::{DecryptionKey, FileKey, fresh_p256_jwk};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::protocol::authorize::PushedRequest;
 use officials_card::protocol::oauth::TokenRequest;
@@ -61,6 +68,28 @@ fn read_request(bytes: &[u8]) {
 fn envelope_key() -> &'static DecryptionKey {
     static KEY: OnceLock<DecryptionKey> = OnceLock::new();
     KEY.get_or_init(|| DecryptionKey::new(&fresh_p256_jwk().unwrap()).unwrap())
+}
+
+/// A device's or a wallet's own key.
+fn own_key() -> &'static FileKey {
+    static KEY: OnceLock<FileKey> = OnceLock::new();
+    KEY.get_or_init(|| FileKey::new(&fresh_p256_jwk().unwrap(), Vec::new()).unwrap())
+}
+
+/// What somebody signs with a key that they name themselves.
+fn self_signed(typ: &str, payload: &Value) -> String {
+    let key = own_key();
+    let header = jws::header(key, typ, json!({"jwk": key.public_key().to_jwk()}));
+    jws::sign(key, &header, payload.to_string().as_bytes()).unwrap()
+}
+
+/// Members with some of their values replaced.
+fn with_members(mut good: Value, others: &Value, names: &[&str]) -> Value {
+    let others: Vec<_> = others.as_object().map(|members| members.values().cloned().collect()).unwrap_or_default();
+    for (name, other) in names.iter().zip(others) {
+        good[*name] = other;
+    }
+    good
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -126,6 +155,53 @@ proptest! {
             let _ = ResponseEncryption::of(request);
         }
         let _ = Notification::parse(payload.to_string().as_bytes());
+    }
+
+    #[test]
+    fn what_is_under_our_mac_is_ours(text in "\\PC{0,80}|[A-Za-z0-9_-]{50,130}", bytes in prop::collection::vec(any::<u8>(), 96), now in any::<i64>(), flip in 0_usize..54) {
+        let (nonces, tokens) = (Nonces::new(&[1; 32], "c_nonce"), WalletTokens::new(&[1; 32]));
+        let forged = [text, base64(&bytes), base64(&bytes[..40])];
+        for text in &forged {
+            prop_assert_eq!(nonces.check(text, now), None);
+            for kind in [Kind::Access, Kind::Refresh] {
+                prop_assert_eq!(tokens.read(kind, text, now), None);
+            }
+        }
+        let mut nonce = nonces.issue(&Chance::seeded([3; 32]), 1_000).into_bytes();
+        prop_assert_eq!(nonces.check(std::str::from_utf8(&nonce).unwrap(), 1_000), Some(1_000 + LIFETIME_SECONDS));
+        nonce[flip] = if nonce[flip] == b'A' { b'B' } else { b'A' };
+        prop_assert_eq!(nonces.check(std::str::from_utf8(&nonce).unwrap(), 1_000), None);
+    }
+
+    #[test]
+    fn what_a_key_says_of_itself_is_bounded(payload in any_json(), text in "\\PC{0,120}", now in any::<i32>(), order in prop::sample::subsequence(vec!["htm", "htu", "iat", "jti", "ath", "nonce"], 0..4), device in prop::sample::subsequence(vec!["iss", "checked_at", "outcome", "reasons", "code_hash", "edition", "gate"], 0..4)) {
+        let target = dpop::Target { method: "POST", url: "https://card.example.vn/token", token: None };
+        let good = json!({"htm": "POST", "htu": target.url, "iat": now, "jti": "one"});
+        let now = i64::from(now);
+        prop_assert!(DpopProof::verify(&self_signed(dpop::TYPE, &good), &target, now).is_ok());
+        for payload in [&payload, &with_members(good, &payload, &order)] {
+            if let Ok(proof) = DpopProof::verify(&self_signed(dpop::TYPE, payload), &target, now) {
+                prop_assert!(proof.id.len() <= 1_000 && proof.nonce.is_none_or(|nonce| nonce.len() <= 1_000));
+            }
+        }
+        let iss = base64(&own_key().public_key().thumbprint());
+        let good = json!({"iss": iss, "checked_at": now, "outcome": "not-valid", "reasons": ["expired"], "code_hash": receipt::code_hash("x"), "edition": 1});
+        prop_assert!(Found::from_jws(&self_signed(receipt::DEVICE_TYPE, &good)).is_ok());
+        for payload in [&payload, &with_members(good, &payload, &device)] {
+            if let Ok(found) = Found::from_jws(&self_signed(receipt::DEVICE_TYPE, payload)) {
+                prop_assert!(found.reasons.len() <= 16 && found.reasons.iter().all(|code| code.len() <= 64));
+            }
+            prop_assert!(Confirmation::open(&self_signed(receipt::ISSUER_TYPE, payload), &Anchors::default()).is_err());
+        }
+        prop_assert!(DpopProof::verify(&text, &target, now).is_err() && Found::from_jws(&text).is_err());
+        prop_assert!(Confirmation::open(&text, &Anchors::default()).is_err());
+    }
+
+    #[test]
+    fn documents_of_checkpoints_that_nobody_signed(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let key = || Some(own_key().public_key().clone());
+        prop_assert!(SignedGate::open(&bytes, |_| key()).is_err());
+        prop_assert!(AgencyNames::open(&bytes, |_| key()).is_err());
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl ImportArguments {
                 "{waiting} hồ sơ có thay đổi chờ đến ngày hiệu lực / {waiting} records have changes that wait for their day"
             );
         }
-        if new + changed + rejected + waiting == 0 {
+        if new + changed + waiting == 0 {
             println!("Không có gì thay đổi / nothing changed");
         }
         if rejected > 0 {

@@ -183,3 +183,25 @@ fn read_standard_input() -> Result<String> {
     let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     Ok(line.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_bundle_never_panics(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), text in "[\\[{\"a-z_:0-9,}\\]]{0,200}",
+        ) {
+            let _ = parse_bundle(&bytes);
+            let _ = parse_bundle(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_bundle_is_told_from_anything_else() {
+        for wrong in [&b""[..], b"{}", b"[]", b"null", &[b'['; 100_000]] {
+            assert!(parse_bundle(wrong).is_err());
+        }
+    }
+}

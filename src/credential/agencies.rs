@@ -79,4 +79,26 @@ mod tests {
         let key = TestKey::new(1).public_key().clone();
         assert_eq!(AgencyNames::open(&bytes, |_| Some(key.clone())), Ok((table, key)));
     }
+
+    fn read(packed: Vec<u8>) -> Result<AgencyNames, SignedError> {
+        let term = Term { version: 3, issued_at: 1, ttl_seconds: 1, expires_at: 9 };
+        let bytes = AGENCIES.seal(&payload(&term, [(5, packed.into())]), &TestKey::new(1), &[]).unwrap();
+        AgencyNames::open(&bytes, |_| Some(TestKey::new(1).public_key().clone())).map(|(table, _)| table)
+    }
+
+    #[test]
+    fn what_unpacks_to_too_much_is_not_unpacked() {
+        assert!(read(zlib::deflate(&vec![b'x'; MAX_TEXT_BYTES + 1])).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_table_never_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80), text in "\\PC{0,40}|[A-Z0-9.\t\n]{0,80}") {
+            let _ = read(bytes.clone());
+            let _ = read(zlib::deflate(&bytes));
+            if let Ok(table) = read(zlib::deflate(text.as_bytes())) {
+                proptest::prop_assert!(table.names.len() <= text.lines().count());
+            }
+        }
+    }
 }

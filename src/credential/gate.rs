@@ -159,4 +159,24 @@ mod tests {
         };
         assert!(read(&full(MAX_DUTY).seal(&TestKey::new(1)).unwrap()).is_ok(), "the bounds fit each other");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_member_of_any_kind_never_panics_and_keeps_its_bounds(
+            label in 1_i64..16, bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40), many in 0_usize..3_000,
+        ) {
+            let any = cbor::decode(&bytes, 1_000).unwrap_or_else(|_| Value::Bytes(bytes.clone()));
+            for value in [any, Value::Array(vec!["H26".into(); many]), Value::Array(vec![Value::Array(vec![1.into()]); many])] {
+                let good = gate().seal(&TestKey::new(1)).unwrap();
+                let (mut payload, _) = GATE.open(&good, |_| Some(TestKey::new(1).public_key().clone())).unwrap();
+                if let Value::Map(pairs) = &mut payload {
+                    cbor::take(pairs, label);
+                    pairs.push((label.into(), value));
+                }
+                if let Ok(gate) = GATE.seal(&payload, &TestKey::new(1), &[]).map(|bytes| read(&bytes)) {
+                    proptest::prop_assert!(gate.is_err() || gate.is_ok_and(|gate| gate.policy.agencies.len() <= MAX_AGENCIES));
+                }
+            }
+        }
+    }
 }

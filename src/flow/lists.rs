@@ -147,4 +147,19 @@ mod tests {
         assert!(matches!(parse(io::repeat(b'x'), ["code"]), Err(ListError::TooLarge)));
         assert!(matches!(parse(&b"code\n\xff\n"[..], ["code"]), Err(ListError::Read(_))));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_list_never_panics(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..120), text in "[a-z,;\"\r\n\u{feff}Đ]{0,120}",
+        ) {
+            for file in [bytes.as_slice(), text.as_bytes(), &[b"code,name\n", text.as_bytes()].concat()] {
+                if let Ok(rows) = parse(file, ["code", "name"]) {
+                    let lines = file.iter().filter(|byte| **byte == b'\n' || **byte == b'\r').count() + 1;
+                    proptest::prop_assert!(rows.len() < lines.max(1) + 1);
+                    proptest::prop_assert!(rows.iter().flat_map(|(_, cells)| cells).map(String::len).sum::<usize>() <= 2 * file.len());
+                }
+            }
+        }
+    }
 }

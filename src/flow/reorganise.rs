@@ -251,7 +251,7 @@ impl Service {
                 handles.extend(Some(stored.handle).filter(|_| is_seen));
             }
             let keys: Vec<_> = moves.iter().map(|(_, after, _)| after.key()).collect();
-            let there = self.store.known_digests(&keys).await?;
+            let there = self.store.record_heads(&keys).await?;
             for ((before, after, is_seen), mut key) in moves.into_iter().zip(keys) {
                 if given.contains(&key) || there.contains_key(&key) && !free.contains(&key) {
                     totals.renumbered += u64::from(is_seen);

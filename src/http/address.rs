@@ -102,4 +102,20 @@ mod tests {
         }
         assert_eq!(seen("10.0.0.1", &X_FORWARDED_FOR, &["203.0.113.9"], by), "10.0.0.1", "the other header");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_never_panics_and_strangers_are_never_believed(
+            text in "[ -~]{0,80}|((for|by)=[\"\\[0-9a-f:.\\]]{0,20}[;,] ?){0,40}", peer in proptest::prelude::any::<[u8; 4]>(),
+        ) {
+            let value: axum::http::HeaderValue = text.parse().unwrap();
+            let peer = IpAddr::from(peer);
+            let networks = ["10.0.0.0/8".parse().unwrap()];
+            for (name, by) in [(X_FORWARDED_FOR, ForwardedHeader::XForwardedFor), (header::FORWARDED, ForwardedHeader::Forwarded)] {
+                let headers: HeaderMap = [(name, value.clone())].into_iter().collect();
+                proptest::prop_assert_eq!(client_address(Peer(peer), &headers, &[], by), peer, "no proxy is trusted");
+                let _ = client_address(Peer("10.0.0.1".parse().unwrap()), &headers, &networks, by);
+            }
+        }
+    }
 }

@@ -161,4 +161,15 @@ mod tests {
         }
         assert_eq!(languages(&HeaderMap::new()), [Vietnamese, English]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_never_panics_and_weights_are_weights(text in "[ -~\u{80}-\u{ff}]{0,120}|([a-z*/]{0,6}(;q=[0-9.]{0,5})?,? ?){0,80}") {
+            let Ok(value) = axum::http::HeaderValue::from_bytes(text.as_bytes()) else { return Ok(()) };
+            let headers: HeaderMap = [(header::ACCEPT, value.clone()), (header::ACCEPT_LANGUAGE, value)].into_iter().collect();
+            let choices = Choices::of(&headers, &header::ACCEPT);
+            proptest::prop_assert!(choices.0.len() <= MOST_CHOICES && choices.0.iter().all(|(_, weight)| *weight <= FULL));
+            proptest::prop_assert!(!languages(&headers).is_empty());
+        }
+    }
 }

@@ -132,7 +132,7 @@ pub struct RepeatList {
 }
 
 /// A place at the top level of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
     /// A field outside lists.
     Field(usize),

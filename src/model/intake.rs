@@ -6,6 +6,7 @@
 //!         ↓ each value by its field's rule (rule.rs)
 //!         ↓ what stands between fields: required, order of dates
 //! Record | Vec<RowFault>
+//!         ↓ where the record is there already: what the header carries and nothing else (amendment.rs)
 //! ```
 //!
 //! In CSV and in spreadsheets, entry 2 of a repeating list has the columns `work_history_from[2]`, `work_history_to[2]` and
@@ -14,8 +15,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::model::catalogue::{Catalogue, Field, Required};
+use crate::model::amendment::{Amendment, Carried, Places};
+use crate::model::catalogue::{Catalogue, Field, Required, Slot};
 use crate::model::cell::{self, Cell};
 use crate::model::record::{Entry, Record};
 use crate::model::row_fault::{RowFault, Shape};
@@ -35,7 +38,10 @@ pub const MAX_FAULTS: usize = 50;
 
 /// What each column of a CSV file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout(Vec<Column>);
+pub struct Layout {
+    columns: Vec<Column>,
+    carried: Arc<Carried>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
@@ -110,12 +116,25 @@ impl Layout {
         let has = |field: usize| columns.contains(&Column::Value(Place { field, entry: None }));
         let required = catalogue.fields().iter().enumerate().filter(|(_, field)| field.required == Required::Interface);
         let missing: Vec<_> = required.filter(|(at, _)| !has(*at)).map(|(_, field)| field.code.clone()).collect();
-        if missing.is_empty() { Ok(Self(columns)) } else { Err(HeaderFault::Missing(missing)) }
+        if !missing.is_empty() {
+            return Err(HeaderFault::Missing(missing));
+        }
+        let mut carried = Carried::default();
+        for column in &columns {
+            match column {
+                Column::Value(place) => carry(&mut carried, catalogue, *place),
+                Column::Member(member) => {
+                    carried.add(Slot::Field(member.field), Some((member.entry, member.place)));
+                }
+                Column::Ignored | Column::Nameless => {}
+            }
+        }
+        Ok(Self { columns, carried: Arc::new(carried) })
     }
 
     /// How many columns a row has.
     pub fn width(&self) -> usize {
-        self.0.len()
+        self.columns.len()
     }
 
     /// Whether a row names fields, so that it is the header and not a title above it.
@@ -123,6 +142,17 @@ impl Layout {
         let names_field =
             |cell: &&str| matches!(column_of(catalogue, &normalised(cell)), Some(Column::Value(_) | Column::Member(_)));
         row.into_iter().filter(names_field).take(2).count() == 2
+    }
+}
+
+/// A field outside lists, or a column at a place of its list.
+fn carry(carried: &mut Carried, catalogue: &Catalogue, place: Place) {
+    match (catalogue.fields()[place.field].list, place.entry) {
+        (Some(list), Some(entry)) => {
+            let column = catalogue.lists()[list].members.iter().position(|member| *member == place.field);
+            carried.add(Slot::List(list), Some((entry, column.unwrap_or_default())));
+        }
+        _ => carried.add(Slot::Field(place.field), None),
     }
 }
 
@@ -176,16 +206,17 @@ impl Intake<'_> {
         layout: &Layout,
         cells: impl ExactSizeIterator<Item = &'r str>,
     ) -> Result<Record, Vec<RowFault>> {
-        self.row(line, layout, cells.map(Cell::Text))
+        self.row(line, layout, cells.map(Cell::Text)).map(|(record, _)| record)
     }
 
-    /// One row of a spreadsheet, whose cells stand in the order of `layout`.
+    /// One row of a spreadsheet, whose cells stand in the order of `layout`: the record that it makes where there is none,
+    /// and what it does to one that is there.
     pub fn row<'r>(
         &self,
         line: u64,
         layout: &Layout,
         cells: impl ExactSizeIterator<Item = Cell<'r>>,
-    ) -> Result<Record, Vec<RowFault>> {
+    ) -> Result<(Record, Amendment), Vec<RowFault>> {
         let mut draft = Draft::new(*self, line);
         if cells.len() != layout.width() {
             draft.row_fault(
@@ -193,9 +224,9 @@ impl Intake<'_> {
                 format!("có đúng {} cột như dòng tiêu đề", layout.width()),
                 format!("have exactly the {} columns of the header", layout.width()),
             );
-            return draft.finish();
+            return Err(draft.faults);
         }
-        for (column, cell) in layout.0.iter().zip(cells) {
+        for (column, cell) in layout.columns.iter().zip(cells) {
             match column {
                 _ if cell.is_empty() => {}
                 Column::Value(place) => draft.put_cell(*place, cell),
@@ -204,7 +235,8 @@ impl Intake<'_> {
                 Column::Nameless => draft.nameless(),
             }
         }
-        draft.finish()
+        let (record, places) = draft.finish_placed()?;
+        Ok((record, Amendment::new(Arc::clone(&layout.carried), places)))
     }
 
     /// A record with some of its fields and lists said anew, or a new one without `base`. `changes` is what a line of NDJSON
@@ -235,16 +267,16 @@ impl Intake<'_> {
         draft.finish()
     }
 
-    /// One line of NDJSON.
-    pub fn json_row(&self, line: u64, text: &str) -> Result<Record, Vec<RowFault>> {
-        let mut draft = Draft::new(*self, line);
+    /// One line of NDJSON: the record that it makes where there is none, and what it does to one that is there.
+    pub fn json_row(&self, line: u64, text: &str) -> Result<(Record, Amendment), Vec<RowFault>> {
+        let (mut draft, mut carried) = (Draft::new(*self, line), Carried::default());
         let Ok(object) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) else {
             draft.row_fault(
                 "readable",
                 "là một đối tượng JSON trên một dòng".into(),
                 "be one JSON object on one line".into(),
             );
-            return draft.finish();
+            return Err(draft.faults);
         };
         for (name, value) in &object {
             let name = normalised(name);
@@ -252,14 +284,17 @@ impl Intake<'_> {
                 continue;
             }
             if let Some(place) = place_of(self.catalogue, &name) {
+                carry(&mut carried, self.catalogue, place);
                 draft.put_json(place, value);
             } else if let Some(list) = self.catalogue.lists().iter().position(|list| list.name == name) {
+                carried.add(Slot::List(list), None);
                 draft.put_list(list, value);
             } else {
                 draft.unknown(&name);
             }
         }
-        draft.finish()
+        let (record, places) = draft.finish_placed()?;
+        Ok((record, Amendment::new(Arc::new(carried), places)))
     }
 }
 
@@ -301,6 +336,7 @@ struct Draft<'a> {
     lists: Vec<Vec<Entry>>,
     /// Objects of fields of the type list that came member by member: by field and entry.
     items: BTreeMap<(usize, usize), Vec<(String, String)>>,
+    places: Places,
     /// Places whose value was refused: nothing more is said of them.
     refused: Vec<Place>,
     /// The row as a whole could not be read.
@@ -312,8 +348,17 @@ impl<'a> Draft<'a> {
     fn new(intake: Intake<'a>, line: u64) -> Self {
         let values = vec![None; intake.catalogue.fields().len()];
         let lists = vec![Vec::new(); intake.catalogue.lists().len()];
-        let items = BTreeMap::new();
-        Self { intake, line, values, lists, items, refused: Vec::new(), unreadable: false, faults: Vec::new() }
+        Self {
+            intake,
+            line,
+            values,
+            lists,
+            items: BTreeMap::new(),
+            places: Vec::new(),
+            refused: Vec::new(),
+            unreadable: false,
+            faults: Vec::new(),
+        }
     }
 
     /// A cell: what people and spreadsheets do to values is undone where it is certain, and told where it is not.
@@ -352,12 +397,15 @@ impl<'a> Draft<'a> {
 
     /// The objects that came member by member, after those of a JSON cell.
     fn gather_items(&mut self) {
-        let mut gathered: BTreeMap<usize, Vec<Vec<(String, String)>>> = BTreeMap::new();
-        for ((field, _), mut item) in std::mem::take(&mut self.items) {
+        let mut gathered: BTreeMap<usize, (Vec<usize>, Vec<Vec<(String, String)>>)> = BTreeMap::new();
+        for ((field, entry), mut item) in std::mem::take(&mut self.items) {
             item.sort();
-            gathered.entry(field).or_default().push(item);
+            let (places, items) = gathered.entry(field).or_default();
+            places.push(entry);
+            items.push(item);
         }
-        for (field, mut items) in gathered {
+        for (field, (places, mut items)) in gathered {
+            self.note_places(Slot::Field(field), places);
             let mut all = match self.values[field].take() {
                 Some(Value::Items(before)) => before,
                 _ => Vec::new(),
@@ -449,7 +497,12 @@ impl<'a> Draft<'a> {
         entries[entry].get_mut(members.iter().position(|member| *member == place.field)?)
     }
 
-    fn finish(mut self) -> Result<Record, Vec<RowFault>> {
+    fn finish(self) -> Result<Record, Vec<RowFault>> {
+        self.finish_placed().map(|(record, _)| record)
+    }
+
+    /// The record, and where entries of it stood in the row when there were empty places between them.
+    fn finish_placed(mut self) -> Result<(Record, Places), Vec<RowFault>> {
         self.gather_items();
         if !self.unreadable {
             self.check_required();
@@ -459,10 +512,19 @@ impl<'a> Draft<'a> {
             self.faults.truncate(MAX_FAULTS);
             return Err(self.faults);
         }
-        for entries in &mut self.lists {
-            entries.retain(|entry| entry.iter().any(Option::is_some));
+        for list in 0..self.lists.len() {
+            let is_filled = |entry: &Entry| entry.iter().any(Option::is_some);
+            let places = (0..).zip(&self.lists[list]).filter(|(_, entry)| is_filled(entry)).map(|(place, _)| place);
+            self.note_places(Slot::List(list), places.collect());
+            self.lists[list].retain(is_filled);
         }
-        Ok(Record::new(self.intake.catalogue, self.values, self.lists))
+        Ok((Record::new(self.intake.catalogue, self.values, self.lists), self.places))
+    }
+
+    fn note_places(&mut self, slot: Slot, places: Vec<usize>) {
+        if places.last().is_some_and(|last| last + 1 != places.len()) {
+            self.places.push((slot, places));
+        }
     }
 
     /// As [`Draft::finish`], but what stands between fields is only looked at where one of them changed.
@@ -498,44 +560,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// `not_before`: the other date is looked for in the same entry, then in the record.
     fn check_order(&mut self) {
-        let catalogue = self.intake.catalogue;
-        for (at, field) in catalogue.fields().iter().enumerate() {
-            let Some(other) = field.rule.not_before.as_deref().and_then(|code| catalogue.index(code)) else { continue };
-            let entries = field.list.map_or(1, |list| self.lists[list].len());
-            for entry in 0..entries {
-                let entry = field.list.map(|_| entry);
-                let (later, earlier) = (self.date(at, entry), self.date(other, entry));
-                if let (Some(later), Some(earlier)) = (later, earlier)
-                    && later.certainly_before(earlier)
-                {
-                    let other = &catalogue.fields()[other].code;
-                    self.fault(
-                        named(field, entry),
-                        Some(Shape::of(&later.to_string())),
-                        &field.rule_text,
-                        format!("không sớm hơn {other}"),
-                        format!("not be earlier than {other}"),
-                    );
-                }
-            }
-        }
-    }
-
-    fn date(&self, field: usize, entry: Option<usize>) -> Option<crate::model::partial_date::PartialDate> {
-        let catalogue = self.intake.catalogue;
-        let value = match catalogue.fields()[field].list {
-            Some(list) => {
-                let member = catalogue.lists()[list].members.iter().position(|member| *member == field)?;
-                self.lists[list].get(entry?)?.get(member)?
-            }
-            None => &self.values[field],
-        };
-        match value {
-            Some(Value::Date(date)) => Some(*date),
-            _ => None,
-        }
+        let room = MAX_FAULTS.saturating_sub(self.faults.len());
+        let faults = order_faults(self.intake.catalogue, &self.values, &self.lists, self.line);
+        self.faults.extend(faults.into_iter().take(room));
     }
 
     fn cell_fault(&mut self, field: String, form: &Form, rule: &str, cell: Cell<'_>, broken: cell::Broken) {
@@ -587,6 +615,49 @@ impl<'a> Draft<'a> {
             self.faults.push(RowFault { line: self.line, field, shape, rule: rule.to_owned(), demand_vi, demand_en });
         }
     }
+}
+
+/// `not_before`: the other date is looked for in the same entry, then in the record.
+pub(super) fn order_faults(
+    catalogue: &Catalogue,
+    values: &[Option<Value>],
+    lists: &[Vec<Entry>],
+    line: u64,
+) -> Vec<RowFault> {
+    let date = |field: usize, entry: Option<usize>| {
+        let value = match catalogue.fields()[field].list {
+            Some(list) => {
+                let member = catalogue.lists()[list].members.iter().position(|member| *member == field)?;
+                lists[list].get(entry?)?.get(member)?
+            }
+            None => &values[field],
+        };
+        match value {
+            Some(Value::Date(date)) => Some(*date),
+            _ => None,
+        }
+    };
+    let mut faults = Vec::new();
+    for (at, field) in catalogue.fields().iter().enumerate() {
+        let Some(other) = field.rule.not_before.as_deref().and_then(|code| catalogue.index(code)) else { continue };
+        for entry in 0..field.list.map_or(1, |list| lists[list].len()) {
+            let entry = field.list.map(|_| entry);
+            if let (Some(later), Some(earlier)) = (date(at, entry), date(other, entry))
+                && later.certainly_before(earlier)
+            {
+                let other = &catalogue.fields()[other].code;
+                faults.push(RowFault {
+                    line,
+                    field: named(field, entry),
+                    shape: Some(Shape::of(&later.to_string())),
+                    rule: field.rule_text.clone(),
+                    demand_vi: format!("không sớm hơn {other}"),
+                    demand_en: format!("not be earlier than {other}"),
+                });
+            }
+        }
+    }
+    faults
 }
 
 fn named(field: &Field, entry: Option<usize>) -> String {
@@ -647,7 +718,7 @@ mod tests {
         let record = csv(GOOD).unwrap();
         let content = r#"{"DS_QUATRINH_CONGTAC":[{"work_history_from":"201001","work_history_to":"2015"},{"work_history_from":"2015"}],"agency_personnel_number":"CB 01","date_of_birth":"19870502","full_name":"Nguyễn Thị Đào","managing_unit_code":"H26","personal_id_number":"001187012345","using_unit_code":"H26.05"}"#;
         assert_eq!(record.content(), content);
-        let json = with(|intake| intake.json_row(1, content)).unwrap();
+        let json = with(|intake| intake.json_row(1, content)).unwrap().0;
         assert_eq!(json, record);
         assert_eq!(Record::restore(Catalogue::current(), content).unwrap(), record);
         assert_eq!(record.key().unit, "H26");
@@ -708,14 +779,14 @@ mod tests {
         assert_eq!(faults(short), [(String::new(), "columns".to_owned())]);
         for bad in ["", "[]", "1", "{", "{\"full_name\":}"] {
             assert_eq!(
-                faults(with(|intake| intake.json_row(1, bad))),
+                faults(with(|intake| intake.json_row(1, bad)).map(|(record, _)| record)),
                 [(String::new(), "readable".to_owned())],
                 "{bad}"
             );
         }
         let odd = r#"{"agency_personnel_number":7,"full_name":["a"],"managing_unit_code":"H26","using_unit_code":"H26",
             "salry":"1","Nguyễn Văn A":1,"DS_TINHOC":[{"it_level":"99"},3],"__faults":"x"}"#;
-        let odd = faults(with(|intake| intake.json_row(1, odd)));
+        let odd = faults(with(|intake| intake.json_row(1, odd)).map(|(record, _)| record));
         let expected = [
             ("DS_TINHOC", "entries"),
             ("", "known_column"),
@@ -768,12 +839,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_successor_is_data_and_is_read_beside_the_version_in_use() {
+        // One field more, another one named otherwise.
+        let text = include_str!("data/2023/fields.csv");
+        let email = text.lines().find(|line| line.contains(",email,")).unwrap();
+        let number = text.lines().count();
+        let digital = email
+            .replacen(&email[..email.find(',').unwrap()], &number.to_string(), 1)
+            .replace(",email,", ",second_email,");
+        let text = format!("{}{digital}\n", text.replace(",marital_status,", ",family_status,"));
+        let successor: &'static Catalogue = Box::leak(Box::new(Catalogue::parse("2027", &text).unwrap()));
+        assert_eq!(successor.fields().len(), Catalogue::current().fields().len() + 1);
+        let header = ["agency_personnel_number", "full_name", "managing_unit_code", "using_unit_code", "second_email"];
+        let cells = ["CB 01", "Nguyễn Thị Đào", "H26", "H26.05", "dao@mau.example"];
+        assert!(
+            matches!(Layout::of(Catalogue::current(), header), Err(HeaderFault::Unknown(unknown)) if unknown == ["second_email"])
+        );
+        let layout = Layout::of(successor, header).unwrap();
+        let (record, amendment) =
+            with(|intake| Intake { catalogue: successor, ..intake }.row(2, &layout, cells.into_iter().map(Cell::Text)))
+                .unwrap();
+        assert_eq!(record.text("second_email"), Some("dao@mau.example"));
+        assert_eq!(Record::restore(successor, &record.content()).unwrap(), record);
+        assert!(Record::restore(Catalogue::current(), &record.content()).is_err(), "it is not of the version in use");
+        // What was written by the version in use is read by it, and changed by a row of the successor.
+        let old = csv(GOOD).unwrap();
+        assert_eq!(Record::restore(Catalogue::current(), &old.content()).unwrap(), old);
+        let base = Record::restore(successor, &old.content()).unwrap();
+        let both = amendment.apply(&base, &record, 2).unwrap();
+        assert_eq!(
+            (both.text("second_email"), both.date("date_of_birth")),
+            (Some("dao@mau.example"), old.date("date_of_birth"))
+        );
+    }
+
     proptest! {
         #[test]
         fn rows_never_panic_and_what_goes_in_is_stable(cells in prop::array::uniform9("\\PC{0,30}|[0-9]{4,12}|H26")) {
             if let Ok(record) = csv(cells.each_ref().map(String::as_str)) {
                 let content = record.content();
-                prop_assert_eq!(with(|intake| intake.json_row(1, &content)).unwrap().content(), content);
+                prop_assert_eq!(with(|intake| intake.json_row(1, &content)).unwrap().0.content(), content);
             }
         }
 

@@ -2,7 +2,7 @@
 //!
 //! The card: [`card`], [`id`], and what happens to it: [`event`]. The record that a card is made from, in the order in which a row becomes one:
 //! [`catalogue`] (which fields there are) and [`rule`] (what a value must look like), [`cell`] (what spreadsheets make of
-//! it), [`intake`] (a row in; [`upload`]s bring many),
+//! it), [`intake`] (a row in; [`upload`]s bring many), [`amendment`] (what it does to a record that is there),
 //! [`record`] (what comes out) or [`row_fault`] (why not), [`quality`] (how good it is), [`person`] (the match with the
 //! population database, and the verified record that it allows). Every version has an [`origin`]; what changes between two is
 //! a [`patch`]. They lean on [`agency`], [`unit`], [`code_list`],
@@ -14,6 +14,7 @@
 //! [`json`] reads what strangers send, for all rooms.
 
 pub mod agency;
+pub mod amendment;
 pub mod approval;
 pub mod calendar;
 pub mod card;

@@ -1,19 +1,23 @@
 //! Imports: batches of records go in, each with its place in the file, so that a killed import is completed by the next run
 //! with nothing lost or doubled.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::cards::handle;
 use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
+use crate::model::amendment::Amendment;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::origin::{Origin, Way};
 use crate::model::partial_date::PartialDate;
 use crate::model::record::{Record, RecordKey};
+use crate::model::row_fault::RowFault;
 use crate::model::value::hex;
 
 /// Rows of one statement. SQLite looks a parameter's name up by going through all of them, so more rows cost more.
@@ -46,6 +50,27 @@ pub struct IncomingRecord {
     pub status_on: Option<time::Date>,
     /// The version that the row was compared with, 0 for none: at another it is not written.
     pub expects: Option<i64>,
+    /// What it changes in a record that is there already; without it, the record says this and nothing else.
+    pub amendment: Option<Amendment>,
+}
+
+/// What stands under a key, for a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordHead {
+    /// Its name.
+    pub handle: Handle,
+    /// Its version.
+    pub version: i64,
+    /// SHA-256 of its content, in hexadecimal.
+    pub digest: String,
+    /// What wrote that: the digest of a file, the name of an upload…
+    pub run: String,
+    /// Whether its unit took it back.
+    pub is_removed: bool,
+    /// The catalogue of its content.
+    pub catalogue: String,
+    /// What it says.
+    pub content: String,
 }
 
 /// What one import has done so far.
@@ -70,6 +95,8 @@ pub struct BatchOutcome {
     pub twice: Vec<u64>,
     /// Lines whose record is not at the version that they expect.
     pub moved_on: Vec<u64>,
+    /// Lines that contradict what stays of their record.
+    pub refused: Vec<(u64, Vec<RowFault>)>,
 }
 
 impl Store {
@@ -118,15 +145,14 @@ impl Store {
         self.write(FinishImport { file: file.to_owned(), actor: actor.to_owned(), at }).await
     }
 
-    /// What stands in the store under these keys: digest and importing run. For a dry run.
-    pub async fn known_digests(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, String>, Fault> {
+    /// What stands under these keys, with contents.
+    pub async fn record_heads(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, RecordHead>, Fault> {
         let mut connection = self.readers().acquire().await.map_err(failed("reading records"))?;
-        let mut known = HashMap::new();
-        for chunk in keys.chunks(ROWS) {
-            let found = existing(&mut connection, chunk.iter()).await?;
-            known.extend(found.into_iter().map(|(key, current)| (key, current.digest)));
+        let mut found = HashMap::with_capacity(keys.len());
+        for chunk in keys.chunks(self.dialect.rows_per_statement()) {
+            found.extend(heads(&mut connection, chunk.iter(), true).await?);
         }
-        Ok(known)
+        Ok(found)
     }
 }
 
@@ -139,19 +165,12 @@ struct ImportBatch {
     at: UnixSeconds,
 }
 
-/// The current row of a record, as far as an import needs it.
-#[derive(PartialEq, Eq)]
-struct Current {
-    handle: String,
-    version: i64,
-    digest: String,
-    run: String,
-}
-
 /// A record to be written, and the version that it becomes.
 struct Write<'a> {
     incoming: &'a IncomingRecord,
-    handle: String,
+    /// What it makes of what is there.
+    new: Cow<'a, IncomingRecord>,
+    handle: Handle,
     version: i64,
 }
 
@@ -162,25 +181,38 @@ impl Change for ImportBatch {
         let before = self.begin(transaction).await?;
         let mut progress = before.clone();
         let (mut written, mut twice) = (Vec::with_capacity(self.records.len()), Vec::new());
-        let mut moved_on = Vec::new();
+        let (mut moved_on, mut refused) = (Vec::new(), Vec::new());
         let count = |counter: &mut u64, line: u64| *counter += u64::from(line > before.line);
         for chunk in self.records.chunks(self.rows) {
             let mut open: Vec<_> = chunk.iter().collect();
             // A record that another file moves on meanwhile is looked at again: it has another version to follow.
             while !open.is_empty() {
-                let mut current = existing(transaction, open.iter().map(|incoming| &incoming.key)).await?;
+                let amends = open.iter().any(|incoming| incoming.amendment.is_some());
+                let mut current = heads(transaction, open.iter().map(|incoming| &incoming.key), amends).await?;
                 let mut writes = Vec::with_capacity(open.len());
                 for incoming in open {
-                    match current.get(&incoming.key) {
-                        Some(known) if known.digest == incoming.digest => count(&mut progress.unchanged, incoming.line),
+                    let known = current.get(&incoming.key);
+                    let new = match incoming.over(known)? {
+                        Ok(new) => new,
+                        Err(faults) => {
+                            refused.push((incoming.line, faults));
+                            continue;
+                        }
+                    };
+                    match known {
+                        Some(known) if !known.is_removed && known.digest == new.digest => {
+                            count(&mut progress.unchanged, incoming.line);
+                        }
                         known if incoming.expects.is_some_and(|at| at != known.map_or(0, |known| known.version)) => {
                             moved_on.push(incoming.line);
                         }
                         Some(known) if known.run == self.origin.reference => twice.push(incoming.line),
                         known => {
-                            let write = Write::after(known, incoming);
+                            let handle = known.map_or(&incoming.handle, |known| &known.handle).clone();
+                            let version = known.map_or(1, |known| known.version + 1);
+                            let write = Write { incoming, new, handle, version };
                             // What a second row with this key will find.
-                            current.insert(incoming.key.clone(), self.current(&write));
+                            current.insert(incoming.key.clone(), self.head(&write));
                             writes.push(write);
                         }
                     }
@@ -194,7 +226,7 @@ impl Change for ImportBatch {
             }
         }
         progress.line = self.records.iter().map(|record| record.line).fold(progress.line, u64::max);
-        write_portraits(transaction, written.iter().filter_map(|write| write.incoming.portrait.as_ref())).await?;
+        write_portraits(transaction, written.iter().filter_map(|write| write.new.portrait.as_ref())).await?;
         self.write_progress(transaction, &progress).await?;
         if !written.is_empty() {
             let (new, changed) = (progress.new - before.new, progress.changed - before.changed);
@@ -202,14 +234,7 @@ impl Change for ImportBatch {
             let (actor, subject) = (self.origin.actor.clone(), self.origin.reference.clone());
             transaction.note(Line { at: self.at, actor, action: "records.imported", subject, detail });
         }
-        Ok(BatchOutcome { progress, twice, moved_on })
-    }
-}
-
-impl<'a> Write<'a> {
-    fn after(known: Option<&Current>, incoming: &'a IncomingRecord) -> Self {
-        let handle = known.map_or_else(|| incoming.handle.to_string(), |known| known.handle.clone());
-        Self { incoming, handle, version: known.map_or(1, |known| known.version + 1) }
+        Ok(BatchOutcome { progress, twice, moved_on, refused })
     }
 }
 
@@ -237,9 +262,17 @@ impl ImportBatch {
         progress(&row).map_err(failed(doing))
     }
 
-    fn current(&self, write: &Write<'_>) -> Current {
-        let (handle, digest) = (write.handle.clone(), write.incoming.digest.clone());
-        Current { handle, version: write.version, digest, run: self.origin.reference.clone() }
+    /// What stands there once it is written.
+    fn head(&self, write: &Write<'_>) -> RecordHead {
+        RecordHead {
+            handle: write.handle.clone(),
+            version: write.version,
+            digest: write.new.digest.clone(),
+            run: self.origin.reference.clone(),
+            is_removed: false,
+            catalogue: Catalogue::CURRENT.to_owned(),
+            content: write.incoming.amendment.as_ref().map_or_else(String::new, |_| write.new.content.clone()),
+        }
     }
 
     /// Writes new and changed records alike, but for those that somebody else moved on since they were looked up: these
@@ -267,28 +300,34 @@ impl ImportBatch {
             carried_over("excluded.match_key")
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
-        for Write { incoming, handle, version } in &*writes {
+        for Write { new, handle, version, .. } in &*writes {
             query = query
-                .bind(handle)
-                .bind(&incoming.key.unit)
-                .bind(&incoming.key.number)
+                .bind(handle.as_str())
+                .bind(&new.key.unit)
+                .bind(&new.key.number)
                 .bind(version)
-                .bind(&incoming.digest)
+                .bind(&new.digest)
                 .bind(&self.origin.reference)
-                .bind(incoming.person.as_ref().map(PersonalNumber::expose))
+                .bind(new.person.as_ref().map(PersonalNumber::expose))
                 .bind(self.at)
-                .bind(&incoming.match_key)
-                .bind(&incoming.out_of_service)
-                .bind(incoming.works_in[0].as_deref())
-                .bind(incoming.works_in[1].as_deref());
+                .bind(&new.match_key)
+                .bind(&new.out_of_service)
+                .bind(new.works_in[0].as_deref())
+                .bind(new.works_in[1].as_deref());
         }
         let written = query.execute(&mut **transaction).await.map_err(failed("writing records"))?.rows_affected();
         if written == writes.len() as u64 {
             return Ok(Vec::new());
         }
-        let current = existing(transaction, writes.iter().map(|write| &write.incoming.key)).await?;
-        let (ours, overtaken): (Vec<_>, Vec<_>) =
-            writes.drain(..).partition(|write| current.get(&write.incoming.key) == Some(&self.current(write)));
+        let current = heads(transaction, writes.iter().map(|write| &write.incoming.key), false).await?;
+        let is_ours = |write: &Write<'_>| {
+            current.get(&write.incoming.key).is_some_and(|now| {
+                (&now.handle, now.version, &now.digest) == (&write.handle, write.version, &write.new.digest)
+                    && now.run == self.origin.reference
+                    && !now.is_removed
+            })
+        };
+        let (ours, overtaken): (Vec<_>, Vec<_>) = writes.drain(..).partition(is_ours);
         *writes = ours;
         Ok(overtaken.into_iter().map(|write| write.incoming).collect())
     }
@@ -302,12 +341,12 @@ impl ImportBatch {
             places(writes.len(), 10)
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
-        for Write { incoming, handle, version } in writes {
+        for Write { incoming, new, handle, version } in writes {
             query = query
-                .bind(handle)
+                .bind(handle.as_str())
                 .bind(version)
                 .bind(Catalogue::CURRENT)
-                .bind(&incoming.content)
+                .bind(&new.content)
                 .bind(&self.origin.reference)
                 .bind(signed(incoming.line))
                 .bind(self.at)
@@ -376,20 +415,29 @@ pub(super) async fn write_portraits<'a>(
     Ok(())
 }
 
-/// What stands under these keys.
-async fn existing<'a>(
+/// What stands under these keys, with contents where they are wanted.
+async fn heads<'a>(
     connection: &mut AnyConnection,
     keys: impl ExactSizeIterator<Item = &'a RecordKey>,
-) -> Result<HashMap<RecordKey, Current>, Fault> {
+    contents: bool,
+) -> Result<HashMap<RecordKey, RecordHead>, Fault> {
     let doing = "looking records up";
     if keys.len() == 0 {
         return Ok(HashMap::new());
     }
+    let (columns, versions) = if contents {
+        (
+            "record_versions.catalogue, record_versions.content",
+            "JOIN record_versions ON record_versions.record = records.id AND record_versions.version = records.version",
+        )
+    } else {
+        ("'', ''", "")
+    };
     // A join, for SQLite would read the whole table for a list of pairs.
     let statement = format!(
-        "WITH wanted (unit, number) AS (VALUES {}) SELECT records.unit, records.number, id, version, \
-         CASE WHEN removed_at IS NULL THEN digest ELSE '' END, run \
-         FROM wanted JOIN records ON records.unit = wanted.unit AND records.number = wanted.number",
+        "WITH wanted (unit, number) AS (VALUES {}) SELECT records.unit, records.number, records.version, records.digest, \
+         records.run, records.removed_at, {columns}, records.id \
+         FROM wanted JOIN records ON records.unit = wanted.unit AND records.number = wanted.number {versions}",
         places(keys.len(), 2)
     );
     let mut query = sqlx::query(AssertSqlSafe(statement));
@@ -397,14 +445,21 @@ async fn existing<'a>(
         query = query.bind(&key.unit).bind(&key.number);
     }
     let rows = query.fetch_all(connection).await.map_err(failed(doing))?;
-    rows.iter()
-        .map(|row| {
-            let key = RecordKey { unit: row.try_get(0)?, number: row.try_get(1)? };
-            let (handle, version) = (row.try_get(2)?, row.try_get(3)?);
-            Ok((key, Current { handle, version, digest: row.try_get(4)?, run: row.try_get(5)? }))
-        })
-        .collect::<Result<_, sqlx::Error>>()
-        .map_err(failed(doing))
+    let head = |row: &AnyRow| {
+        let text = |at: usize| row.try_get::<String, _>(at).map_err(failed(doing));
+        let key = RecordKey { unit: text(0)?, number: text(1)? };
+        let head = RecordHead {
+            handle: handle(row, "id")?,
+            version: row.try_get(2).map_err(failed(doing))?,
+            digest: text(3)?,
+            run: text(4)?,
+            is_removed: row.try_get::<Option<i64>, _>(5).map_err(failed(doing))?.is_some(),
+            catalogue: text(6)?,
+            content: text(7)?,
+        };
+        Ok((key, head))
+    };
+    rows.iter().map(head).collect()
 }
 
 struct FinishImport {
@@ -440,6 +495,31 @@ fn signed(count: u64) -> i64 {
 }
 
 impl IncomingRecord {
+    /// What it makes of the record that is there: what its file does not carry stays. `Err` tells what contradicts that.
+    pub fn over(&self, there: Option<&RecordHead>) -> Result<Result<Cow<'_, Self>, Vec<RowFault>>, Fault> {
+        let there = there.filter(|there| !there.is_removed && there.digest != self.digest);
+        let (Some(amendment), Some(there)) = (&self.amendment, there) else { return Ok(Ok(Cow::Borrowed(self))) };
+        let restored = |content: &str| {
+            let record = Record::restore(Catalogue::current(), content);
+            record.map_err(|error| Fault::new("reading a record that a row changes", error))
+        };
+        let (base, row) = (restored(&there.content)?, restored(&self.content)?);
+        Ok(amendment.apply(&base, &row, self.line).map(|record| {
+            let new = Self::of(&record, self.line, self.handle.clone());
+            Cow::Owned(Self { portrait: self.portrait.clone(), expects: self.expects, ..new })
+        }))
+    }
+
+    /// The record that it is; the portrait with its bytes where they came with it.
+    pub fn record(&self) -> Result<Record, Fault> {
+        let fault = |error| Fault::new("reading a row again", error);
+        let mut record = Record::restore(Catalogue::current(), &self.content).map_err(fault)?;
+        if let Some((_, jpeg)) = &self.portrait {
+            record.attach_portrait(jpeg.clone());
+        }
+        Ok(record)
+    }
+
     /// From a record that passed every rule; `handle` is its name if it is new.
     pub fn of(record: &Record, line: u64, handle: Handle) -> Self {
         let content = record.content();
@@ -457,6 +537,7 @@ impl IncomingRecord {
             out_of_service: record.out_of_service().map(str::to_owned),
             status_on: record.date("employment_status_date").and_then(PartialDate::exact),
             expects: None,
+            amendment: None,
         }
     }
 }

@@ -74,7 +74,7 @@ pub use evidence_files::EvidenceFiles;
 pub use following::{FollowStep, ToFollow};
 pub use gates::Gate;
 pub use grants::{Deferral, Grant, Holder, NewGrant};
-pub use imports::{BatchOutcome, IncomingRecord, Progress};
+pub use imports::{BatchOutcome, IncomingRecord, Progress, RecordHead};
 pub use issuances::{Issuance, NewCredential, Recorded};
 pub use matches::{Asked, Concluded, Held, ToMatch};
 pub use offers::{NewOffer, Offer, OfferedRecord, Redemption};
@@ -97,9 +97,7 @@ pub use self_service::{AuditLine, NewSelfSignIn, SelfCode, SelfSession};
 pub use status_lists::{Entries, StatusList};
 pub use sync::{LoginBegin, SyncAccount, SyncCall, SyncCallFilter, SyncKey, SyncOutcome};
 pub use trust_lists::PublishedList;
-pub use uploads::{
-    NewUpload, ReceivedFile, RecordHead, Upload, UploadClaim, UploadCounts, UploadFilter, UploadRow, UploadStep,
-};
+pub use uploads::{NewUpload, ReceivedFile, Upload, UploadClaim, UploadCounts, UploadFilter, UploadRow, UploadStep};
 pub use versions::{CardStep, VersionWrite};
 pub use waiting::{MovedWaiting, NewWaiting, TakenBack, Waiting};
 use writer::Writer;

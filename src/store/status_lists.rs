@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{Change, Store, Transaction, failed};
+use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::status::ListPurpose;
@@ -162,7 +162,7 @@ impl Change for OpenList {
     type Done = ();
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        sqlx::query(
+        let inserted = sqlx::query(
             "INSERT INTO status_lists (id, size, secret, opened_at, purpose) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT DO NOTHING",
         )
@@ -174,6 +174,11 @@ impl Change for OpenList {
         .execute(&mut **transaction)
         .await
         .map_err(failed("opening a status list"))?;
+        if inserted.rows_affected() == 1 {
+            let detail = format!("{} {}", self.size, self.purpose.word());
+            let (actor, subject) = ("system".to_owned(), format!("status-list/{}", self.id));
+            transaction.note(Line { at: self.at, actor, action: "status_list.opened", subject, detail });
+        }
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{Change, Store, Transaction, failed};
+use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 
@@ -62,6 +62,16 @@ impl Change for PublishList {
         .execute(&mut **transaction)
         .await
         .map_err(failed("publishing the trust list"))?;
-        Ok(inserted.rows_affected() == 1)
+        if inserted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        transaction.note(Line {
+            at: self.0.issued_at,
+            actor: "system".to_owned(),
+            action: "trust_list.published",
+            subject: format!("trust-list/{}", self.0.version),
+            detail: String::new(),
+        });
+        Ok(true)
     }
 }

@@ -3,19 +3,14 @@
 //! Whoever works on an upload has claimed it by one conditional statement, and every step names the claim: of two processes
 //! one goes on, and when it is killed another takes over at the last durable line.
 
-use std::collections::HashMap;
-
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 
-use super::cards::handle;
 use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::calendar::parse_day;
-use crate::model::id::Handle;
-use crate::model::record::RecordKey;
 use crate::model::upload::{RowOutcome, UploadState};
 
 /// Rows of one statement.
@@ -179,23 +174,6 @@ pub struct UploadFilter {
     pub before: Option<(UnixSeconds, String)>,
 }
 
-/// What stands under a key, for a comparison.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordHead {
-    /// Its name.
-    pub handle: Handle,
-    /// Its version.
-    pub version: i64,
-    /// What wrote that: the digest of a file, the name of an upload…
-    pub run: String,
-    /// Whether its unit took it back.
-    pub is_removed: bool,
-    /// The catalogue of its content.
-    pub catalogue: String,
-    /// What it says.
-    pub content: String,
-}
-
 const COLUMNS: &str = "id, unit, name, format, state, uploaded_by, created_at, bytes, sha256, columns, line, bytes_done, \
     rows_done, new_count, changed_count, unchanged_count, fault_count, changed_fields, written_count, waiting_count, \
     conflict_count, fault_code, fault_vi, fault_en, effective_on, only_good_rows, submitted_at, submitted_by, finished_at, \
@@ -352,46 +330,6 @@ impl Store {
     pub async fn clear_upload(&self, id: &str, actor: &str, at: UnixSeconds) -> Result<()> {
         self.write(Clear { id: id.to_owned(), actor: actor.to_owned(), at }).await
     }
-
-    /// What stands under these keys, with contents.
-    pub async fn record_heads(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, RecordHead>, Fault> {
-        let doing = "reading records";
-        let mut connection = self.readers().acquire().await.map_err(failed(doing))?;
-        let mut heads = HashMap::with_capacity(keys.len());
-        for chunk in keys.chunks(ROWS) {
-            let statement = format!(
-                "WITH wanted (unit, number) AS (VALUES {}) SELECT records.unit, records.number, records.version, \
-                 records.run, records.removed_at, record_versions.catalogue, record_versions.content, records.id FROM wanted \
-                 JOIN records ON records.unit = wanted.unit AND records.number = wanted.number \
-                 JOIN record_versions ON record_versions.record = records.id AND record_versions.version = records.version",
-                places(chunk.len(), 2)
-            );
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for key in chunk {
-                query = query.bind(&key.unit).bind(&key.number);
-            }
-            for row in query.fetch_all(&mut *connection).await.map_err(failed(doing))? {
-                let (key, head) = head(&row)?;
-                heads.insert(key, head);
-            }
-        }
-        Ok(heads)
-    }
-}
-
-fn head(row: &AnyRow) -> Result<(RecordKey, RecordHead), Fault> {
-    let doing = "reading records";
-    let text = |at: usize| row.try_get::<String, _>(at).map_err(failed(doing));
-    let key = RecordKey { unit: text(0)?, number: text(1)? };
-    let head = RecordHead {
-        handle: handle(row, "id")?,
-        version: row.try_get(2).map_err(failed(doing))?,
-        run: text(3)?,
-        is_removed: row.try_get::<Option<i64>, _>(4).map_err(failed(doing))?.is_some(),
-        catalogue: text(5)?,
-        content: text(6)?,
-    };
-    Ok((key, head))
 }
 
 /// Uploads of one caller whose files are kept at the same time: what they take of the disk has an end.

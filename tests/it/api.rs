@@ -196,6 +196,22 @@ story! {
     }
 }
 
+/// An SQLite file stays open when it is deleted: only a server can go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_whose_database_is_gone_is_not_ready() {
+    use sqlx::ConnectOptions;
+    let town = Town::on(crate::town::Ground::Postgres).await;
+    let checks = async || serde_json::from_slice::<serde_json::Value>(&town.get("/ready").await.bytes).unwrap();
+    assert_eq!(checks().await["checks"]["database"], true);
+    let name = town.database_url.split_once("?host=").unwrap().0.rsplit('/').next().unwrap();
+    let server = std::env::var("OFFICIALS_CARD_TEST_POSTGRES").unwrap();
+    let options: sqlx::any::AnyConnectOptions = server.parse().unwrap();
+    let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+    sqlx::query(drop).execute(&mut options.connect().await.unwrap()).await.unwrap();
+    let ready = town.get("/ready").await.expect(503);
+    assert_eq!((&ready["ready"], &ready["checks"]["database"]), (&json!(false), &json!(false)));
+}
+
 story! {
     async fn the_audit_table_only_grows(town) {
         town.hires(PERSON, "H26").await;

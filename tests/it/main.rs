@@ -47,6 +47,7 @@ mod present_queries;
 mod present_refused;
 mod presented;
 mod presenter;
+mod program;
 mod proofs;
 mod quality;
 mod races;

@@ -51,7 +51,8 @@ fn rejects(town: &Town) -> PathBuf {
     town.file("x", "").with_file_name("rejects.csv")
 }
 
-async fn bring(town: &Town, name: &str, text: impl AsRef<[u8]>) -> Result<ImportSummary, ImportError> {
+/// Imports a file.
+pub async fn bring(town: &Town, name: &str, text: impl AsRef<[u8]>) -> Result<ImportSummary, ImportError> {
     run(town, name, text, false).await
 }
 
@@ -212,6 +213,148 @@ story! {
     }
 }
 
+/// All that the record says, by field code and list name.
+async fn says(town: &Town, number: u32) -> serde_json::Map<String, serde_json::Value> {
+    town.service.store().record(&key(number)).await.unwrap().unwrap().record.members()
+}
+
+/// A line of NDJSON that says much of a person: five posts, three rewards, a portrait.
+pub fn full_line(number: u32) -> String {
+    let posts: Vec<_> = (2010..2015)
+        .map(|year| json!({"work_history_from": year.to_string(), "work_history_to": format!("{year}12")}))
+        .collect();
+    let rewards: Vec<_> = (1..4).map(|at| json!({"form": format!("R{at}"), "authority": "Chủ tịch"})).collect();
+    let line = json!({
+        "agency_personnel_number": number.to_string(), "full_name": "Nguyễn Văn An", "managing_unit_code": "H26",
+        "using_unit_code": "H26", "personal_id_number": person(number).expose(), "date_of_birth": "19870502", "gender": "1",
+        "record_type": "01", "portrait_photo": "/9j/4AD/2Q==", "employment_status": "suspended",
+        "employment_status_date": "20260101", "position_title": "001", "email": "an@mau.example",
+        "phone_number": "0900000001", "salary_coefficient": "3.66", "DS_QUATRINH_CONGTAC": posts, "rewards": rewards,
+    });
+    format!("{line}\n")
+}
+
+const KEY_HEADER: &str = "agency_personnel_number,full_name,managing_unit_code,using_unit_code";
+
+story! {
+    async fn a_file_changes_what_its_columns_say_and_leaves_the_rest(town) {
+        assert_eq!(bring(&town, "full.ndjson", full_line(1) + &full_line(2)).await.unwrap(), counts(2, 0, 0, 0));
+        let before = says(&town, 1).await;
+        assert!(before.len() >= 17, "{before:?}");
+        // With the columns that every form has, empty.
+        let contact = format!(
+            "{KEY_HEADER},personal_id_number,date_of_birth,portrait_photo,employment_status,employment_status_date,phone_number,email\n\
+             1,Nguyễn Văn An,H26,H26,,,,,,0900000002,\n3,Lê Văn Ba,H26,H26,,,,,,0900000003,\n"
+        );
+        assert_eq!(run(&town, "contact.csv", &contact, true).await.unwrap(), counts(1, 1, 0, 0));
+        assert_eq!(bring(&town, "contact.csv", &contact).await.unwrap(), counts(1, 1, 0, 0));
+        let mut expected = before.clone();
+        expected.insert("phone_number".into(), json!("0900000002"));
+        expected.remove("email");
+        assert_eq!(says(&town, 1).await, expected, "an empty cell empties, what is not there stays");
+        let stored = town.service.store().record(&key(1)).await.unwrap().unwrap().record;
+        assert!(stored.portrait().unwrap().jpeg().is_some());
+        assert_eq!(bring(&town, "contact.csv", &contact).await.unwrap(), counts(0, 0, 2, 0), "the same file twice");
+        assert_eq!(versions(town.service.store(), 1).await, 2);
+        assert_eq!(says(&town, 3).await.len(), 5, "what is new says what its row says");
+        // NDJSON: what is named.
+        let line = r#"{"agency_personnel_number":"2","full_name":"Nguyễn Văn An","managing_unit_code":"H26","using_unit_code":"H26","rewards":null}"#;
+        assert_eq!(bring(&town, "b.ndjson", line).await.unwrap(), counts(0, 1, 0, 0));
+        let mut expected = before;
+        expected.insert("agency_personnel_number".into(), json!("2"));
+        expected.insert("personal_id_number".into(), json!(person(2).expose()));
+        expected.remove("rewards");
+        assert_eq!(says(&town, 2).await, expected);
+        // What contradicts that which stays goes to the rejects, in a dry run too.
+        let wrong = format!("{KEY_HEADER},work_history_from[1]\n2,Nguyễn Văn An,H26,H26,2020\n");
+        for dry_run in [true, false] {
+            assert_eq!(run(&town, "wrong.csv", &wrong, dry_run).await.unwrap(), counts(0, 0, 0, 1));
+            let told = std::fs::read_to_string(rejects(&town)).unwrap();
+            assert!(told.contains("work_history_to[1]") && told.contains("work_history_from"), "{told}");
+        }
+    }
+}
+
+story! {
+    async fn a_status_of_a_later_day_waits_and_leaves_the_rest(town) {
+        bring(&town, "full.ndjson", full_line(1)).await.unwrap();
+        let before = says(&town, 1).await;
+        let leaves = format!("{KEY_HEADER},employment_status,employment_status_date,email\n1,Nguyễn Văn An,H26,H26,retired,20261201,b@mau.example\n");
+        assert_eq!(bring(&town, "a.csv", &leaves).await.unwrap(), ImportSummary { waiting: 1, ..counts(0, 0, 0, 0) });
+        let mut expected = before;
+        expected.insert("email".into(), json!("b@mau.example"));
+        assert_eq!(says(&town, 1).await, expected);
+        town.clock.advance(10 * 86_400);
+        town.service.act_on_waiting().await.unwrap();
+        expected.insert("employment_status".into(), json!("retired"));
+        expected.insert("employment_status_date".into(), json!("20261201"));
+        assert_eq!(says(&town, 1).await, expected);
+    }
+}
+
+story! {
+    async fn two_files_that_say_different_things_at_once_are_both_heard(town) {
+        let full: String = (1..=200).map(full_line).collect();
+        bring(&town, "full.ndjson", full).await.unwrap();
+        let other = town.second_process().await;
+        let file = |column: &str, value: &str| {
+            let rows: String = (1..=200).map(|number| format!("{number},Nguyễn Văn An,H26,H26,{value}\n")).collect();
+            format!("{KEY_HEADER},{column}\n{rows}")
+        };
+        let (one, two) = join(
+            bring(&town, "phone.csv", file("phone_number", "0900000007")),
+            bring(&other, "title.csv", file("position_title", "002")),
+        )
+        .await;
+        assert_eq!((one.unwrap(), two.unwrap()), (counts(0, 200, 0, 0), counts(0, 200, 0, 0)));
+        for number in [1, 77, 200] {
+            let says = says(&town, number).await;
+            assert_eq!((&says["phone_number"], &says["position_title"]), (&json!("0900000007"), &json!("002")));
+        }
+    }
+}
+
+story! {
+    async fn rejects_never_take_the_place_of_what_is_read(town) {
+        let rows: String = (1..=9_000).map(|number| row(number, if number % 2 == 0 { "Lỗi 1" } else { "An" })).collect();
+        let file = town.file("a.csv", format!("{HEADER}{rows}"));
+        let before = std::fs::read(&file).unwrap();
+        let (store, clock, chance) = (town.service.store(), &town.clock, &town.service.chance);
+        let link = file.with_file_name("link.csv");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let growing = town.file("b.csv.partial", &before);
+        for (input, rejects, dry_run) in [
+            (&file, file.clone(), false),
+            (&file, file.clone(), true),
+            (&file, link, false),
+            (&growing, file.with_file_name("b.csv"), false),
+        ] {
+            let request =
+                ImportRequest { file: input.clone(), format: Format::Csv, dry_run, rejects, actor: "test".into() };
+            let refused = import(store, clock, chance, request, |_| {}).await;
+            assert!(matches!(refused, Err(ImportError::SameFile)), "{refused:?}");
+            assert_eq!((std::fs::read(&file).unwrap(), std::fs::read(&growing).unwrap()), (before.clone(), before.clone()));
+        }
+        assert_eq!(count(&town, "records").await, 0);
+
+        // A hard link is another name: the input is whole until it is read, then the rejects take this name.
+        let twin = file.with_file_name("twin.csv");
+        std::fs::hard_link(&file, &twin).unwrap();
+        let rejects = twin.clone();
+        let request = ImportRequest { file: file.clone(), format: Format::Csv, dry_run: true, rejects, actor: "test".into() };
+        assert_eq!(import(store, clock, chance, request, |_| {}).await.unwrap(), counts(4_500, 0, 0, 4_500));
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+        assert_eq!(std::fs::read_to_string(&twin).unwrap().lines().count(), 4_501);
+
+        // An import that comes to nothing leaves the rejects of an earlier one as they were, and none of its own.
+        let endless = format!("{HEADER}{}{}\"{}", rows, row(9_001, "Lỗi 1"), "x".repeat(3 << 20));
+        std::fs::write(self::rejects(&town), "earlier").unwrap();
+        assert!(matches!(run(&town, "c.csv", endless, true).await, Err(ImportError::RowTooLong(_))));
+        assert_eq!(std::fs::read_to_string(self::rejects(&town)).unwrap(), "earlier");
+        assert!(!file.with_file_name("rejects.csv.partial").exists());
+    }
+}
+
 // The lists.
 
 story! {
@@ -309,15 +452,16 @@ story! {
         store.import_batch("one", "test", one.clone(), 10).await.unwrap();
         store.import_batch("two", "test", two.clone(), 20).await.unwrap();
         let keys: Vec<_> = (1..=120).map(key).collect();
-        let known = store.known_digests(&keys).await.unwrap();
+        let known = store.record_heads(&keys).await.unwrap();
         assert_eq!(known.len(), 100);
-        assert_eq!((&known[&key(1)], &known[&key(2)]), (&two[0].digest, &one[1].digest));
+        assert_eq!((&known[&key(1)].digest, &known[&key(2)].digest), (&two[0].digest, &one[1].digest));
+        assert_eq!((&known[&key(1)].content, known[&key(1)].version), (&two[0].content, 2));
         let stored = store.record(&key(1)).await.unwrap().unwrap();
         assert_eq!((stored.version, stored.standing.changed_at, &stored.handle), (2, 20, &one[0].handle));
         let versions = store.record_versions(&stored.handle).await.unwrap();
         assert_eq!(versions, [(1, 10, one[0].content.clone()), (2, 20, two[0].content.clone())]);
         assert!(store.record(&key(101)).await.unwrap().is_none());
-        assert!(store.known_digests(&[]).await.unwrap().is_empty());
+        assert!(store.record_heads(&[]).await.unwrap().is_empty());
     }
 }
 

@@ -44,6 +44,8 @@ story! {
         store.open_status_list(1, ListPurpose::Other, 99, "other".into(), 0).await.unwrap();
         let list = store.status_list(1).await.unwrap().unwrap();
         assert_eq!((list.size, list.secret.as_str()), (16, "secret"), "opened once");
+        let told = store.history("status-list/1").await.unwrap();
+        assert_eq!(told, [(0, "system".into(), "status_list.opened".into(), "16 other".into())]);
         let draws = futures_util::future::join_all((0..4).map(|_| store.draw_positions(1, 5))).await;
         let mut starts: Vec<_> = draws.into_iter().filter_map(|draw| draw.unwrap()).collect();
         starts.sort_unstable();
@@ -156,6 +158,11 @@ story! {
         assert!(!town.service.store().publish_trust_list(other.clone()).await.unwrap());
         other.version += 1;
         assert!(town.service.store().publish_trust_list(other.clone()).await.unwrap());
+        for version in [other.version - 1, other.version] {
+            let told = town.service.store().history(&format!("trust-list/{version}")).await.unwrap();
+            assert_eq!(told.len(), 1, "a version and its line of the audit");
+            assert_eq!(told[0].2, "trust_list.published");
+        }
         assert_eq!(town.service.store().newest_trust_list().await.unwrap(), Some(other));
     }
 }

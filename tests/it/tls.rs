@@ -237,3 +237,32 @@ async fn a_stop_ends_idle_connections_and_new_ones() {
     idle.read_to_end(&mut rest).await.unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_stop_lets_a_request_that_is_under_way_finish() {
+    let server = Server::start(None).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let body = "grant_type=nobody-knows-it";
+    let head = format!(
+        "POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    // The server asks for the body: it is at it.
+    let mut told = [0; 25];
+    client.read_exact(&mut told).await.unwrap();
+    assert!(told.starts_with(b"HTTP/1.1 100 Continue"));
+    let (first, rest) = body.split_at(body.len() / 2);
+    client.write_all(first.as_bytes()).await.unwrap();
+    server.stop.send(()).unwrap();
+    // Nobody else is let in any more.
+    let closed = async { while TcpStream::connect(server.address).await.is_ok() {} };
+    tokio::time::timeout(GRACE / 2, closed).await.expect("it stops to listen");
+    assert!(!server.running.is_finished(), "it waits for the request");
+    client.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("\"error\""), "{answer}");
+    tokio::time::timeout(GRACE / 2, server.running).await.expect("and ends then").unwrap();
+}

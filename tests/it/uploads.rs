@@ -12,6 +12,7 @@ use officials_card::store::UploadStep;
 use rust_xlsxwriter::Workbook;
 use serde_json::{Value, json};
 
+use crate::records::{bring, full_line};
 use crate::story;
 use crate::town::{Answer, Ground, Officer, Town};
 
@@ -258,6 +259,135 @@ story! {
         let done = officer.submitted(id(&second), json!({})).await;
         assert_eq!(done["counts"]["written"], 2);
         assert_eq!((version(&town, "H26", 1).await, version(&town, "H26", 2).await, version(&town, "H26", 4).await), (1, 2, 1));
+    }
+}
+
+/// The form as somebody fills in one row of it.
+fn filled(form: &[u8], values: &[(&str, &str)]) -> Vec<u8> {
+    let mut book = Xlsx::new(Cursor::new(form.to_vec())).unwrap();
+    let sheet = book.worksheet_range("Nhập liệu").unwrap();
+    let codes: Vec<_> = sheet.rows().nth(3).unwrap().iter().map(ToString::to_string).collect();
+    let mut workbook = Workbook::new();
+    let filled = workbook.add_worksheet();
+    for (row, at) in sheet.rows().take(5).zip(0_u32..) {
+        for (cell, column) in row.iter().zip(0_u16..) {
+            filled.write(at, column, cell.to_string()).unwrap();
+        }
+    }
+    for (code, value) in values {
+        let column = codes.iter().position(|known| known == code).unwrap_or_else(|| panic!("{code}"));
+        filled.write(4, u16::try_from(column).unwrap(), *value).unwrap();
+    }
+    workbook.save_to_buffer().unwrap()
+}
+
+/// All that record 1 says.
+async fn members(town: &Town) -> serde_json::Map<String, Value> {
+    let key = RecordKey { unit: "H26".into(), number: "1".into() };
+    town.service.store().record(&key).await.unwrap().unwrap().record.members()
+}
+
+const FILLED: [(&str, &str); 3] =
+    [("agency_personnel_number", "1"), ("full_name", "Nguyễn Văn An"), ("using_unit_code", "H26")];
+
+story! {
+    async fn a_form_of_some_groups_leaves_the_others_as_they_are(town) {
+        bring(&town, "full.ndjson", full_line(1)).await.unwrap();
+        let before = members(&town).await;
+        let officer = town.officer("hanoi").await;
+        let form = officer.get("/api/v1/forms/personnel.xlsx?unit=H26&groups=contact").await;
+        let file = filled(&form.bytes, &[&FILLED[..], &[("phone_number", "0900000009"), ("email", "an@mau.example")]].concat());
+        for (how, days) in [(json!({}), 0), (json!({"effective_on": "2026-12-01"}), 10)] {
+            let upload = officer.checked("H26", file.clone()).await;
+            assert_eq!((counts(&upload), &upload["counts"]["changed_fields"]), ([0, 1, 0, 0], &json!(1)), "{upload}");
+            let rows = officer.rows(id(&upload), "changed").await;
+            let fields: Vec<_> = rows[0]["fields"].as_array().unwrap().iter().map(|field| field["field"].clone()).collect();
+            assert_eq!(fields, ["phone_number"], "the dry run says what changes, and nothing else does");
+            officer.submitted(id(&upload), how.clone()).await;
+            town.clock.advance(days * 86_400);
+            assert_eq!(town.service.act_on_waiting().await.unwrap(), u64::from(days > 0));
+            let mut expected = before.clone();
+            expected.insert("phone_number".into(), json!("0900000009"));
+            assert_eq!(members(&town).await, expected, "{how}");
+            if days == 0 {
+                let again = officer.checked("H26", file.clone()).await;
+                assert_eq!(counts(&again), [0, 0, 1, 0], "the same file again changes nothing: {again}");
+                bring(&town, "again.ndjson", full_line(1)).await.unwrap();
+                assert_eq!(members(&town).await, before);
+            }
+        }
+    }
+}
+
+story! {
+    async fn the_full_form_has_less_room_than_a_record_and_loses_nothing(town) {
+        bring(&town, "full.ndjson", full_line(1)).await.unwrap();
+        let before = members(&town).await;
+        let officer = town.officer("hanoi").await;
+        let form = officer.get("/api/v1/forms/personnel.xlsx?unit=H26").await;
+        let others = [
+            ("gender", "1"), ("record_type", "01"), ("position_title", "002"), ("email", "an@mau.example"),
+            ("phone_number", "0900000001"), ("salary_coefficient", "3.66"), ("work_history_from[1]", "2009"),
+            ("rewards[2].form", "R9"), ("rewards[2].authority", "Chủ tịch"),
+        ];
+        let upload = officer.checked("H26", filled(&form.bytes, &[&FILLED[..], &others].concat())).await;
+        assert_eq!(counts(&upload), [0, 1, 0, 0], "{upload}");
+        let rows = officer.rows(id(&upload), "changed").await;
+        let fields: Vec<_> = rows[0]["fields"].as_array().unwrap().iter().map(|field| field["field"].clone()).collect();
+        assert_eq!(fields, ["DS_QUATRINH_CONGTAC", "position_title", "rewards"], "{rows:?}");
+        officer.submitted(id(&upload), json!({})).await;
+        let after = members(&town).await;
+        let (posts, rewards) = (&after["DS_QUATRINH_CONGTAC"], &after["rewards"]);
+        assert_eq!(posts[0], json!({"work_history_from": "2009"}), "the first place is said anew");
+        for at in 1..5 {
+            assert_eq!(posts[at], before["DS_QUATRINH_CONGTAC"][at], "the fourth and fifth have no place in the form");
+        }
+        assert_eq!((&rewards[0], &rewards[1]["form"], &rewards[2]), (&before["rewards"][0], &json!("R9"), &before["rewards"][2]));
+        for field in ["portrait_photo", "employment_status", "employment_status_date", "personal_id_number", "date_of_birth"] {
+            assert_eq!(after[field], before[field], "an empty cell does not take away what a card needs");
+        }
+    }
+}
+
+story! {
+    async fn a_suspended_person_stays_suspended_whatever_else_a_form_says(town) {
+        let person = "001199000018";
+        town.hires(person, "H26").await;
+        let vneid = town.officer("vneid").await;
+        let card = vneid.offer(person).await["card"].as_str().unwrap().to_owned();
+        let state = async || {
+            town.matches_and_confirms("H26").await;
+            town.service.follow_records().await.unwrap();
+            let card = vneid.get(&format!("/api/v1/cards/{card}")).await.expect(200);
+            (card["state"].clone(), card["reason"].clone())
+        };
+        town.imports(person, "H26", "001", "suspended").await;
+        assert_eq!(state().await, (json!("locked"), json!("under_review")));
+        let clerk = town.officer("hanoi").await;
+        let form = clerk.get("/api/v1/forms/personnel.xlsx?unit=H26&groups=contact").await;
+        let number = format!("N{person}");
+        let values = [
+            ("agency_personnel_number", number.as_str()),
+            ("full_name", "Nguyễn Thị Thử Nghiệm"),
+            ("using_unit_code", "H26"),
+            ("phone_number", "0900000009"),
+        ];
+        let upload = clerk.checked("H26", filled(&form.bytes, &values)).await;
+        let done = clerk.submitted(id(&upload), json!({})).await;
+        assert_eq!(done["counts"]["written"], 1, "{done}");
+        assert_eq!(state().await, (json!("locked"), json!("under_review")));
+    }
+}
+
+story! {
+    async fn a_row_that_contradicts_what_stays_is_faulty(town) {
+        bring(&town, "full.ndjson", full_line(1)).await.unwrap();
+        let officer = town.officer("hanoi").await;
+        let file = "agency_personnel_number,full_name,managing_unit_code,using_unit_code,work_history_from[1]\n1,An,H26,H26,2020\n";
+        let upload = officer.checked("H26", file).await;
+        assert_eq!(counts(&upload), [0, 0, 0, 1], "{upload}");
+        let faults = officer.rows(id(&upload), "faults").await;
+        assert_eq!(faults[0]["faults"][0]["field"], "work_history_to[1]");
     }
 }
 

@@ -199,7 +199,7 @@ fn validation(column: &Column, offered: &Lists) -> Result<Option<DataValidation>
 }
 
 /// What people read first.
-const INSTRUCTIONS: [(&str, &str); 11] = [
+const INSTRUCTIONS: [(&str, &str); 12] = [
     ("Cách điền", "How to fill it in"),
     (
         "1. Điền vào trang “Nhập liệu”, mỗi người một dòng, bắt đầu từ dòng 5. Không xóa hay sửa dòng 4 (mã trường).",
@@ -243,8 +243,15 @@ const INSTRUCTIONS: [(&str, &str); 11] = [
         "9. Upload the file: it is checked first and every fault is shown beside its row; nothing is stored until you submit.",
     ),
     (
-        "10. Tệp này chứa dữ liệu cá nhân khi đã điền: giữ kín, xóa khi không cần nữa.",
-        "10. Once filled in, this file holds personal data: keep it closed, and delete it when it is no longer needed.",
+        "10. Hồ sơ đã có: chỉ các cột trong tệp thay đổi. Ô trống xóa giá trị cũ, trừ các trường cần để cấp thẻ (vàng); cột nào \
+         không cập nhật thì xóa khỏi tệp. Danh sách dài hơn số mục trong tệp: mục để trống và các mục phía sau giữ nguyên.",
+        "10. A record that is there already changes in the columns of the file only. An empty cell takes the value away, except \
+         of what a card needs (yellow); remove the columns that you do not update. In a list with more entries than the file \
+         has places for, places left empty and everything behind them stay.",
+    ),
+    (
+        "11. Tệp này chứa dữ liệu cá nhân khi đã điền: giữ kín, xóa khi không cần nữa.",
+        "11. Once filled in, this file holds personal data: keep it closed, and delete it when it is no longer needed.",
     ),
 ];
 

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! file → digest (names the run)
-//! rows → Intake → good: batches of 4,000 → Store::import_batch (one transaction with the run's progress)
+//! rows → Intake → good: batches of 4,000 → Store::take_batch (one transaction with the run's progress), where a row changes
+//!               ↓       what its file carries of a record that is there, and leaves the rest
 //!  read.rs      ↘ bad: rejects.rs
 //!  text.rs      encodings and separators of CSV
 //!  workbook.rs  XLSX, after archive.rs has measured what it unpacks to
@@ -28,17 +29,16 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use self::read::{Batch, Input, Wanted, read_batches, too_far, twice};
+use self::read::{Batch, Input, Wanted, overtaken, read_batches, too_far, twice};
 use self::rejects::Rejects;
 use super::receive::{Became, Expects, Incoming, MOST_DAYS_AHEAD, Says, receive};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Refusal};
 use crate::model::calendar::day_of;
-use crate::model::catalogue::Catalogue;
 use crate::model::intake::HeaderFault;
 use crate::model::origin::{Origin, Way};
-use crate::model::record::Record;
+use crate::model::row_fault::RowFault;
 use crate::model::value::hex;
 use crate::store::{IncomingRecord, Progress, Store};
 
@@ -52,6 +52,8 @@ pub const HEADER_ROWS: usize = 10;
 pub const MAX_CELLS: u64 = 8_000_000;
 /// The longest row.
 pub const MAX_ROW_BYTES: u64 = 1 << 20;
+/// How often a row that waits for its day is read again after somebody else changed its record.
+const ATTEMPTS: usize = 5;
 /// Keys of one file that are kept in mind, some 16 MB, to notice one that comes twice and says otherwise. In a longer file
 /// the store still notices what this file wrote, and a dry run does not.
 pub const MOST_KEYS: usize = 900_000;
@@ -146,6 +148,12 @@ pub enum ImportError {
     /// It cannot be read.
     #[error("không đọc được tệp / the file cannot be read: {0}")]
     Read(io::Error),
+    /// The rejected rows would take the place of the file that they come from.
+    #[error(
+        "tệp dòng bị loại trùng với tệp nhập: chọn tên khác bằng --rejects / the rejects file is the file that is imported: \
+         choose another by --rejects"
+    )]
+    SameFile,
     /// The rejects file cannot be written.
     #[error("không ghi được tệp dòng bị loại / the rejects file cannot be written: {0}")]
     Rejects(io::Error),
@@ -179,6 +187,10 @@ pub async fn import(
     mut progress: impl FnMut(Seen),
 ) -> Result<ImportSummary, ImportError> {
     let now = clock.now();
+    let mut rejects = Rejects::new(request.rejects.clone());
+    if rejects.would_overwrite(&request.file).map_err(ImportError::Read)? {
+        return Err(ImportError::SameFile);
+    }
     let (path, format) = (request.file.clone(), request.format);
     let (run, bytes_total) = blocking(move || digest_of(&path)).await?;
     let earlier = if request.dry_run { None } else { store.import_progress(&run).await? };
@@ -197,36 +209,39 @@ pub async fn import(
     }
     let origin = Origin { way: Way::Import, reference: run.clone(), actor: request.actor.clone() };
     let mut waiting = 0;
-    let mut rejects = Rejects::new(request.rejects.clone());
     let mut seen = Seen { bytes_total, ..Seen::default() };
     while let Some(batch) = batches.recv().await {
-        let Batch { header, good, raws, bad, bytes, .. } = batch;
+        let Batch { header, good, raws, bad, bytes } = batch;
+        let lines: Vec<_> = good.iter().map(|incoming| incoming.line).collect();
         seen.rows += (good.len() + bad.len()) as u64;
         seen.bytes = bytes;
         for row in &bad {
             rejects.write(&header, &row.raw, &row.faults).map_err(ImportError::Rejects)?;
         }
+        let mut refused = Vec::new();
         if request.dry_run {
-            weigh(store, &good, &mut summary).await?;
+            refused = weigh(store, &good, &mut summary).await?;
         } else if !good.is_empty() {
-            let all_lines: Vec<_> = good.iter().map(|incoming| incoming.line).collect();
             // A status that holds from a later day waits for it.
             let today = day_of(now);
-            let (later, good): (Vec<_>, Vec<_>) =
-                good.into_iter().partition(|incoming| incoming.status_on.is_some_and(|on| on > today));
+            let is_later = |incoming: &IncomingRecord| incoming.status_on.is_some_and(|on| on > today);
+            let (later, good): (Vec<_>, Vec<_>) = good.into_iter().partition(is_later);
             let outcome = store.take_batch(origin.clone(), good, clock.now()).await?;
             summary.counts(&outcome.progress);
-            for line in outcome.twice {
-                let Ok(at) = all_lines.binary_search(&line) else { continue };
-                rejects.write(&header, &raws[at], &[twice(line)]).map_err(ImportError::Rejects)?;
-            }
+            refused.extend(outcome.twice.into_iter().map(|line| (line, vec![twice(line)])));
+            refused.extend(outcome.refused);
             for incoming in later {
+                let line = incoming.line;
                 if incoming.status_on.is_some_and(|on| (on - today).whole_days() > MOST_DAYS_AHEAD) {
-                    let Ok(at) = all_lines.binary_search(&incoming.line) else { continue };
-                    rejects.write(&header, &raws[at], &[too_far(incoming.line)]).map_err(ImportError::Rejects)?;
-                    continue;
+                    refused.push((line, vec![too_far(line)]));
+                } else if let Err(faults) = wait(store, clock, chance, &origin, incoming, &mut waiting).await? {
+                    refused.push((line, faults));
                 }
-                wait(store, clock, chance, &origin, incoming, &mut waiting).await?;
+            }
+        }
+        for (line, faults) in refused {
+            if let Ok(at) = lines.binary_search(&line) {
+                rejects.write(&header, &raws[at], &faults).map_err(ImportError::Rejects)?;
             }
         }
         progress(seen);
@@ -241,7 +256,7 @@ pub async fn import(
     Ok(summary)
 }
 
-/// A record whose status holds from a later day.
+/// A record whose status holds from a later day. `Err` tells why it cannot wait.
 async fn wait(
     store: &Store,
     clock: &Clock,
@@ -249,30 +264,49 @@ async fn wait(
     origin: &Origin,
     incoming: IncomingRecord,
     waiting: &mut u64,
-) -> Result<(), ImportError> {
-    let fault = |error| Fault::new("reading a row again", error);
-    let mut record = Record::restore(Catalogue::current(), &incoming.content).map_err(fault)?;
-    if let Some((_, jpeg)) = incoming.portrait {
-        record.attach_portrait(jpeg);
-    }
-    let incoming = Incoming { record, expects: Expects::Any, effective_on: None, confirmed_by: None, says: Says::All };
-    let received = receive(store, clock, chance, origin, &[incoming]).await?;
-    *waiting += received.iter().filter(|one| one.became != Became::Unchanged).count() as u64;
-    Ok(())
-}
-
-/// What a batch would do, for a dry run. Two rows of the file that are new and say the same count as two.
-async fn weigh(store: &Store, records: &[IncomingRecord], summary: &mut ImportSummary) -> Result<(), ImportError> {
-    let keys: Vec<_> = records.iter().map(|record| record.key.clone()).collect();
-    let known = store.known_digests(&keys).await?;
-    for record in records {
-        match known.get(&record.key) {
-            None => summary.new += 1,
-            Some(digest) if *digest == record.digest => summary.unchanged += 1,
-            Some(_) => summary.changed += 1,
+) -> Result<Result<(), Vec<RowFault>>, ImportError> {
+    for _ in 0..ATTEMPTS {
+        let heads = store.record_heads(std::slice::from_ref(&incoming.key)).await?;
+        let head = heads.get(&incoming.key);
+        let record = match incoming.over(head)? {
+            Ok(new) => new.record()?,
+            Err(faults) => return Ok(Err(faults)),
+        };
+        let there = head.filter(|head| !head.is_removed);
+        let expects = there.map_or(Expects::New, |head| Expects::Version(head.version));
+        let one = Incoming { record, expects, effective_on: None, confirmed_by: None, says: Says::All };
+        match receive(store, clock, chance, origin, &[one]).await {
+            Ok(received) => {
+                *waiting += received.iter().filter(|one| one.became != Became::Unchanged).count() as u64;
+                return Ok(Ok(()));
+            }
+            Err(Error::Refusal(Refusal::MovedOn(_) | Refusal::RecordExists | Refusal::NotFound(_))) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
+    Ok(Err(vec![overtaken(incoming.line)]))
+}
+
+/// What a batch would do, for a dry run. Two rows of the file that are new and say the same count as two. Returns what is
+/// wrong with rows that contradict what stays of their records.
+async fn weigh(
+    store: &Store,
+    records: &[IncomingRecord],
+    summary: &mut ImportSummary,
+) -> Result<Vec<(u64, Vec<RowFault>)>, ImportError> {
+    let keys: Vec<_> = records.iter().map(|record| record.key.clone()).collect();
+    let known = store.record_heads(&keys).await?;
+    let mut refused = Vec::new();
+    for record in records {
+        let there = known.get(&record.key);
+        match (there, record.over(there)?) {
+            (_, Err(faults)) => refused.push((record.line, faults)),
+            (None, _) => summary.new += 1,
+            (Some(there), Ok(new)) if !there.is_removed && there.digest == new.digest => summary.unchanged += 1,
+            _ => summary.changed += 1,
+        }
+    }
+    Ok(refused)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, ImportError> {

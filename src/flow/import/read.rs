@@ -17,6 +17,7 @@ use super::rejects::{JSON_COLUMN, unguarded};
 use super::{FileFault, Format, HEADER_ROWS, ImportError, MAX_ROW_BYTES, MOST_KEYS, text, workbook};
 use crate::chance::Chance;
 use crate::flow::receive::MOST_DAYS_AHEAD;
+use crate::model::amendment::Amendment;
 use crate::model::catalogue::Catalogue;
 use crate::model::cell::{Cell as SheetCell, Unusable};
 use crate::model::code_list::CodeBook;
@@ -83,8 +84,6 @@ pub(in crate::flow) struct Batch {
     /// The file's columns; empty for NDJSON.
     pub(in crate::flow) header: Arc<[String]>,
     pub(in crate::flow) good: Vec<IncomingRecord>,
-    /// The records of the good rows in the same order, when they are wanted.
-    pub(in crate::flow) records: Vec<Record>,
     /// The good rows as they stood, in the same order: the store may still find one to contradict another.
     pub(in crate::flow) raws: Vec<RawRow>,
     pub(in crate::flow) bad: Vec<BadRow>,
@@ -105,8 +104,6 @@ pub(in crate::flow) struct Wanted {
     pub(in crate::flow) unit: Option<String>,
     /// A key may come once only, even with the same content.
     pub(in crate::flow) keys_once: bool,
-    /// The records themselves, beside what is stored of them.
-    pub(in crate::flow) records: bool,
     /// The most rows.
     pub(in crate::flow) most_rows: Option<u64>,
     /// Rows of a batch; [`BATCH`] when absent.
@@ -162,7 +159,6 @@ struct Collector<'a> {
     /// The file has been here before, as rejects.
     came_back: bool,
     good: Vec<IncomingRecord>,
-    records: Vec<Record>,
     raws: Vec<RawRow>,
     bad: Vec<BadRow>,
     rows: u64,
@@ -223,7 +219,6 @@ impl<'a> Collector<'a> {
             unit_at: None,
             came_back: false,
             good: Vec::new(),
-            records: Vec::new(),
             raws: Vec::new(),
             bad: Vec::new(),
             rows: 0,
@@ -233,7 +228,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn read_row(&self, layout: &Layout, row: &TableRow) -> Result<Record, Vec<RowFault>> {
+    fn read_row(&self, layout: &Layout, row: &TableRow) -> Result<(Record, Amendment), Vec<RowFault>> {
         let line = row.line;
         if row.is_too_long {
             return Err(vec![too_long(line)]);
@@ -268,7 +263,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes a row; `false` when nobody wants more.
-    fn take(&mut self, line: u64, raw: RawRow, read: Result<Record, Vec<RowFault>>) -> bool {
+    fn take(&mut self, line: u64, raw: RawRow, read: Result<(Record, Amendment), Vec<RowFault>>) -> bool {
         self.rows += 1;
         // What a row weighs in memory, and not in a file that may be packed.
         self.weight += match &raw {
@@ -279,23 +274,21 @@ impl<'a> Collector<'a> {
             self.has_too_many_rows = true;
             return false;
         }
-        let read = read.and_then(|record| {
-            let incoming = IncomingRecord::of(&record, line, Handle::random(self.chance));
+        let read = read.and_then(|(record, amendment)| {
+            let mut incoming = IncomingRecord::of(&record, line, Handle::random(self.chance));
+            incoming.amendment = Some(amendment).filter(|amendment| !amendment.is_whole(&record));
             if self.wanted.unit.as_deref().is_some_and(|unit| !is_at_or_below(&incoming.key.unit, unit)) {
                 return Err(vec![foreign(line)]);
             }
             if self.keys.contradict(&incoming, self.wanted.keys_once) {
                 return Err(vec![twice(line)]);
             }
-            Ok((incoming, record))
+            Ok(incoming)
         });
         match read {
-            Ok((incoming, record)) => {
+            Ok(incoming) => {
                 self.good.push(incoming);
                 self.raws.push(raw);
-                if self.wanted.records {
-                    self.records.push(record);
-                }
             }
             Err(faults) => self.bad.push(BadRow { line, raw, faults }),
         }
@@ -309,7 +302,6 @@ impl<'a> Collector<'a> {
         let batch = Batch {
             header: Arc::clone(&self.header),
             good: std::mem::take(&mut self.good),
-            records: std::mem::take(&mut self.records),
             raws: std::mem::take(&mut self.raws),
             bad: std::mem::take(&mut self.bad),
             bytes: self.bytes,
@@ -386,7 +378,7 @@ fn read_csv(file: impl Read, table: &mut impl Table) -> Result<(), ImportError> 
         csv::ErrorKind::Io(error) => undecodable(error),
         other => ImportError::Read(io::Error::other(format!("{other:?}"))),
     };
-    let (mut has_header, mut rows, mut first) = (false, 0, Vec::new());
+    let (mut has_header, mut rows, mut first, mut last) = (false, 0, Vec::new(), 0);
     loop {
         since_row.set(0);
         let mut row = ByteRecord::new();
@@ -395,7 +387,9 @@ fn read_csv(file: impl Read, table: &mut impl Table) -> Result<(), ImportError> 
             // Nothing in it is a header: what is wrong with the first row tells most.
             return if has_header { Ok(()) } else { table.header(1, &first) };
         }
-        let line = row.position().map_or(line, |position| position.line() + opened.lines_off);
+        // Rows may end with a carriage return alone, which the reader does not count: each has a line of its own.
+        let line = row.position().map_or(line, |position| position.line() + opened.lines_off).max(last + 1);
+        last = line;
         if has_header {
             if row.iter().all(<[u8]>::is_empty) {
                 continue;
@@ -475,6 +469,12 @@ pub(in crate::flow) fn twice(line: u64) -> RowFault {
     row_fault(line, "once", (vi, "come once in the file for the same unit and number"))
 }
 
+/// A row whose record others changed again and again while it was to be written.
+pub(super) fn overtaken(line: u64) -> RowFault {
+    let vi = "được nhập lại: hồ sơ đang được nơi khác thay đổi";
+    row_fault(line, "moved_on", (vi, "be imported again: others were changing the record"))
+}
+
 /// A status of a day that no change waits for.
 pub(super) fn too_far(line: u64) -> RowFault {
     let vi = format!("phải không muộn hơn {MOST_DAYS_AHEAD} ngày kể từ hôm nay");
@@ -530,6 +530,12 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_end_as_on_old_machines_have_lines_of_their_own() {
+        let text = format!("{HEADER}1,An,H26,H26\n2,A1,H26,H26\n3,An,H26,H26\n").replace('\n', "\r");
+        assert_eq!(read(Format::Csv, text.as_bytes()).unwrap(), (vec![2, 4], vec![(3, "name 100".into())]));
+    }
+
+    #[test]
     fn a_key_that_comes_twice_is_noticed_only_where_it_says_otherwise() {
         let text = format!("{HEADER}1,An,H26,H26\n1,An,H26,H26\n1,Ân,H26,H26\n1,An,H27,H26\n");
         assert_eq!(read(Format::Csv, text.as_bytes()).unwrap(), (vec![2, 3, 5], vec![(4, "once".into())]));
@@ -560,5 +566,27 @@ mod tests {
         collector.weight = BATCH_BYTES;
         assert!(collector.take(0, RawRow::Json(Vec::new()), Err(Vec::new())));
         assert_eq!(batches.try_recv().unwrap().bad.len(), 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_file_never_panics_and_no_row_comes_twice(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            text in "[a-z0-9,;\t\"\r\n{}:\u{feff}Đ]{0,200}", with_header in proptest::prelude::any::<bool>(),
+        ) {
+            for file in [bytes, text.into_bytes()] {
+                let file = if with_header { [HEADER.as_bytes(), &file].concat() } else { file };
+                for format in [Format::Csv, Format::Ndjson, Format::Xlsx] {
+                    let Ok((good, bad)) = read(format, &file) else { continue };
+                    let mut lines: Vec<_> = good.into_iter().chain(bad.into_iter().map(|(line, _)| line)).collect();
+                    let rows = lines.len();
+                    lines.sort_unstable();
+                    lines.dedup();
+                    proptest::prop_assert_eq!(lines.len(), rows);
+                    let most = file.iter().filter(|byte| **byte == b'\n' || **byte == b'\r').count() as u64 + 1;
+                    proptest::prop_assert!(lines.last().is_none_or(|last| *last <= most), "{:?} of {}", lines, most);
+                }
+            }
+        }
     }
 }

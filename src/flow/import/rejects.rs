@@ -13,23 +13,38 @@ use crate::model::row_fault::RowFault;
 /// The column of a rejects file in which a rejected line of NDJSON stands.
 pub(in crate::flow) const JSON_COLUMN: &str = "__json";
 
-/// The file; made when the first row comes.
+/// The file; made when the first row comes, beside its place, and put there when it is whole: an earlier one stays until
+/// then.
 pub(super) struct Rejects {
     path: PathBuf,
+    /// Where it grows.
+    partial: PathBuf,
     writer: Option<csv::Writer<BufWriter<File>>>,
     rows: u64,
 }
 
 impl Rejects {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, writer: None, rows: 0 }
+        let mut name = path.clone().into_os_string();
+        // A device or a pipe is written to: nothing can take its place.
+        if path.metadata().map_or(true, |known| known.is_file()) {
+            name.push(".partial");
+        }
+        Self { path, partial: name.into(), writer: None, rows: 0 }
+    }
+
+    /// Whether this file, or what it grows in, is `input`.
+    pub(super) fn would_overwrite(&self, input: &Path) -> io::Result<bool> {
+        let input = input.canonicalize()?;
+        let is_input = |path: &Path| path.canonicalize().is_ok_and(|path| path == input);
+        Ok(is_input(&self.path) || is_input(&self.partial))
     }
 
     pub(super) fn write(&mut self, header: &[String], raw: &RawRow, faults: &[RowFault]) -> io::Result<()> {
         self.rows += 1;
         let kept: Vec<usize> = (0..header.len()).filter(|at| header[*at].trim() != FAULTS_COLUMN).collect();
         if self.writer.is_none() {
-            let mut file = BufWriter::new(private_file(&self.path)?);
+            let mut file = BufWriter::new(private_file(&self.partial)?);
             file.write_all(b"\xef\xbb\xbf")?;
             let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
             match raw {
@@ -56,12 +71,24 @@ impl Rejects {
         Ok(())
     }
 
-    /// Closes the file. Returns how many rows it has.
+    /// Closes the file and puts it in its place. Returns how many rows it has.
     pub(super) fn finish(mut self) -> io::Result<u64> {
-        if let Some(writer) = &mut self.writer {
+        if let Some(mut writer) = self.writer.take() {
             writer.flush()?;
+            if self.partial != self.path {
+                std::fs::rename(&self.partial, &self.path)?;
+            }
         }
         Ok(self.rows)
+    }
+}
+
+/// Of an import that came to nothing nothing is left: what is rejected is personal data.
+impl Drop for Rejects {
+    fn drop(&mut self) {
+        if self.writer.take().is_some() && self.partial != self.path {
+            let _ = std::fs::remove_file(&self.partial);
+        }
     }
 }
 

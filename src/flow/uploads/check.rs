@@ -31,7 +31,7 @@ impl Service {
 
     /// What a batch would do.
     async fn checked(&self, upload: &Upload, batch: Batch, vault: &Vault) -> Result<UploadStep, Fault> {
-        let Batch { header, good, records, bad, bytes, .. } = batch;
+        let Batch { header, good, raws, bad, bytes } = batch;
         let is_new = |line: u64| signed(line) > upload.line;
         let keys: Vec<_> =
             good.iter().filter(|incoming| is_new(incoming.line)).map(|incoming| incoming.key.clone()).collect();
@@ -42,8 +42,18 @@ impl Service {
             ..UploadStep::default()
         };
         let counts = &mut step.counts;
-        for (incoming, record) in good.iter().zip(&records).filter(|(incoming, _)| is_new(incoming.line)) {
-            let found = self.weigh(incoming, record, heads.get(&incoming.key), &header)?;
+        for (incoming, raw) in good.iter().zip(&raws).filter(|(incoming, _)| is_new(incoming.line)) {
+            let found = match incoming.over(heads.get(&incoming.key))? {
+                Ok(new) => self.weigh(&new, heads.get(&incoming.key), &header)?,
+                // It contradicts what stays of the record.
+                Err(faults) => Weighed {
+                    outcome: RowOutcome::Faults,
+                    base_version: 0,
+                    changed_fields: 0,
+                    waits_until: None,
+                    told: faulty(&header, raw, &faults),
+                },
+            };
             found.count(counts);
             let sealed = self.sealed(vault, incoming.line, &found.told)?;
             step.checked.push(UploadRow {
@@ -75,15 +85,10 @@ impl Service {
         Ok(step)
     }
 
-    /// What a row would do to what is there.
-    fn weigh(
-        &self,
-        incoming: &IncomingRecord,
-        record: &Record,
-        head: Option<&RecordHead>,
-        header: &[String],
-    ) -> Result<Weighed, Fault> {
+    /// What a row would do to what is there; `incoming` is what it makes of that.
+    fn weigh(&self, incoming: &IncomingRecord, head: Option<&RecordHead>, header: &[String]) -> Result<Weighed, Fault> {
         let now = self.clock.now();
+        let record = incoming.record()?;
         let told = Told { number: incoming.key.number.clone(), person: shown(record.full_name()), ..Told::default() };
         let base_version = head.map_or(0, |head| head.version);
         let plain =
@@ -114,7 +119,7 @@ impl Service {
         let catalogue =
             Catalogue::version(&head.catalogue).ok_or_else(|| Fault::new(doing, "its catalogue is not known"))?;
         let old = Record::restore(catalogue, &head.content).map_err(|error| Fault::new(doing, error))?;
-        let patch = Patch::between(&old, record);
+        let patch = Patch::between(&old, &record);
         if patch.is_empty() {
             return Ok(plain(RowOutcome::Unchanged));
         }

@@ -399,7 +399,6 @@ impl Service {
         let wanted = Wanted {
             unit: Some(upload.unit.clone()),
             keys_once: true,
-            records: true,
             most_rows: Some(self.config.uploads.rows),
             batch: Some(BATCH),
         };

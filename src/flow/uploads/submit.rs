@@ -1,7 +1,7 @@
 //! The good rows of an upload are written, by the path of every other record: in batches where they hold at once, one by one
 //! where they wait for their day. A row whose record somebody else changed after the check is not written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::check::signed;
 use super::vault::Vault;
@@ -45,7 +45,7 @@ impl Service {
 
     /// Writes a batch.
     async fn written(&self, upload: &Upload, origin: &Origin, batch: Batch) -> Result<UploadStep> {
-        let Batch { good, records, bad, bytes, .. } = batch;
+        let Batch { good, bad, bytes, .. } = batch;
         let lines = good.iter().map(|incoming| incoming.line).chain(bad.iter().map(|row| row.line));
         let lines: Vec<_> = lines.map(signed).filter(|line| *line > upload.line).collect();
         let (Some(first), Some(last)) = (lines.iter().min(), lines.iter().max()) else {
@@ -56,12 +56,12 @@ impl Service {
         let mut checked: HashMap<_, _> =
             checked.into_iter().filter(|row| row.line <= *last).map(|row| (row.line, row)).collect();
         let (mut at_once, mut later) = (Vec::new(), Vec::new());
-        for (mut incoming, record) in good.into_iter().zip(records) {
+        for mut incoming in good {
             let Some(row) = checked.remove(&signed(incoming.line)) else { continue };
             let now = self.clock.now();
             let waits_for_day = upload.effective_on.is_some_and(|on| start_of(on) > now);
             if waits_for_day || waits(incoming.status_on, now).is_some() {
-                later.push((row, record));
+                later.push((row, incoming));
             } else {
                 incoming.expects = Some(row.base_version);
                 at_once.push(incoming);
@@ -70,7 +70,16 @@ impl Service {
         // Rows that were good when they were checked, and are not any more: a unit or a list has changed.
         let mut became: Vec<_> = checked.into_keys().map(|line| (line, RowOutcome::MovedOn)).collect();
         became.extend(self.write_at_once(origin, at_once).await?);
-        for together in later.chunks(TOGETHER) {
+        let keys: Vec<_> = later.iter().map(|(_, incoming)| incoming.key.clone()).collect();
+        let heads = self.store.record_heads(&keys).await?;
+        let mut whole = Vec::with_capacity(later.len());
+        for (row, incoming) in later {
+            match incoming.over(heads.get(&incoming.key))? {
+                Ok(new) => whole.push((row, new.record()?)),
+                Err(_) => became.push((row.line, RowOutcome::MovedOn)),
+            }
+        }
+        for together in whole.chunks(TOGETHER) {
             became.extend(self.write_later(upload, origin, together).await?);
         }
         let mut step = UploadStep {
@@ -96,7 +105,9 @@ impl Service {
         }
         let lines: Vec<_> = rows.iter().map(|incoming| incoming.line).collect();
         let outcome = self.store.take_batch(origin.clone(), rows, self.clock.now()).await?;
-        let left_out: std::collections::HashSet<_> = outcome.moved_on.iter().chain(&outcome.twice).collect();
+        let refused = outcome.refused.iter().map(|(line, _)| line);
+        let left_out: std::collections::HashSet<_> =
+            outcome.moved_on.iter().chain(&outcome.twice).chain(refused).collect();
         let became = |line: u64| {
             let outcome = if left_out.contains(&line) { RowOutcome::MovedOn } else { RowOutcome::Written };
             (signed(line), outcome)
@@ -155,7 +166,14 @@ impl Service {
     fn incoming(&self, upload: &Upload, record: &Record, expects: Expects) -> Incoming {
         let now = self.clock.now();
         let effective_on = upload.effective_on.filter(|on| start_of(*on) > now);
-        Incoming { record: record.clone(), expects, effective_on, confirmed_by: None, says: Says::All }
+        // A form takes back nothing that waits: it is shown beside the row, and the unit cancels it.
+        Incoming {
+            record: record.clone(),
+            expects,
+            effective_on,
+            confirmed_by: None,
+            says: Says::Fields(BTreeSet::new()),
+        }
     }
 }
 
