@@ -27,7 +27,7 @@ pub const KINDS: [Spoil; 38] = [
     Spoil::Cell("personal_id_number", "1,09900E+11"),
     Spoil::Cell("old_id_number", "12345678"),
     Spoil::Cell("date_of_birth", "19870230"),
-    Spoil::Cell("date_of_birth", "02/05/1987"),
+    Spoil::Cell("date_of_birth", "05/13/1987"),
     Spoil::Cell("id_issue_date", "2021"),
     Spoil::Cell("id_issue_date", "19500101"),
     Spoil::Cell("managing_unit_code", "H99"),

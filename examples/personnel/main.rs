@@ -1,9 +1,11 @@
 //! Makes believable synthetic personnel files, always the same for the same seed: nobody in them is real.
 //!
 //! ```text
-//! cargo run --release --example personnel -- --count 500 --seed 7 --bad 0.08 --units units.csv \
-//!     --population population.ndjson --labels labels.csv > personnel.csv
+//! cargo run --release --example personnel -- --count 500 --seed 2023 --bad 0.12 --portraits 4 --with-portrait 0.9 \
+//!     --units units.csv --population population.ndjson --labels labels.csv > personnel.csv
 //! ```
+//!
+//! This command made the files in `examples/sample`.
 //!
 //! [`person`] draws a person, [`faults`] spoils some of the rows, [`portrait`] gives them faces, [`words`] the names.
 

@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn a_bundle_is_told_from_anything_else() {
-        for wrong in [&b""[..], b"{}", b"[]", b"null", &[b'['; 100_000]] {
-            assert!(parse_bundle(wrong).is_err());
+        for wrong in ["", "{}", "[]", "null", &"[".repeat(100_000)] {
+            assert!(parse_bundle(wrong.as_bytes()).is_err());
         }
     }
 }

@@ -328,6 +328,9 @@ impl Intake<'_> {
     }
 }
 
+/// Objects of a field of the type list, as [`Value::Items`] has them.
+type Items = Vec<Vec<(String, String)>>;
+
 /// A record on its way: what was read so far, and what was wrong.
 struct Draft<'a> {
     intake: Intake<'a>,
@@ -397,7 +400,7 @@ impl<'a> Draft<'a> {
 
     /// The objects that came member by member, after those of a JSON cell.
     fn gather_items(&mut self) {
-        let mut gathered: BTreeMap<usize, (Vec<usize>, Vec<Vec<(String, String)>>)> = BTreeMap::new();
+        let mut gathered: BTreeMap<usize, (Vec<usize>, Items)> = BTreeMap::new();
         for ((field, entry), mut item) in std::mem::take(&mut self.items) {
             item.sort();
             let (places, items) = gathered.entry(field).or_default();

@@ -9,9 +9,10 @@ export OFFICIALS_CARD_WALLET=${OFFICIALS_CARD_WALLET:-$target/debug/examples/wal
 export OFFICIALS_CARD_VNEID=${OFFICIALS_CARD_VNEID:-$target/debug/examples/vneid_sign_in}
 export OFFICIALS_CARD_HR_SYSTEM=${OFFICIALS_CARD_HR_SYSTEM:-$target/debug/examples/hr_system}
 export OFFICIALS_CARD_POPULATION=${OFFICIALS_CARD_POPULATION:-$target/debug/examples/population_registry}
+export OFFICIALS_CARD_PERSONNEL=${OFFICIALS_CARD_PERSONNEL:-$target/debug/examples/personnel}
 export OFFICIALS_CARD_OFFICER_SIGN_IN=${OFFICIALS_CARD_OFFICER_SIGN_IN:-$target/debug/examples/officer_sign_in}
 for program in "$OFFICIALS_CARD_BIN" "$OFFICIALS_CARD_WALLET" "$OFFICIALS_CARD_VNEID" \
-  "$OFFICIALS_CARD_HR_SYSTEM" "$OFFICIALS_CARD_POPULATION" "$OFFICIALS_CARD_OFFICER_SIGN_IN"; do
+  "$OFFICIALS_CARD_HR_SYSTEM" "$OFFICIALS_CARD_POPULATION" "$OFFICIALS_CARD_PERSONNEL" "$OFFICIALS_CARD_OFFICER_SIGN_IN"; do
   if [[ ! -x $program ]]; then
     echo "$program is missing: build it with cargo build --bins --examples" >&2
     exit 1
