@@ -215,6 +215,22 @@ impl Service {
         day_of(self.clock.now())
     }
 
+    /// A portrait that a record has or had, as its versions name it: SHA-256 in hexadecimal. JPEG.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`] for a record that the caller may not see, and for a portrait that was never its own.
+    pub async fn record_portrait(&self, caller: &Caller, handle: &Handle, sha256: &str) -> Result<Vec<u8>> {
+        self.readable(caller, handle, "portrait").await?;
+        let named = format!("sha256:{sha256}");
+        let versions = self.store.versions_of(handle, MOST_VERSIONS).await?;
+        let has = |version: &StoredVersion| version.record.portrait().is_some_and(|own| own.name() == named);
+        if !versions.iter().any(has) {
+            return Err(Refusal::NotFound("portrait").into());
+        }
+        Ok(self.store.portrait_bytes(sha256).await?.ok_or(Refusal::NotFound("portrait"))?)
+    }
+
     /// A record that the caller may see, noted as read for this purpose.
     pub(super) async fn readable(&self, caller: &Caller, handle: &Handle, purpose: &str) -> Result<StoredRecord> {
         caller.needs("records:read")?;

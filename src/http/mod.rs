@@ -172,6 +172,7 @@ pub fn router(service: Service) -> Router {
         .route("/api/v1/delegations/{id}", delete(delegations::end_delegation))
         .route("/api/v1/records/{handle}", get(records::read_record))
         .route("/api/v1/records/{handle}/versions", get(records::record_versions))
+        .route("/api/v1/records/{handle}/portraits/{sha256}", get(records::record_portrait))
         .route(
             "/api/v1/reorganisations",
             get(reorganisations::list_reorganisations).post(reorganisations::plan_reorganisation),

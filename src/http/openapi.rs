@@ -29,7 +29,7 @@ use crate::protocol::oauth::SCOPES;
         delivery::offer_qr_png, delivery::events, delivery::webhooks, presentations::begin, presentations::read,
         presentations::cancel, presentations::events, presentations::qr_svg, presentations::qr_png,
         checkpoint::open_gate, checkpoint::read_gate, checkpoint::change_gate, checkpoint::close_gate,
-        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions,
+        checkpoint::confirm_receipt, records::list_records, records::read_record, records::record_versions, records::record_portrait,
         records::search_records, records::waiting_changes, records::count_changes, records::cancel_change, records::cards_ending,
         reorganisations::list_reorganisations, reorganisations::plan_reorganisation,
         reorganisations::sample_reorganisation, reorganisations::read_reorganisation,

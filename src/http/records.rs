@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
+use super::answer::{Problem, ProblemDocument, jpeg};
 use super::api::person;
 use super::extract::{ApiJson, InPath, InQuery, handle};
 use crate::error::Refusal;
@@ -437,6 +437,21 @@ pub async fn record_versions(
 ) -> Result<Json<Vec<VersionDocument>>, Problem> {
     let versions = service.read_versions(&caller, &handle(&name, "record")?).await?;
     Ok(Json(versions.into_iter().map(VersionDocument::from).collect()))
+}
+
+/// `GET /api/v1/records/{handle}/portraits/{sha256}`: a portrait that a record has or had, by the hash that its versions and
+/// what waits for the unit's word name. Written down as a look at the record.
+#[utoipa::path(get, path = "/api/v1/records/{handle}/portraits/{sha256}", tag = "Records",
+    params(("handle" = String, Path, description = "The record's random name"),
+        ("sha256" = String, Path, description = "SHA-256 in hexadecimal")),
+    responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument)),
+    security(("client" = ["records:read"])))]
+pub async fn record_portrait(
+    State(service): State<Service>,
+    caller: Caller,
+    InPath((name, sha256)): InPath<(String, String)>,
+) -> Result<Response, Problem> {
+    Ok(jpeg(service.record_portrait(&caller, &handle(&name, "record")?, &sha256).await?))
 }
 
 /// Which changes.

@@ -6,7 +6,9 @@ use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::origin::{Origin, Way};
 use officials_card::model::patch::Patch;
 use officials_card::model::rights::Role;
+use officials_card::model::value::hex;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use sqlx::Connection;
 
 use crate::review::{PERSON, Seats, desk, office, record_of};
@@ -40,6 +42,27 @@ async fn confirms(officer: &Officer<'_>, unit: &str, seen: &[(&Handle, i64)]) ->
         seen.iter().map(|(record, version)| json!({"record": record.to_string(), "version": version})).collect();
     let answer = officer.post("/api/v1/records/confirm", json!({"unit": unit, "records": records})).await.expect(200);
     answer["records"].as_array().unwrap().iter().map(|said| said["outcome"].as_str().unwrap().to_owned()).collect()
+}
+
+story! {
+    async fn a_face_is_seen_before_it_is_confirmed(town) {
+        let desk = desk(&town).await;
+        town.imports_as("faces", PERSON, "H26", "001", "active").await;
+        let an = desk.officer("an").await;
+        let item = waiting(&an, "").await.remove(0);
+        let changes = item["changes"].as_array().unwrap();
+        let face = changes.iter().find(|change| change["field"] == "portrait_photo").unwrap();
+        let named = face["new"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+        let at = |named: &str| format!("/api/v1/records/{}/portraits/{named}", item["record"].as_str().unwrap());
+        let seen = an.get(&at(named)).await;
+        assert_eq!(hex(&Sha256::digest(&seen.bytes)), named);
+        assert_eq!(seen.headers["content-type"], "image/jpeg");
+        assert_eq!(an.get(&at(&"0".repeat(64))).await.problem(404), "not-found", "not its own");
+        assert_eq!(desk.officer("elsewhere").await.get(&at(named)).await.problem(404), "not-found");
+        let (record, _) = record_of(&desk, PERSON).await;
+        let lines = desk.service.store().history(record.as_str()).await.unwrap();
+        assert!(lines.iter().any(|line| (line.1.as_str(), line.2.as_str(), line.3.as_str()) == ("an", "record.read", "portrait")));
+    }
 }
 
 story! {

@@ -166,7 +166,7 @@ story! {
                 officer.step(&card, "lock", "lost").await.expect(200);
                 officer.step(&card, "unlock", "found").await.expect(200);
                 assert_eq!(state(&officer, &card).await, locked);
-                says(&town, &[("email", "binh@example.vn")], Some("unit")).await;
+                says(&town, &[("employment_status", "active"), ("email", "binh@example.vn")], Some("unit")).await;
             } else {
                 officer.post("/api/v1/records/confirm", json!({"unit": UNIT})).await.expect(200);
             }

@@ -189,6 +189,9 @@ export const readProposal = (id: string, signal: AbortSignal) => read<ProposalDe
 export const saveEvidence = (id: string, evidence: Evidence) => save(`${of(id)}/evidence/${encodeURIComponent(evidence.evidence)}`, {}, evidence.name);
 /** The portrait that a proposal starts from, or asks for: JPEG. */
 export const readPortrait = (id: string, which: "old" | "new", signal: AbortSignal) => readFile(`${of(id)}/portraits/${which}`, {}, signal);
+/** A portrait that a record has or had, as `sha256:…` names it: JPEG. */
+export const readRecordPortrait = (record: string, named: string, signal: AbortSignal) =>
+  readFile(`records/${encodeURIComponent(record)}/portraits/${encodeURIComponent(named.replace("sha256:", ""))}`, {}, signal);
 export const claim = (id: string) => change<{ readonly claimed_by: string; readonly claimed_until: number }>("POST", `${of(id)}/claim`, {});
 export const release = (id: string) => change<undefined>("POST", `${of(id)}/release`, {});
 export const approve = (id: string, how: Approval) => change<Decided>("POST", `${of(id)}/approve`, how);

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { useCell } from "../../../lib/cell.ts";
 import { language, useTexts } from "../../../lib/language.ts";
-import { type Confirmation, type ConfirmOutcome, confirmRecords, listConfirmations, readReasons, returnRecord } from "../../api/reviews.ts";
+import { type Confirmation, type ConfirmOutcome, confirmRecords, listConfirmations, readReasons, readRecordPortrait, returnRecord } from "../../api/reviews.ts";
 import { dayAndTime } from "../../data/dates.ts";
 import { groupBy } from "../../data/groups.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
@@ -24,6 +24,7 @@ import { TEXTS as COMMON } from "../../texts.ts";
 import { WhyFields } from "./decide.tsx";
 import { Due } from "./marks.tsx";
 import { asPatch } from "./one.tsx";
+import { isPicture, Portraits } from "./portraits.tsx";
 import { TEXTS } from "./texts.ts";
 
 export function Confirmations() {
@@ -150,7 +151,16 @@ export function Confirmations() {
       </section>
       {open !== undefined && (
         <section class="panel" aria-label={texts.showChanges}>
-          <FieldDiff caption={`${texts.showChanges}: ${open.full_name}`} patch={asPatch(open.changes).patch} oldHead={texts.confirmedBefore} newHead={texts.waitsNow} />
+          <FieldDiff caption={`${texts.showChanges}: ${open.full_name}`} patch={asPatch(open.changes.filter((change) => !isPicture(change))).patch} oldHead={texts.confirmedBefore} newHead={texts.waitsNow} />
+          {open.changes.filter(isPicture).map((change) => (
+            <Portraits
+              key={change.field}
+              change={change}
+              of={open.record}
+              heads={{ old: texts.confirmedBefore, new: texts.waitsNow }}
+              load={(side, signal) => readRecordPortrait(open.record, String(change[side]), signal)}
+            />
+          ))}
         </section>
       )}
       {isAsked && (

@@ -3,10 +3,10 @@ import { useCell } from "../../../lib/cell.ts";
 import type { Json } from "../../../lib/json.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { kilobytes } from "../../../lib/times.ts";
-import { claim, type Evidence, type FieldChange, type ProposalDetail, readProposal, readReasons, release, type ReviewLine, saveEvidence } from "../../api/reviews.ts";
+import { claim, type Evidence, type FieldChange, type ProposalDetail, readPortrait, readProposal, readReasons, release, type ReviewLine, saveEvidence } from "../../api/reviews.ts";
 import { dayAndTime, now, partialDate } from "../../data/dates.ts";
 import type { Difference, Patch } from "../../data/diff.ts";
-import { fieldOf, labelOf } from "../../data/fields.ts";
+import { labelOf } from "../../data/fields.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
 import { hashOf } from "../../data/router.ts";
 import { useSession } from "../../data/session.ts";
@@ -21,7 +21,7 @@ import { useLoad, useWork } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { Decide } from "./decide.tsx";
 import { Due, StateOfProposal } from "./marks.tsx";
-import { Portraits } from "./portraits.tsx";
+import { isPicture, Portraits } from "./portraits.tsx";
 import { TEXTS } from "./texts.ts";
 
 /** The changes as the side-by-side table takes them, and what the record says now where it has moved on. */
@@ -63,7 +63,6 @@ function Shown({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
   const common = useTexts(COMMON);
   const tongue = useCell(language);
   const reasons = useLoad((signal) => readReasons(signal), []);
-  const isPicture = (change: FieldChange) => fieldOf(change.field)?.type === "image";
   const { patch, now: held } = asPatch(proposal.changes.filter((change) => !isPicture(change)));
   const reason = reasons.value?.find((known) => known.reason === proposal.reason)?.[tongue] ?? proposal.reason;
   const isWaiting = ["open", "first_approved", "appealed"].includes(proposal.state);
@@ -99,7 +98,13 @@ function Shown({ proposal, reload }: { proposal: ProposalDetail; reload: () => v
       <section class="panel" aria-label={texts.proposed}>
         {Object.keys(patch).length > 0 && <FieldDiff caption={texts.proposed} patch={patch} now={held} nowHead={texts.now} />}
         {proposal.changes.filter(isPicture).map((change) => (
-          <Portraits key={change.field} proposal={proposal.proposal} change={change} />
+          <Portraits
+            key={change.field}
+            change={change}
+            of={proposal.proposal}
+            heads={{ old: common.old, new: common.new }}
+            load={(side, signal) => readPortrait(proposal.proposal, side, signal)}
+          />
         ))}
         {proposal.note !== "" && <Facts facts={[[texts.noteOf, proposal.note]]} />}
         {proposal.appeal_note !== null && <Facts facts={[[texts.appealNote, proposal.appeal_note]]} />}

@@ -2,25 +2,37 @@
 import { useCell } from "../../../lib/cell.ts";
 import type { Json } from "../../../lib/json.ts";
 import { language, useTexts } from "../../../lib/language.ts";
-import { type FieldChange, readPortrait } from "../../api/reviews.ts";
-import { labelOf } from "../../data/fields.ts";
+import type { FieldChange } from "../../api/reviews.ts";
+import { fieldOf, labelOf } from "../../data/fields.ts";
 import { Picture } from "../../parts/picture.tsx";
 import { State } from "../../parts/signs.tsx";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { TEXTS } from "./texts.ts";
 
-export function Portraits({ proposal, change }: { proposal: string; change: FieldChange }) {
+type Side = "old" | "new";
+
+/** Whether a change is one of a picture, which no table shows. */
+export const isPicture = (change: FieldChange): boolean => fieldOf(change.field)?.type === "image";
+
+export function Portraits(props: {
+  change: FieldChange;
+  /** Whose change it is: others have other pictures. */
+  of: string;
+  heads: Readonly<Record<Side, string>>;
+  load: (side: Side, signal: AbortSignal) => Promise<Blob>;
+}) {
+  const { change, of, heads, load } = props;
   const texts = useTexts(TEXTS);
   const common = useTexts(COMMON);
   const tongue = useCell(language);
   const label = labelOf(change.field, tongue);
-  const side = (which: "old" | "new", head: string, value: Json) => (
+  const side = (which: Side, value: Json) => (
     <figure>
-      <figcaption>{head}</figcaption>
+      <figcaption>{heads[which]}</figcaption>
       {value === null ? (
         <p class="hint">{common.nothing}</p>
       ) : (
-        <Picture alt={`${label}: ${head}`} of={[proposal, which]} load={(signal) => readPortrait(proposal, which, signal)} trouble={texts.portraitUnseen} />
+        <Picture alt={`${label}: ${heads[which]}`} of={[of, which]} load={(signal) => load(which, signal)} trouble={texts.portraitUnseen} />
       )}
     </figure>
   );
@@ -28,8 +40,8 @@ export function Portraits({ proposal, change }: { proposal: string; change: Fiel
     <section aria-label={label}>
       <h2>{label}</h2>
       <div class="pictures">
-        {side("old", common.old, change.old)}
-        {side("new", common.new, change.new)}
+        {side("old", change.old)}
+        {side("new", change.new)}
       </div>
       {change.is_conflict === true && <State tone="attention">{texts.portraitMoved}</State>}
     </section>
