@@ -26,9 +26,9 @@ lint:
 	cargo check --no-default-features --lib --locked --target wasm32-unknown-unknown
 	cargo clippy --no-default-features --features browser --lib --locked --target wasm32-unknown-unknown -- -D warnings
 
-# Every store and race test runs on SQLite and on a throw-away PostgreSQL cluster.
+# Every store and race test runs on SQLite and on a throw-away PostgreSQL cluster. Half of their time is waiting for disks.
 unit:
-	tests/with-postgres.sh cargo test --locked
+	RUST_TEST_THREADS=$$(($$(nproc) * 3)) tests/with-postgres.sh cargo test --locked
 
 # Other people's libraries read what we make.
 interop:

@@ -104,7 +104,7 @@ def test_authlib_signs_officers_in_and_reads_how(provider):
     OpenIDProviderMetadata(provider).validate()
     assert provider["end_session_endpoint"].startswith(provider["issuer"])
     claims = tokens(provider, "head")
-    assert (claims["sub"], claims["amr"], claims[NUMBER]) == ("head", ["pwd", "otp", "mfa"], "001199000018")
+    assert (claims["sub"], claims["amr"], claims[NUMBER]) == ("head", ["pwd", "otp"], "001199000018")
     claims = tokens(provider, "clerk", "skip")
     assert (claims["sub"], claims["amr"], NUMBER in claims) == ("clerk", ["pwd"], False)
 

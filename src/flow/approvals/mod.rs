@@ -292,11 +292,10 @@ impl Service {
         let document = StateDocument::parse(row.document.as_bytes());
         let document = document.ok_or_else(|| Fault::new("reading an approval", "its document is malformed"))?;
         let last = self.store.last_approval(&row.unit).await?;
-        let changed_since = if last.is_some_and(|last| last.id == row.id) {
-            let now = self.store.unit_quality(&row.unit).await?;
-            Some(now.tally.records - now.signed)
-        } else {
-            None
+        // Counted, not summed: the sums follow an approval some seconds later.
+        let changed_since = match last {
+            Some(last) if last.id == row.id => Some(self.store.count_unsigned(&row.unit).await?),
+            _ => None,
         };
         Ok(QualityApproval { row, document, changed_since })
     }
