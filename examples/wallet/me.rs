@@ -230,7 +230,7 @@ impl Own<'_> {
                 request.header("Content-Disposition", format!("attachment; filename=\"{name}\"")).body(bytes.clone())
             })
             .await?;
-        Ok(word(&kept, "id").to_owned())
+        Ok(word(&kept, "evidence").to_owned())
     }
 
     async fn only_record(&self) -> Result<String> {
@@ -278,7 +278,7 @@ impl Own<'_> {
 fn tell_proposal(proposal: &Value) {
     println!(
         "đề nghị · proposal {}: {}, hạn · due {}",
-        word(proposal, "id"),
+        word(proposal, "proposal"),
         word(proposal, "state"),
         day(&proposal["due_at"])
     );
