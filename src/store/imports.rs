@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::card_search::search_name;
 use super::cards::handle;
 use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
@@ -32,6 +33,8 @@ pub struct IncomingRecord {
     pub handle: Handle,
     /// What makes it this record.
     pub key: RecordKey,
+    /// The name as an office looks for it.
+    pub search_name: String,
     /// The employing unit and the place of work, where it names them.
     pub works_in: [Option<String>; 2],
     /// The personal number, when it has one.
@@ -287,16 +290,17 @@ impl ImportBatch {
         }
         let statement = format!(
             "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, \
-             using_unit, work_unit) VALUES {} \
+             using_unit, work_unit, search_name, named_version) VALUES {} \
              ON CONFLICT (unit, number) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
              run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, \
              {}, match_key = excluded.match_key, \
              using_unit = excluded.using_unit, work_unit = excluded.work_unit, \
+             search_name = excluded.search_name, named_version = excluded.version, \
              confirmed_at = NULL, confirmed_by = NULL, removed_at = NULL, out_of_service = excluded.out_of_service, \
              follow_due_at = CASE WHEN records.out_of_service IS NULL AND excluded.out_of_service IS NULL \
              THEN records.follow_due_at ELSE excluded.changed_at END \
              WHERE records.version = excluded.version - 1",
-            places(writes.len(), 12),
+            places(writes.len(), 14),
             carried_over("excluded.match_key")
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
@@ -313,7 +317,9 @@ impl ImportBatch {
                 .bind(&new.match_key)
                 .bind(&new.out_of_service)
                 .bind(new.works_in[0].as_deref())
-                .bind(new.works_in[1].as_deref());
+                .bind(new.works_in[1].as_deref())
+                .bind(&new.search_name)
+                .bind(version);
         }
         let written = query.execute(&mut **transaction).await.map_err(failed("writing records"))?.rows_affected();
         if written == writes.len() as u64 {
@@ -528,6 +534,7 @@ impl IncomingRecord {
             line,
             handle,
             key: record.key(),
+            search_name: search_name(record.full_name()),
             works_in: ["using_unit_code", "work_unit_code"].map(|field| record.text(field).map(str::to_owned)),
             person: record.personal_number(),
             digest: hex(&Record::digest(&content)),
