@@ -34,8 +34,8 @@ use officials_card::flow::sync::{NewSyncAccount, add_sync_account};
 use officials_card::model::catalogue::Catalogue;
 use officials_card::protocol::ministry::{Action, Dossier, LOGIN_PATHS, OPERATIONS_PATH, Operation, Packet};
 use serde_json::{Map, Value, json};
+use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, QueryBuilder};
 use tokio::task::JoinSet;
 
 use office::{Connection, Office, Result, UNIT, count, cpu_seconds, fresh_database, text};
@@ -275,15 +275,15 @@ impl Bare {
 
     async fn rows(pool: &AnyPool, content: &str) -> Result<f64> {
         let numbers: Vec<_> = (0..i64::try_from(BARE_ROWS)?).collect();
+        let places: Vec<_> = (0..20).map(|row| format!("(${}, ${})", row * 2 + 1, row * 2 + 2)).collect();
+        let statement = format!("INSERT INTO bare (id, content) VALUES {}", places.join(", "));
         let started = Instant::now();
         for thousands in numbers.chunks(10_000) {
             let mut transaction = pool.begin().await?;
-            for twenty in thousands.chunks(20) {
-                let mut query = QueryBuilder::new("INSERT INTO bare (id, content) ");
-                query.push_values(twenty, |mut row, number| {
-                    row.push_bind(*number).push_bind(content);
-                });
-                query.build().execute(&mut *transaction).await?;
+            for twenty in thousands.chunks_exact(20) {
+                let query = sqlx::query(sqlx::AssertSqlSafe(statement.as_str()));
+                let query = twenty.iter().fold(query, |query, number| query.bind(*number).bind(content));
+                query.execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
         }
