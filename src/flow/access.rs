@@ -11,6 +11,7 @@ use crate::credential::jws::Jws;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::officer::{Officer, OfficerState};
 use crate::model::rights::{Role, rights};
+use crate::model::unit::is_within;
 use crate::protocol::oauth::{ClientAssertion, SCOPES, TokenResponse};
 
 /// How far a client's clock may be ahead, and how far its assertion's end.
@@ -123,11 +124,6 @@ impl Caller {
     pub fn sees(&self, unit: &str) -> bool {
         self.units.as_ref().is_none_or(|own| own.iter().any(|own| is_within(unit, own)))
     }
-}
-
-/// Whether a unit is the other, or below it.
-pub(super) fn is_within(unit: &str, above: &str) -> bool {
-    unit.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 impl Service {

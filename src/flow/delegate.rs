@@ -1,12 +1,11 @@
 //! An officer lends another one the right to decide about proposals, for some days, in a unit and below. Only an own
 //! right can be lent, so there is no chain; it ends with the lender's own.
 
-use super::access::is_within;
 use super::{Caller, Service};
 use crate::clock::DAY_SECONDS;
 use crate::error::{Refusal, Result};
 use crate::model::rights::Role;
-use crate::model::unit::UnitCode;
+use crate::model::unit::{UnitCode, is_within};
 use crate::store::Delegation;
 
 /// For how many days a right is lent.

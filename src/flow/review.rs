@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::access::is_within;
 use super::delegate::may_borrow;
 use super::self_service::{EvidenceFile, KeptEvidence};
 use super::{Caller, Service};
@@ -22,7 +21,7 @@ use crate::model::record::Record;
 use crate::model::review::{
     Before, Need, Reviewer, WhyNot, escalated_to, is_on_card, is_sensitive, labels, need, needs_two,
 };
-use crate::model::unit::UnitCode;
+use crate::model::unit::{UnitCode, is_within};
 use crate::store::{Assigned, Claim, Decision, Delegation, Proposal, QueueFilter, Queued};
 
 /// The purpose under which a reviewer's look at a record is written down.

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::UnixSeconds;
+use crate::model::unit::is_within;
 
 /// Most agencies that a policy names.
 pub const MAX_AGENCIES: usize = 64;
@@ -302,7 +303,7 @@ impl GatePolicy {
 /// Whether an agency code stands at or below `scope` (Decision 20/2020/QĐ-TTg: levels separated by dots): `H26` holds
 /// `H26.05` but not `H261`. The empty scope holds all, and no agency at all.
 pub fn agency_is_within(agency_code: &str, scope: &str) -> bool {
-    scope.is_empty() || agency_code.strip_prefix(scope).is_some_and(|below| below.is_empty() || below.starts_with('.'))
+    scope.is_empty() || is_within(agency_code, scope)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::model::agency::agencies;
 use crate::model::catalogue::Catalogue;
 use crate::model::record::{Record, RecordKey, RestoreError};
 use crate::model::rule::Form;
-use crate::model::unit::UnitCode;
+use crate::model::unit::{UnitCode, is_within};
 
 /// The most moves of one reorganisation.
 pub const MOST_MOVES: usize = 500;
@@ -131,7 +131,7 @@ impl Moves {
             if one.from == one.to && (one.to_name.is_none() || one.numbers.is_some()) {
                 return Err(MoveFault::Nothing(at));
             }
-            if one.from != one.to && is_in(&one.to, &one.from) && one.numbers.is_none() {
+            if one.from != one.to && is_within(&one.to, &one.from) && one.numbers.is_none() {
                 return Err(MoveFault::Below(at));
             }
             let earlier = moves[..at].iter().filter(|other| other.from == one.from);
@@ -144,7 +144,7 @@ impl Moves {
                 return Err(MoveFault::Twice(at));
             }
             let moved_away = |other: &UnitMove| {
-                other.from != other.to && other.numbers.is_none() && is_in(&one.to, &other.from) && other != one
+                other.from != other.to && other.numbers.is_none() && is_within(&one.to, &other.from) && other != one
             };
             if moves.iter().any(moved_away) {
                 return Err(MoveFault::Chain(at));
@@ -175,7 +175,7 @@ impl Moves {
             moves.0.iter().flat_map(|one| [one.from.clone(), one.to.clone()]).collect()
         };
         let theirs = units(other);
-        units(self).iter().any(|own| theirs.iter().any(|their| is_in(own, their) || is_in(their, own)))
+        units(self).iter().any(|own| theirs.iter().any(|their| is_within(own, their) || is_within(their, own)))
     }
 
     /// Where a unit goes, for everybody or for one person; `None` for one that stays as it is.
@@ -203,11 +203,12 @@ impl Moves {
         let names = |one: &UnitMove| match (&one.numbers, person) {
             (None, _) => true,
             // The number is the managing unit's: another unit means somebody else by it.
-            (Some(numbers), Some(key)) => is_in(&key.unit, &one.from) && numbers.contains(&key.number),
+            (Some(numbers), Some(key)) => is_within(&key.unit, &one.from) && numbers.contains(&key.number),
             (Some(_), None) => false,
         };
-        let has_arrived = |one: &UnitMove| one.from != one.to && is_in(&one.to, &one.from) && is_in(unit, &one.to);
-        let fitting = self.0.iter().filter(|one| is_in(unit, &one.from) && names(one) && !has_arrived(one));
+        let has_arrived =
+            |one: &UnitMove| one.from != one.to && is_within(&one.to, &one.from) && is_within(unit, &one.to);
+        let fitting = self.0.iter().filter(|one| is_within(unit, &one.from) && names(one) && !has_arrived(one));
         fitting.max_by_key(|one| (one.from.len(), one.numbers.is_some()))
     }
 
@@ -280,7 +281,7 @@ impl Moves {
         left.sort_unstable();
         left.dedup();
         let all = left.clone();
-        left.retain(|unit| !all.iter().any(|above| above != unit && is_in(unit, above)));
+        left.retain(|unit| !all.iter().any(|above| above != unit && is_within(unit, above)));
         left
     }
 }
@@ -298,11 +299,6 @@ fn fitted(record: Record) -> Result<Record, MovedFault> {
     };
     let fields = UNIT_FIELDS.iter().flat_map(|(code, name)| [*code, *name]);
     if fields.chain(["agency_personnel_number"]).all(fits) { Ok(record) } else { Err(MovedFault::TooLong) }
-}
-
-/// Whether `unit` is `above`, or below it.
-fn is_in(unit: &str, above: &str) -> bool {
-    unit.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The provinces' merger of 1 July 2025, made from the shipped agencies (their certainty is theirs): each province that
@@ -451,7 +447,7 @@ mod tests {
                 && let Some(after) = moves.destination(&unit, None)
             {
                 prop_assert_eq!(moves.destination(&after.code, None), None);
-                prop_assert!(!moves.closed().any(|closed| is_in(&after.code, closed)));
+                prop_assert!(!moves.closed().any(|closed| is_within(&after.code, closed)));
             }
         }
     }

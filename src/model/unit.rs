@@ -10,6 +10,11 @@ use time::Date;
 
 use crate::model::agency::{Agencies, agencies};
 
+/// Whether a unit is the other, or below it: `H26` holds `H26.05` but not `H261`.
+pub fn is_within(unit: &str, above: &str) -> bool {
+    unit.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// A well-formed unit code. That the unit exists is a [`UnitDirectory`]'s to say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnitCode(String);

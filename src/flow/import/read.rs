@@ -26,7 +26,7 @@ use crate::model::intake::{FAULTS_COLUMN, Intake, Layout};
 use crate::model::record::Record;
 use crate::model::row_fault::RowFault;
 use crate::model::rule::Knowledge;
-use crate::model::unit::UnitRegister;
+use crate::model::unit::{UnitRegister, is_within};
 use crate::store::IncomingRecord;
 
 /// Rows of one batch.
@@ -277,7 +277,7 @@ impl<'a> Collector<'a> {
         let read = read.and_then(|(record, amendment)| {
             let mut incoming = IncomingRecord::of(&record, line, Handle::random(self.chance));
             incoming.amendment = Some(amendment).filter(|amendment| !amendment.is_whole(&record));
-            if self.wanted.unit.as_deref().is_some_and(|unit| !is_at_or_below(&incoming.key.unit, unit)) {
+            if self.wanted.unit.as_deref().is_some_and(|unit| !is_within(&incoming.key.unit, unit)) {
                 return Err(vec![foreign(line)]);
             }
             if self.keys.contradict(&incoming, self.wanted.keys_once) {
@@ -442,10 +442,6 @@ fn read_ndjson(file: impl Read, collector: &mut Collector<'_>) -> Result<(), Imp
             return Ok(());
         }
     }
-}
-
-fn is_at_or_below(unit: &str, top: &str) -> bool {
-    unit.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn too_long(line: u64) -> RowFault {

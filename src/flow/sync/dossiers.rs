@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Call, EXISTS, MISSING, SyncFault, is_within};
+use super::{Call, EXISTS, MISSING, SyncFault};
 use crate::error::Result;
 use crate::flow::Service;
 use crate::flow::receive::{Expects, Incoming, Says, brought, word};
@@ -14,6 +14,7 @@ use crate::model::origin::Way;
 use crate::model::partial_date::PartialDate;
 use crate::model::record::{Record, RecordKey};
 use crate::model::rule::Knowledge;
+use crate::model::unit::is_within;
 use crate::protocol::ministry::{Action, Dossier, Operation, complaint, place};
 use crate::store::{CardStep, IncomingRecord, StoredRecord, SyncKey, VersionWrite, Waiting};
 

@@ -38,7 +38,7 @@ use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
 use crate::model::reorganisation::UNIT_FIELDS;
-use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister};
+use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister, is_within};
 use crate::protocol::ministry::{Action, Operation, Packet, place};
 pub use crate::store::SyncAccount;
 use crate::store::{SyncCall, SyncKey, SyncOutcome, TakenBack};
@@ -376,11 +376,6 @@ impl Service {
 
 const EXISTS: &str = "Số hiệu CBCCVC Bộ ngành địa phương đã tồn tại!";
 const MISSING: &str = "Số hiệu CBCCVC Bộ ngành địa phương không tồn tại!";
-
-/// Whether a unit is `above`, or below it.
-fn is_within(unit: &str, above: &str) -> bool {
-    unit.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
 
 /// The same for two packets exactly when they ask the same of the same agency, however they are written down.
 fn digest(operation: Operation, packet: &Packet) -> String {
