@@ -1,9 +1,8 @@
--- States of units as they were handed out to be signed, with the leaves of their trees: what comes back signed is looked
+-- States of units as they were handed out to be signed, by their digests with the leaves of their trees: what comes back signed is looked
 -- up here by its digest, however the records have moved on since. Kept for a day.
 CREATE TABLE approval_drafts (
     document_sha256 TEXT PRIMARY KEY,
     unit TEXT NOT NULL,
-    document TEXT NOT NULL,
     made_at BIGINT NOT NULL
 );
 CREATE INDEX approval_drafts_by_unit ON approval_drafts (unit, made_at);

@@ -12,7 +12,7 @@ use super::quality::end_of;
 use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
-use crate::model::approval::{Leaf, StateDocument};
+use crate::model::approval::Leaf;
 use crate::model::calendar::Month;
 
 /// Leaves of one part.
@@ -223,13 +223,10 @@ impl Store {
         rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<_, _>>().map_err(failed(doing))
     }
 
-    /// Keeps a state that is handed out to be signed, with its leaves; of each unit the newest [`MOST_DRAFTS`].
-    pub async fn keep_draft(&self, unit: &str, document: Vec<u8>, leaves: &[Leaf], at: UnixSeconds) -> Result<()> {
+    /// Keeps a state that is handed out to be signed, by its digest with its leaves; of each unit the newest [`MOST_DRAFTS`].
+    pub async fn keep_draft(&self, unit: &str, sha256: String, leaves: &[Leaf], at: UnixSeconds) -> Result<()> {
         let parts = leaves.chunks(PART).map(|part| part.iter().map(|leaf| leaf.text() + "\n").collect()).collect();
-        let sha256 = StateDocument::digest(&document);
-        let document =
-            String::from_utf8(document).map_err(|error| Fault::new("keeping a state to be signed", error))?;
-        self.write(KeepDraft { unit: unit.to_owned(), sha256, document, parts, at }).await
+        self.write(KeepDraft { unit: unit.to_owned(), sha256, parts, at }).await
     }
 
     /// Whether a state with this digest was handed out, and is still known.
@@ -317,7 +314,6 @@ fn below(unit: &str) -> String {
 struct KeepDraft {
     unit: String,
     sha256: String,
-    document: String,
     parts: Vec<String>,
     at: UnixSeconds,
 }
@@ -328,12 +324,10 @@ impl Change for KeepDraft {
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         let doing = "keeping a state to be signed";
         let kept = sqlx::query(
-            "INSERT INTO approval_drafts (document_sha256, unit, document, made_at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO approval_drafts (document_sha256, unit, made_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         )
         .bind(&self.sha256)
         .bind(&self.unit)
-        .bind(&self.document)
         .bind(self.at)
         .execute(&mut **transaction)
         .await

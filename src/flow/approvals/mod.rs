@@ -137,8 +137,9 @@ impl Service {
         self.window(month)?;
         let now = self.clock.now();
         let (state, leaves) = self.state(&unit, month, now).await?;
-        self.store.keep_draft(unit.as_str(), state.bytes(), &leaves, now).await?;
-        Ok(state.bytes())
+        let bytes = state.bytes();
+        self.store.keep_draft(unit.as_str(), StateDocument::digest(&bytes), &leaves, now).await?;
+        Ok(bytes)
     }
 
     /// Takes an approval in: the signed bytes and the signature that the person's own tool made.
@@ -194,8 +195,7 @@ impl Service {
         };
         self.store.keep_approval(row.clone()).await?;
         self.mark_approvals().await?;
-        let changed_since = Some(self.store.count_unsigned(&row.unit).await?);
-        Ok(QualityApproval { row, document, changed_since })
+        self.told(row).await
     }
 
     /// Lets the records of approvals know that they are signed. What an interrupted round left is done by the next.
