@@ -36,7 +36,7 @@ pub fn start(service: &Service) -> JoinSet<()> {
     every(&mut jobs, FOLLOWING, "matching records", with(|service| Box::pin(match_records(service))));
     every(&mut jobs, ROUND, "reading changes of the population database", with(|service| Box::pin(read_feed(service))));
     every(&mut jobs, ROUND, "making cards findable by name", with(|service| Box::pin(name_cards(service))));
-    every(&mut jobs, FOLLOWING, "making records findable by name", with(|service| Box::pin(name_records(service))));
+    every(&mut jobs, ROUND, "making records findable by name", with(|service| Box::pin(name_records(service))));
     every(&mut jobs, ROUND, "computing quality", with(|service| Box::pin(compute_quality(service))));
     every(&mut jobs, ROUND, "working on uploads", with(|service| Box::pin(work_on_uploads(service))));
     jobs
@@ -79,7 +79,7 @@ async fn name_cards(service: Service) -> Result<()> {
     Ok(())
 }
 
-/// Records whose present version brought a name, or another one.
+/// Records that were written before they were findable by name.
 async fn name_records(service: Service) -> Result<()> {
     while service.name_records().await? {}
     Ok(())

@@ -387,7 +387,7 @@ pub struct RecordsFound {
 }
 
 /// `POST /api/v1/records/search`: the records of a person, of a unit's number, or of a name. That they were read is
-/// written down. A name is found some seconds after it came.
+/// written down.
 #[utoipa::path(post, path = "/api/v1/records/search", tag = "Records", request_body = RecordsSought,
     responses((status = 200, body = RecordsFound), (status = 403, body = ProblemDocument)), security(("client" = ["records:read"])))]
 pub async fn search_records(

@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use super::reviews::Conditions;
 use super::{AuditLine, Change, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
@@ -93,35 +94,29 @@ impl Store {
     /// Lines, newest first.
     pub async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, Fault> {
         let doing = "reading the audit table";
-        let (mut conditions, mut values) = (vec!["1 = 1".to_owned()], Vec::new());
-        let mut add = |condition: String, value: &str| {
-            values.push(value.to_owned());
-            condition.replace("{}", &format!("${}", values.len()))
-        };
+        let mut conditions = Conditions::default();
+        let mut wanted = vec!["1 = 1".to_owned()];
         if let Some(units) = &filter.units {
-            let below =
-                |column: &str| format!("({column} = {{}} OR substr({column}, 1, length({{}}) + 1) = {{}} || '.')");
-            let of = |unit: &String| {
-                let names = [("id", "records"), ("handle", "cards"), ("id", "officers")];
-                let named = names
+            let mut about = |unit: &String| {
+                let (own, dotted) = (conditions.text(unit), conditions.text(format!("{unit}.")));
+                let below =
+                    |column: &str| format!("({column} = {own} OR substr({column}, 1, length({dotted})) = {dotted})");
+                let named = [("id", "records"), ("handle", "cards"), ("id", "officers")]
                     .map(|(name, table)| format!("subject IN (SELECT {name} FROM {table} WHERE {})", below("unit")));
-                add(format!("({} OR {})", below("subject"), named.join(" OR ")), unit)
+                format!("({} OR {})", below("subject"), named.join(" OR "))
             };
-            let any: Vec<_> = units.iter().map(of).collect();
-            conditions.push(if any.is_empty() { "1 = 0".into() } else { format!("({})", any.join(" OR ")) });
+            let any: Vec<_> = units.iter().map(&mut about).collect();
+            wanted.push(if any.is_empty() { "1 = 0".into() } else { format!("({})", any.join(" OR ")) });
         }
-        conditions.extend(filter.subject.as_ref().map(|subject| add("subject = {}".into(), subject)));
-        conditions.extend(filter.action.as_ref().map(|action| add("action = {}".into(), action)));
-        conditions.extend(filter.before.map(|before| format!("seq < {before}")));
+        wanted.extend(filter.subject.as_ref().map(|subject| format!("subject = {}", conditions.text(subject))));
+        wanted.extend(filter.action.as_ref().map(|action| format!("action = {}", conditions.text(action))));
+        wanted.extend(filter.before.map(|before| format!("seq < {}", conditions.number(before))));
         let statement = format!(
             "SELECT seq, at, actor, action, subject, detail FROM audit WHERE {} ORDER BY seq DESC LIMIT {}",
-            conditions.join(" AND "),
+            wanted.join(" AND "),
             filter.limit
         );
-        let mut query = sqlx::query(AssertSqlSafe(statement));
-        for value in values {
-            query = query.bind(value);
-        }
+        let query = conditions.bind(statement);
         let line = |row: sqlx::any::AnyRow| {
             Ok(AuditLine {
                 seq: row.try_get(0)?,

@@ -290,17 +290,17 @@ impl ImportBatch {
         }
         let statement = format!(
             "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, \
-             using_unit, work_unit, search_name, named_version) VALUES {} \
+             using_unit, work_unit, search_name) VALUES {} \
              ON CONFLICT (unit, number) DO UPDATE SET version = excluded.version, digest = excluded.digest, \
              run = excluded.run, person = excluded.person, changed_at = excluded.changed_at, \
              {}, match_key = excluded.match_key, \
              using_unit = excluded.using_unit, work_unit = excluded.work_unit, \
-             search_name = excluded.search_name, named_version = excluded.version, \
+             search_name = excluded.search_name, \
              confirmed_at = NULL, confirmed_by = NULL, removed_at = NULL, out_of_service = excluded.out_of_service, \
              follow_due_at = CASE WHEN records.out_of_service IS NULL AND excluded.out_of_service IS NULL \
              THEN records.follow_due_at ELSE excluded.changed_at END \
              WHERE records.version = excluded.version - 1",
-            places(writes.len(), 14),
+            places(writes.len(), 13),
             carried_over("excluded.match_key")
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
@@ -318,8 +318,7 @@ impl ImportBatch {
                 .bind(&new.out_of_service)
                 .bind(new.works_in[0].as_deref())
                 .bind(new.works_in[1].as_deref())
-                .bind(&new.search_name)
-                .bind(version);
+                .bind(&new.search_name);
         }
         let written = query.execute(&mut **transaction).await.map_err(failed("writing records"))?.rows_affected();
         if written == writes.len() as u64 {

@@ -197,8 +197,8 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
     // The same parameters for both: what the row says afterwards.
     let statement = if write.base_version == 0 {
         "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, \
-         confirmed_at, confirmed_by, confirmed_version, using_unit, work_unit, search_name, named_version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $4) ON CONFLICT DO NOTHING"
+         confirmed_at, confirmed_by, confirmed_version, using_unit, work_unit, search_name) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING"
             .to_owned()
     } else {
         format!(
@@ -207,7 +207,7 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
              WHEN out_of_service IS NULL AND CAST($10 AS TEXT) IS NULL THEN follow_due_at ELSE CAST($8 AS BIGINT) END, \
              confirmed_at = CASE WHEN CAST($12 AS TEXT) IS NULL THEN NULL ELSE COALESCE($11, confirmed_at) END, \
              confirmed_by = $12, confirmed_version = COALESCE($13, confirmed_version), \
-             using_unit = $14, work_unit = $15, search_name = $16, named_version = $4 \
+             using_unit = $14, work_unit = $15, search_name = $16 \
              WHERE id = $1 AND version = CAST($4 AS BIGINT) - 1 AND NOT EXISTS (SELECT 1 FROM records other \
              WHERE other.unit = $2 AND other.number = $3 AND other.id <> $1)",
             carried_over("$9")
