@@ -364,21 +364,22 @@ impl<'a> Plan<'a> {
         on: Date,
         one: &Incoming,
     ) {
-        let same_way = || earlier.iter().filter(|waiting| waiting.origin.way == self.origin.way);
-        // What acts before it is what it will find; of one to come nothing does.
-        let before = || same_way().filter(|waiting| waiting.due_on < on && waiting.state == "waiting");
-        let patch = if base_version == 0 { patch } else { patch.following(before().map(|waiting| &waiting.patch)) };
-        let same = |waiting: &Waiting| waiting.state == "waiting" && waiting.due_on == on && waiting.patch == patch;
-        // Who sends the whole record every night says the same thing again.
-        if same_way().any(same) {
-            return;
-        }
-        let covered = |waiting: &Waiting| waiting.patch.fields().all(|field| patch.fields().any(|own| own == field));
         // A status has one day, and another day is a correction. Other changes may follow each other.
+        let covered = |waiting: &Waiting| waiting.patch.fields().all(|field| patch.fields().any(|own| own == field));
         let corrects = |waiting: &&Waiting| {
             base_version == 0 || covered(waiting) && (waiting.due_on >= on || one.effective_on.is_none())
         };
-        let supersedes = same_way().filter(corrects).map(|waiting| waiting.id.clone()).collect();
+        let same_way = earlier.iter().filter(|waiting| waiting.origin.way == self.origin.way);
+        let (corrected, others): (Vec<_>, Vec<_>) = same_way.clone().partition(corrects);
+        // What acts before it is what it will find; what it corrects does not act, and of one to come nothing does.
+        let before = others.into_iter().filter(|waiting| waiting.due_on < on && waiting.state == "waiting");
+        let patch = if base_version == 0 { patch } else { patch.following(before.map(|waiting| &waiting.patch)) };
+        let same = |waiting: &Waiting| waiting.state == "waiting" && waiting.due_on == on && waiting.patch == patch;
+        // Who sends the whole record every night says the same thing again.
+        if same_way.clone().any(same) {
+            return;
+        }
+        let supersedes = corrected.into_iter().map(|waiting| waiting.id.clone()).collect();
         let brings = patch.fields().any(|field| field == "portrait_photo");
         let portrait = IncomingRecord::of(&one.record, 0, record.clone()).portrait.filter(|_| brings);
         self.waiting.push(NewWaiting {

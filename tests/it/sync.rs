@@ -541,6 +541,33 @@ story! {
     }
 }
 
+/// What a system says of the status of dossier 1.
+fn status(status: &str, on: &str) -> Value {
+    json!({"SoHieuCBCCVC_BNDP": "1", "THONGTIN_BOSUNG": {"employment_status": status, "employment_status_date": on}})
+}
+
+/// The day comes, and what waits for it acts. Tokens are over by then.
+async fn comes(town: &Town, day: time::Date) {
+    town.clock.advance(start_of(day) - town.clock.now());
+    town.service.act_on_waiting().await.unwrap();
+}
+
+story! {
+    async fn a_status_that_is_postponed_acts_on_its_new_day(town) {
+        let system = system(&town, "hanoi-hrm", "H26").await;
+        system.add("1").await;
+        System::done(system.call("servicem0001", "EDIT", status("active", "20200101")).await);
+        for on in ["20261201", "20270101"] {
+            System::done(system.call("servicem0001", "EDIT", status("retired", on)).await);
+        }
+        comes(&town, date!(2026 - 12 - 31)).await;
+        assert_eq!(content(&town, "H26", "1").await["employment_status"], "active");
+        comes(&town, date!(2027 - 01 - 01)).await;
+        assert_eq!(content(&town, "H26", "1").await["employment_status"], "retired");
+        assert_eq!(town.service.store().count_waiting("H26").await.unwrap(), (0, 0), "nothing is left to decide");
+    }
+}
+
 story! {
     async fn every_field_that_names_a_unit_may_name_one_of_the_list(town) {
         units(&town).await;
