@@ -80,7 +80,7 @@ impl Says {
 }
 
 /// What has to be there for a record to come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expects {
     /// Nothing.
     New,
@@ -88,6 +88,13 @@ pub enum Expects {
     Existing,
     /// The record at this version.
     Version(i64),
+    /// The record at this version at another place, from which this moves it.
+    Elsewhere {
+        /// Where it stands.
+        key: RecordKey,
+        /// The version.
+        version: i64,
+    },
     /// Either.
     Any,
 }
@@ -282,18 +289,24 @@ impl<'a> Plan<'a> {
         if self.writes.iter().any(|write| write.new.key == key) || self.waiting.iter().any(|wait| wait.key == key) {
             return Err(Refusal::malformed("record", "comes twice in one call").into());
         }
-        let current = store.record(&key).await?;
+        let (stands, named) = match &one.expects {
+            Expects::Elsewhere { key, version } => (key, Some(*version)),
+            Expects::Version(version) => (&key, Some(*version)),
+            _ => (&key, None),
+        };
+        let current = store.record(stands).await?;
         let there = current.as_ref().filter(|stored| stored.removed_at.is_none());
-        match (one.expects, there) {
+        match (&one.expects, there) {
             (Expects::New, Some(_)) => return Err(Refusal::RecordExists.into()),
-            (Expects::Existing | Expects::Version(_), None) => return Err(Refusal::NotFound("record").into()),
-            (Expects::Version(version), Some(stored)) if stored.version != version => {
+            (Expects::New | Expects::Any, None) => {}
+            (_, None) => return Err(Refusal::NotFound("record").into()),
+            (_, Some(stored)) if named.is_some_and(|version| stored.version != version) => {
                 return Err(Refusal::MovedOn("record").into());
             }
             _ => {}
         }
-        self.pinned |= matches!(one.expects, Expects::Version(_));
-        let earlier = store.waiting_of(&key).await?;
+        self.pinned |= named.is_some();
+        let earlier = store.waiting_of(stands).await?;
         let known = current.as_ref().map(|stored| &stored.handle).or(earlier.first().map(|waiting| &waiting.record));
         let handle = known.cloned().unwrap_or_else(|| Handle::random(self.chance));
         let base = there.map_or_else(|| Record::empty(one.record.catalogue()), |stored| stored.record.clone());

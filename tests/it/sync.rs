@@ -569,6 +569,26 @@ story! {
 }
 
 story! {
+    async fn a_move_takes_back_an_announced_status_and_announces_one(town) {
+        units(&town).await;
+        let system = system(&town, "hanoi-hrm", "H26").await;
+        System::done(system.call("servicem0001", "ADD", dossier("1", "H26.05")).await);
+        let within = |unit: &str, said: Value| with(said, "/THONGTINCHUNG", json!({"MaDonViQuanLy": unit}));
+        System::done(system.call("servicem0001", "EDIT", status("active", "20200101")).await);
+        System::done(system.call("servicem0001", "EDIT", status("resigned", "20261201")).await);
+        System::done(system.call("servicem0001", "EDIT", within("H26.06", status("active", "20200101"))).await);
+        assert_eq!(town.service.store().count_waiting("H26").await.unwrap(), (0, 0));
+        // The unit at once, the status on its day.
+        System::done(system.call("servicem0001", "EDIT", within("H26.05", status("retired", "20261215"))).await);
+        assert_eq!(content(&town, "H26.05", "1").await["employment_status"], "active");
+        comes(&town, date!(2026 - 12 - 01)).await;
+        assert_eq!(content(&town, "H26.05", "1").await["employment_status"], "active");
+        comes(&town, date!(2026 - 12 - 15)).await;
+        assert_eq!(content(&town, "H26.05", "1").await["employment_status"], "retired");
+    }
+}
+
+story! {
     async fn every_field_that_names_a_unit_may_name_one_of_the_list(town) {
         units(&town).await;
         let system = system(&town, "hanoi-hrm", "H26").await;

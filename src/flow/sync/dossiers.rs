@@ -5,18 +5,16 @@ use serde_json::{Map, Value};
 use super::{Call, EXISTS, MISSING, SyncFault};
 use crate::error::Result;
 use crate::flow::Service;
-use crate::flow::receive::{Expects, Incoming, Says, brought, word};
-use crate::model::calendar::day_of;
+use crate::flow::receive::{Expects, Incoming, Says, brought};
 use crate::model::catalogue::Catalogue;
 use crate::model::code_list::CodeLabels;
 use crate::model::intake::Intake;
 use crate::model::origin::Way;
-use crate::model::partial_date::PartialDate;
 use crate::model::record::{Record, RecordKey};
 use crate::model::rule::Knowledge;
 use crate::model::unit::is_within;
 use crate::protocol::ministry::{Action, Dossier, Operation, complaint, place};
-use crate::store::{CardStep, IncomingRecord, StoredRecord, SyncKey, VersionWrite, Waiting};
+use crate::store::{StoredRecord, SyncKey, Waiting};
 
 /// What a call will write.
 pub(super) enum Prepared {
@@ -24,6 +22,8 @@ pub(super) enum Prepared {
     Receive {
         /// One for each dossier.
         incoming: Vec<Incoming>,
+        /// Where numbers of the agency lead to then: of what it adds, and of what it moves.
+        keys: Vec<SyncKey>,
     },
     /// A record is taken back.
     Remove {
@@ -34,13 +34,6 @@ pub(super) enum Prepared {
     Forgo {
         /// The change that would bring it.
         coming: Box<Waiting>,
-    },
-    /// A record goes to another managing unit of the same agency.
-    Move {
-        /// Its new version.
-        write: Box<VersionWrite>,
-        /// Where the agency's number leads to then.
-        key: SyncKey,
     },
 }
 
@@ -62,7 +55,7 @@ impl Service {
         codes: &dyn CodeLabels,
     ) -> Result<Result<Prepared, Vec<SyncFault>>> {
         let intake = Intake { catalogue: Catalogue::current(), knowledge: Knowledge { units: &call.units, codes } };
-        let (mut incoming, mut faults) = (Vec::new(), Vec::new());
+        let (mut incoming, mut keys, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         let only = call.packet.dossiers.len() == 1;
         for (at, dossier) in call.packet.dossiers.iter().enumerate() {
             let fault = |code, message: String| SyncFault::of_dossier(at + 1, code, message);
@@ -117,23 +110,28 @@ impl Service {
                     let message = format!("{field}: hồ sơ chưa có hiệu lực, đề nghị xóa (DEL) rồi thêm mới (ADD)");
                     faults.push(fault("unit", message));
                 }
-                Ok((record, says)) => match stored {
-                    Some(stored) if stored.record.key() != record.key() => {
-                        match self.moved(call, (&stored, &dossier.number), (&record, &says), only).await? {
-                            Ok(moved) if faults.is_empty() => return Ok(Ok(moved)),
-                            Ok(_) => {}
-                            Err((code, message)) => faults.push(fault(code, message)),
-                        }
+                Ok((record, says)) => {
+                    let (key, confirmed_by) = (record.key(), call.confirmed_by());
+                    let goes = stored.as_ref().is_some_and(|stored| stored.record.key() != key);
+                    if goes && !only {
+                        let field = place(intake.catalogue, "managing_unit_code");
+                        let message = format!("{field}: chuyển đơn vị quản lý phải gửi riêng từng hồ sơ");
+                        faults.push(fault("unit", message));
                     }
-                    base => {
-                        let expects = base.map_or(Expects::New, |stored| Expects::Version(stored.version));
-                        let confirmed_by = call.confirmed_by();
-                        incoming.push(Incoming { record, expects, effective_on: None, confirmed_by, says });
+                    let expects = match stored {
+                        None => Expects::New,
+                        Some(stored) if goes => Expects::Elsewhere { key: stored.record.key(), version: stored.version },
+                        Some(stored) => Expects::Version(stored.version),
+                    };
+                    if goes || call.packet.action == Action::Add {
+                        let kept = Some(key.number).filter(|kept| *kept != dossier.number);
+                        keys.push(SyncKey { number: dossier.number.clone(), unit: key.unit, kept });
                     }
-                },
+                    incoming.push(Incoming { record, expects, effective_on: None, confirmed_by, says });
+                }
             }
         }
-        Ok(if faults.is_empty() { Ok(Prepared::Receive { incoming }) } else { Err(faults) })
+        Ok(if faults.is_empty() { Ok(Prepared::Receive { incoming, keys }) } else { Err(faults) })
     }
 
     async fn found(&self, call: &Call<'_>, dossier: &Dossier) -> Result<Found> {
@@ -148,45 +146,6 @@ impl Service {
         let stored = self.store.record(&key).await?;
         let stored = stored.filter(|stored| stored.removed_at.is_none());
         Ok(stored.map_or(Found::Nothing, |stored| Found::One(Box::new(stored))))
-    }
-
-    /// The version that takes a record to another managing unit of the agency; `Err` tells code and message.
-    async fn moved(
-        &self,
-        call: &Call<'_>,
-        (stored, number): (&StoredRecord, &str),
-        (record, says): (&Record, &Says),
-        only: bool,
-    ) -> Result<Result<Prepared, (&'static str, String)>> {
-        let field = place(Catalogue::current(), "managing_unit_code");
-        if !only {
-            return Ok(Err(("unit", format!("{field}: chuyển đơn vị quản lý phải gửi riêng từng hồ sơ"))));
-        }
-        let now = self.clock.now();
-        let today = day_of(now);
-        let ahead = |record: &Record| {
-            record.date("employment_status_date").and_then(PartialDate::exact).filter(|on| *on > today)
-        };
-        if ahead(record).is_some() && ahead(record) != ahead(&stored.record) {
-            let date = place(Catalogue::current(), "employment_status_date");
-            return Ok(Err(("unit", format!("{field}: chuyển đơn vị quản lý không gửi cùng {date} trong tương lai"))));
-        }
-        let (key, new) = (record.key(), IncomingRecord::of(record, 0, stored.handle.clone()));
-        let (origin, given) = (call.origin(), call.confirmed_by());
-        let confirmed_by = word(&self.store, Some(stored), record, says, &origin, given.as_ref()).await?;
-        let write = VersionWrite {
-            record: stored.handle.clone(),
-            base_version: stored.version,
-            new,
-            origin,
-            confirmed_by,
-            // The round that follows the records replaces the card: it shows another unit.
-            card: CardStep::Keep,
-            at: now,
-        };
-        let kept = Some(key.number).filter(|kept| kept != number);
-        let key = SyncKey { number: number.to_owned(), unit: key.unit, kept };
-        Ok(Ok(Prepared::Move { write: Box::new(write), key }))
     }
 }
 

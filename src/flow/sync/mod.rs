@@ -41,7 +41,7 @@ use crate::model::reorganisation::UNIT_FIELDS;
 use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister, is_within};
 use crate::protocol::ministry::{Action, Operation, Packet, place};
 pub use crate::store::SyncAccount;
-use crate::store::{SyncCall, SyncKey, SyncOutcome, TakenBack};
+use crate::store::{SyncCall, SyncKey, SyncOutcome};
 pub(super) use accounts::Passwords;
 pub use accounts::{NewSyncAccount, SyncLogin, add_sync_account};
 pub use log::{SyncCallPage, SyncCallQuery};
@@ -267,13 +267,11 @@ impl Service {
 
     /// Writes what was prepared.
     async fn write_prepared(&self, call: &Call<'_>, prepared: Prepared, row: &SyncCall) -> Result<Attempt> {
-        let adds: Vec<_> = match &prepared {
-            Prepared::Receive { incoming } if call.packet.action == Action::Add => {
-                let keys = incoming.iter().map(|incoming| incoming.record.key());
-                keys.map(|key| SyncKey { number: key.number, unit: key.unit, kept: None }).collect()
-            }
+        let keys = match &prepared {
+            Prepared::Receive { keys, .. } => keys.clone(),
             _ => Vec::new(),
         };
+        let adds = if call.packet.action == Action::Add { keys.clone() } else { Vec::new() };
         match self.store.begin_sync_call(row.clone(), adds.clone(), row.at + HELD_SECONDS).await {
             Err(Error::Refusal(Refusal::Busy(_))) => {
                 let message = "Hồ sơ đang được một giao dịch khác xử lý, đề nghị gửi lại sau!";
@@ -292,19 +290,12 @@ impl Service {
             }
         }
         let origin = call.origin();
-        let mut keys = adds;
         let written = match prepared {
-            Prepared::Receive { incoming } => {
+            Prepared::Receive { incoming, .. } => {
                 let received = self.receive(&origin, incoming).await;
                 received.map(|received| received.into_iter().map(|received| received.handle).collect())
             }
             Prepared::Remove { key } => self.remove_record(&origin, &key).await.map(|handle| vec![handle]),
-            Prepared::Move { write, key } => {
-                keys.push(key);
-                let record = write.record.clone();
-                let written = self.store.write_versions(vec![*write], Vec::new(), TakenBack::default()).await;
-                written.map(|()| vec![record])
-            }
             Prepared::Forgo { coming } => {
                 let (actor, now) = (call.actor(), self.clock.now());
                 let reason = call.transaction.to_owned();
