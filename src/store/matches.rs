@@ -22,6 +22,8 @@ use crate::model::person::MatchOutcome;
 const ACTOR: &str = "system";
 /// The cause of a lock that a discrepancy sets, in `cards.hold`.
 pub(super) const HOLD: &str = "population";
+/// How long a record rests whose question had an answer that cannot be used, in seconds: such an answer is the same again.
+pub const UNREADABLE_SECONDS: i64 = 86_400;
 /// Cards that one change gives back.
 const RELEASED: i64 = 200;
 
@@ -65,8 +67,10 @@ pub struct Concluded {
 /// How a question ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// It was sent, and nothing that can be used came back.
+    /// It was sent, and nothing came back.
     Unanswered,
+    /// It was sent, and what came back cannot be used: the record rests for [`UNREADABLE_SECONDS`] more.
+    Unreadable,
     /// It was not sent.
     NotSent,
 }
@@ -389,11 +393,12 @@ impl Change for WithoutAnswer {
         let record = &asked.about.stored.handle;
         let (word, tried_at) = match held {
             Held::Unanswered => ("unreachable", Some(*at)),
+            Held::Unreadable => ("unreachable", Some(at + UNREADABLE_SECONDS)),
             Held::NotSent => ("not_sent", None),
         };
         give_free(transaction, record, asked.about.stored.version, tried_at).await?;
         end_query(transaction, asked.query, word, "", *at).await?;
-        if *held == Held::Unanswered {
+        if *held != Held::NotSent {
             let (actor, subject, detail) = (asked.officer.clone(), record.to_string(), asked.purpose.clone());
             transaction.note(Line { at: *at, actor, action: "population.unreachable", subject, detail });
         }

@@ -373,6 +373,35 @@ story! {
 }
 
 story! {
+    async fn answers_that_cannot_be_used_keep_no_older_record_from_being_asked_about(town) {
+        // The registry has no name for them: what it tells of each is half an answer, today and tomorrow.
+        let nameless: Vec<_> = (0..70).map(|number| format!("001199000{number:03}")).collect();
+        let mut people: Vec<_> = nameless.iter().map(|number| somebody(number, "")).collect();
+        people.push(somebody("001199000999", NAME));
+        let mut office = Office::open(&town.clock, &people).await;
+        office.settings.retry_seconds = 600;
+        let town = office.town(&town);
+        town.imports("001199000999", "H26", "001", "active").await;
+        town.clock.advance(1);
+        for number in &nameless {
+            town.imports(number, "H26", "001", "active").await;
+        }
+        let asked = async || town.service.match_in_background().await.unwrap();
+        assert_eq!(asked().await, MatchSummary { matched: 1, unreachable: 70, ..MatchSummary::default() });
+        town.clock.advance(601);
+        assert_eq!(asked().await, MatchSummary::default(), "the same answer is worth no question so soon");
+        town.clock.advance(86_400);
+        assert_eq!(asked().await.unreachable, 70);
+        // Who is refused is refused for everybody: the run ends, and leaves the registry alone.
+        let mut refused = office.settings.clone();
+        refused.look_up_code = "003".into();
+        let town = town.configured(|config| config.population = Some(refused));
+        town.clock.advance(2 * 86_400);
+        assert_eq!(town.service.match_in_background().await.unwrap().unreachable, 64);
+    }
+}
+
+story! {
     async fn a_change_at_the_registry_locks_the_card_and_its_correction_gives_it_back(town) {
         let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
         let town = office.town(&town);

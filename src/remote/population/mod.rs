@@ -66,8 +66,14 @@ impl Unreachable {
     }
 
     /// Whether the registry is there and works: it gave an answer, though none that teaches anything about this person.
-    fn is_a_sign_of_life(&self) -> bool {
-        matches!(self, Self::SomebodyElse | Self::Answer(AnswerError::Element(_) | AnswerError::Fault(true)))
+    pub fn is_a_sign_of_life(&self) -> bool {
+        self.is_of_this_person() || matches!(self, Self::Answer(AnswerError::Fault(true)))
+    }
+
+    /// Whether it is what the registry keeps of this very person that cannot be used: it says so again tomorrow, and nothing
+    /// of others.
+    pub fn is_of_this_person(&self) -> bool {
+        matches!(self, Self::SomebodyElse | Self::Answer(AnswerError::Element(_)))
     }
 
     /// Whether the question was sent at all.
