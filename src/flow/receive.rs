@@ -318,8 +318,13 @@ impl<'a> Plan<'a> {
             self.wait(&earlier, (&handle, &key, version_now), later, on, one);
         } else {
             // Brought forward to today, or not any more.
+            let from_then = |waiting: &Waiting| {
+                one.effective_on.is_some_and(|on| waiting.due_on >= on)
+                    && waiting.patch.fields().all(|field| one.says.field(field))
+            };
             let ended = |waiting: &&Waiting| {
-                waiting.origin.way == self.origin.way && (waiting.base_version == 0 || one.says.takes_back(waiting))
+                waiting.origin.way == self.origin.way
+                    && (waiting.base_version == 0 || one.says.takes_back(waiting) || from_then(waiting))
             };
             self.taken_back.extend(earlier.iter().filter(ended).map(|waiting| waiting.id.clone()));
         }
@@ -344,16 +349,16 @@ impl<'a> Plan<'a> {
 
     /// What holds now, what holds later, and from when.
     fn split(&self, patch: Patch, one: &Incoming, is_new: bool) -> Result<(Patch, Patch, Option<Date>)> {
+        let is_status = |field: &str| STATUS_FIELDS.contains(&field);
+        let dated = one.record.date("employment_status_date").and_then(PartialDate::exact);
+        let dated = dated.filter(|on| *on > self.today && patch.fields().any(is_status));
         if let Some(on) = one.effective_on.filter(|on| *on > self.today) {
+            // Not before its status does.
+            let on = dated.map_or(on, |dated| dated.max(on));
             self.not_too_far(on)?;
             return Ok((Patch::default(), patch, Some(on)));
         }
-        let dated = one.record.date("employment_status_date").and_then(PartialDate::exact);
-        let Some(on) = dated.filter(|on| *on > self.today) else { return Ok((patch, Patch::default(), None)) };
-        let is_status = |field: &str| STATUS_FIELDS.contains(&field);
-        if !patch.fields().any(is_status) {
-            return Ok((patch, Patch::default(), None));
-        }
+        let Some(on) = dated else { return Ok((patch, Patch::default(), None)) };
         self.not_too_far(on)?;
         if is_new {
             return Ok((Patch::default(), patch, Some(on)));

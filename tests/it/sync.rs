@@ -589,6 +589,53 @@ story! {
 }
 
 story! {
+    async fn a_title_of_a_later_day_waits_for_it(town) {
+        units(&town).await;
+        let system = system(&town, "hanoi-hrm", "H26").await;
+        let held = |title: &str| json!({"SoHieuCBCCVC_BNDP": "1", "LUONG_PHUCAP_CHUCVU": {"ChucVu": title}});
+        let from = |said: Value, day: &str| with(said, "/THONGTIN_BOSUNG", json!({"effective_on": day}));
+        system.add("1").await;
+        System::done(system.call("servicem0003", "EDIT", held("010")).await);
+        let title = async || content(&town, "H26", "1").await["position_title"].clone();
+        let said = System::done(system.call("servicem0003", "EDIT", from(held("020"), "20261201")).await);
+        let log = town.officer("vneid").await.get(&format!("/api/v1/sync-calls/{said}")).await.expect(200);
+        assert_eq!(log["ignored"], json!([]));
+        assert_eq!(title().await, "010", "not before the day");
+        // Every night's word of what is today leaves it; a word of that day takes it back, and another one announces it.
+        System::done(system.call("servicem0003", "EDIT", held("010")).await);
+        let waiting = async || town.service.store().count_waiting("H26").await.unwrap();
+        assert_eq!(waiting().await, (1, 0));
+        System::done(system.call("servicem0003", "EDIT", from(held("010"), "20261201")).await);
+        assert_eq!(waiting().await, (0, 0));
+        System::done(system.call("servicem0003", "EDIT", from(held("020"), "20261201")).await);
+
+        // Somebody comes on that day, whatever is corrected before; nobody before their status does.
+        System::done(system.call("servicem0001", "ADD", from(dossier("2", "H26"), "20261201")).await);
+        let renamed = json!({"SoHieuCBCCVC_BNDP": "2", "THONGTINCHUNG": {"HoVaTen": "Nguyễn Thị Mận"}});
+        System::done(system.call("servicem0001", "EDIT", renamed).await);
+        let active = json!({"effective_on": "20261201", "employment_status": "active", "employment_status_date": "20261202"});
+        System::done(system.call("servicem0001", "ADD", with(dossier("3", "H26"), "/THONGTIN_BOSUNG", active)).await);
+        let goes = from(json!({"SoHieuCBCCVC_BNDP": "1", "THONGTINCHUNG": {"MaDonViQuanLy": "H26.05"}}), "20261201");
+        assert!(System::refused(system.call("servicem0001", "EDIT", goes).await).contains("effective_on trong tương lai"));
+        let gone = from(json!({"SoHieuCBCCVC_BNDP": "1"}), "20261201");
+        assert!(System::refused(system.call("servicem0001", "DEL", gone).await).contains("effective_on"));
+        let far = System::refused(system.call("servicem0003", "EDIT", from(held("030"), "20501231")).await);
+        assert!(far.contains("effective_on: phải không muộn hơn"), "{far}");
+        assert!(System::refused(system.call("servicem0003", "EDIT", from(held("030"), "202612")).await).contains("effective_on"));
+
+        comes(&town, date!(2026 - 11 - 30)).await;
+        assert!(stored(&town, "H26", "2").await.is_none());
+        comes(&town, date!(2026 - 12 - 01)).await;
+        assert_eq!(title().await, "020");
+        assert_eq!(content(&town, "H26", "2").await["full_name"], "Nguyễn Thị Mận");
+        assert!(stored(&town, "H26", "3").await.is_none());
+        comes(&town, date!(2026 - 12 - 02)).await;
+        assert!(stored(&town, "H26", "3").await.is_some());
+        assert_eq!(waiting().await, (0, 0));
+    }
+}
+
+story! {
     async fn every_field_that_names_a_unit_may_name_one_of_the_list(town) {
         units(&town).await;
         let system = system(&town, "hanoi-hrm", "H26").await;

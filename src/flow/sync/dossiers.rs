@@ -6,6 +6,7 @@ use super::{Call, EXISTS, MISSING, SyncFault};
 use crate::error::Result;
 use crate::flow::Service;
 use crate::flow::receive::{Expects, Incoming, Says, brought};
+use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::code_list::CodeLabels;
 use crate::model::intake::Intake;
@@ -13,7 +14,7 @@ use crate::model::origin::Way;
 use crate::model::record::{Record, RecordKey};
 use crate::model::rule::Knowledge;
 use crate::model::unit::is_within;
-use crate::protocol::ministry::{Action, Dossier, Operation, complaint, place};
+use crate::protocol::ministry::{Action, Dossier, EFFECTIVE_ON, Operation, SUPPLEMENT, complaint, place};
 use crate::store::{StoredRecord, SyncKey, Waiting};
 
 /// What a call will write.
@@ -56,7 +57,7 @@ impl Service {
     ) -> Result<Result<Prepared, Vec<SyncFault>>> {
         let intake = Intake { catalogue: Catalogue::current(), knowledge: Knowledge { units: &call.units, codes } };
         let (mut incoming, mut keys, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-        let only = call.packet.dossiers.len() == 1;
+        let (only, today) = (call.packet.dossiers.len() == 1, day_of(self.clock.now()));
         for (at, dossier) in call.packet.dossiers.iter().enumerate() {
             let fault = |code, message: String| SyncFault::of_dossier(at + 1, code, message);
             let found = match self.found(call, dossier).await? {
@@ -89,6 +90,11 @@ impl Service {
                 (_, base) => base,
             };
             if (call.operation, call.packet.action) == (Operation::Whole, Action::Del) {
+                if dossier.effective_on.is_some_and(|on| on > today) {
+                    faults
+                        .push(fault("operation", format!("{SUPPLEMENT}.{EFFECTIVE_ON}: DEL M0001 có hiệu lực ngay!")));
+                    continue;
+                }
                 match base {
                     Found::One(stored) if only => return Ok(Ok(Prepared::Remove { key: stored.record.key() })),
                     Found::Coming(coming) if only => return Ok(Ok(Prepared::Forgo { coming })),
@@ -97,11 +103,14 @@ impl Service {
                 faults.push(fault("too_many", "Mỗi gói tin DEL M0001 chỉ được có một hồ sơ!".into()));
                 continue;
             }
-            let (stored, there) = match base {
-                Found::One(stored) => (Some(stored), None),
-                Found::Coming(coming) => (None, Some(brought(&coming)?)),
-                _ => (None, None),
+            let (stored, there, due_on) = match base {
+                Found::One(stored) => (Some(stored), None, None),
+                Found::Coming(coming) => (None, Some(brought(&coming)?), Some(coming.due_on)),
+                _ => (None, None, None),
             };
+            // Who comes on a day of their own, and not with their status, still comes on it.
+            let status_on = there.as_ref().and_then(|there| there.date("employment_status_date")?.exact());
+            let effective_on = dossier.effective_on.or(due_on.filter(|on| status_on != Some(*on)));
             let there = stored.as_ref().map(|stored| &stored.record).or(there.as_ref());
             match said(call, &intake, dossier, there, at + 1) {
                 Err(wrong) => faults.extend(wrong),
@@ -113,21 +122,27 @@ impl Service {
                 Ok((record, says)) => {
                     let (key, confirmed_by) = (record.key(), call.confirmed_by());
                     let goes = stored.as_ref().is_some_and(|stored| stored.record.key() != key);
+                    let field = place(intake.catalogue, "managing_unit_code");
                     if goes && !only {
-                        let field = place(intake.catalogue, "managing_unit_code");
                         let message = format!("{field}: chuyển đơn vị quản lý phải gửi riêng từng hồ sơ");
+                        faults.push(fault("unit", message));
+                    } else if goes && effective_on.is_some_and(|on| on > today) {
+                        let day = format!("{SUPPLEMENT}.{EFFECTIVE_ON}");
+                        let message = format!("{field}: chuyển đơn vị quản lý không gửi cùng {day} trong tương lai");
                         faults.push(fault("unit", message));
                     }
                     let expects = match stored {
                         None => Expects::New,
-                        Some(stored) if goes => Expects::Elsewhere { key: stored.record.key(), version: stored.version },
+                        Some(stored) if goes => {
+                            Expects::Elsewhere { key: stored.record.key(), version: stored.version }
+                        }
                         Some(stored) => Expects::Version(stored.version),
                     };
                     if goes || call.packet.action == Action::Add {
                         let kept = Some(key.number).filter(|kept| *kept != dossier.number);
                         keys.push(SyncKey { number: dossier.number.clone(), unit: key.unit, kept });
                     }
-                    incoming.push(Incoming { record, expects, effective_on: None, confirmed_by, says });
+                    incoming.push(Incoming { record, expects, effective_on, confirmed_by, says });
                 }
             }
         }

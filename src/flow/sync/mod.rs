@@ -17,6 +17,9 @@
 //! * A member that a section leaves out stays as it is; an empty text takes the value away (the interface's own advice for
 //!   what cannot be deleted). A list that is present replaces the stored one; an empty list empties it.
 //! * DEL of 0002 to 0004 and 0006 empties the lists that the packet names; naming none is refused. DEL of 0005 is refused.
+//! * `THONGTIN_BOSUNG.effective_on` (ours) has all that a dossier says wait for its day, as a form and a proposal may. It goes
+//!   neither with DEL of a dossier nor with a move. Who says what holds today from a day on takes back what was announced
+//!   for that day or later.
 //! * A managing unit outside the agency is refused: the new agency adds the dossier, the old one takes it back. A move within
 //!   the agency comes alone in its call.
 //! * The same ADD again, when the first one was done and its answer lost, has the first one's answer; the same for DEL.
@@ -39,7 +42,7 @@ use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
 use crate::model::reorganisation::UNIT_FIELDS;
 use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister, is_within};
-use crate::protocol::ministry::{Action, Operation, Packet, place};
+use crate::protocol::ministry::{Action, Dossier, EFFECTIVE_ON, Operation, Packet, SUPPLEMENT, place};
 pub use crate::store::SyncAccount;
 use crate::store::{SyncCall, SyncKey, SyncOutcome};
 pub(super) use accounts::Passwords;
@@ -313,8 +316,10 @@ impl Service {
                 again("moved_on", "Hồ sơ vừa được thay đổi bởi nguồn khác, đề nghị gửi lại!")
             }
             Err(Error::Refusal(Refusal::Malformed { .. })) => {
-                let field = place(Catalogue::current(), "employment_status_date");
-                let message = format!("{field}: phải không muộn hơn {MOST_DAYS_AHEAD} ngày kể từ hôm nay");
+                let status = place(Catalogue::current(), "employment_status_date");
+                let message = format!(
+                    "{status}, {SUPPLEMENT}.{EFFECTIVE_ON}: phải không muộn hơn {MOST_DAYS_AHEAD} ngày kể từ hôm nay"
+                );
                 again("rule", &message)
             }
             Err(error) => Err(error),
@@ -370,7 +375,8 @@ const MISSING: &str = "Số hiệu CBCCVC Bộ ngành địa phương không t�
 
 /// The same for two packets exactly when they ask the same of the same agency, however they are written down.
 fn digest(operation: Operation, packet: &Packet) -> String {
-    let dossiers = packet.dossiers.iter().map(|dossier| json!([dossier.number, dossier.content]));
+    let day = |dossier: &Dossier| dossier.effective_on.map(|day| day.to_string());
+    let dossiers = packet.dossiers.iter().map(|dossier| json!([dossier.number, dossier.content, day(dossier)]));
     let mut dossiers = Value::from(dossiers.collect::<Vec<_>>());
     dossiers.sort_all_objects();
     let parts = [operation.word(), packet.action.word(), &packet.org_code, &dossiers.to_string()];
