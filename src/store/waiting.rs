@@ -115,11 +115,14 @@ impl Store {
         Ok(rows.iter().filter_map(|row| read(row).inspect_err(told).ok()).collect())
     }
 
-    /// Changes of an agency that bring records of this number, still to come, by the same way.
+    /// Changes of an agency that bring records of this number, still to come, by the same way, except those that another
+    /// agency calls so.
     pub async fn waiting_newcomers(&self, org: &str, number: &str, way: Way) -> Result<Vec<Waiting>, Fault> {
         let statement = format!(
             "SELECT {COLUMNS} FROM waiting_changes WHERE state IN ('waiting', 'conflict') AND unit IN {UNIT_AND_BELOW} \
-             AND number = $3 AND way = $4 AND base_version = 0 ORDER BY due_at, id LIMIT 100"
+             AND number = $3 AND way = $4 AND base_version = 0 AND NOT EXISTS (SELECT 1 FROM sync_keys \
+             WHERE sync_keys.number = waiting_changes.number AND sync_keys.unit = waiting_changes.unit AND org <> $1) \
+             ORDER BY due_at, id LIMIT 100"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(org).bind(format!("{org}.")).bind(number);
         let rows = query.bind(way.word()).fetch_all(self.readers()).await;

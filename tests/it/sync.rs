@@ -680,8 +680,44 @@ story! {
         assert_eq!(town.service.act_on_waiting().await.unwrap(), 1);
         let there = content(&town, "H26", "1").await;
         assert_eq!(there["full_name"], "Nguyễn Thị Mận");
-        assert_eq!(there["assessments"].as_array().map_or(1, Vec::len), 1, "{there}");
+        let assessed = json!([{"assessment_result": "02", "assessment_year": "2025"}]);
+        assert_eq!(there["DS_KETQUA_DANHGIA_PHANLOAI"], assessed, "of the section that was sent last");
         assert!(stored(&town, "H26", "2").await.is_none());
+    }
+}
+
+story! {
+    async fn who_comes_on_a_later_day_is_whose_number_it_is(town) {
+        units(&town).await;
+        let hanoi = system(&town, "hanoi-hrm", "H26").await;
+        let office = system(&town, "so-noi-vu", "H26.05").await;
+        let coming = |unit: &str| with(dossier("7", unit), "/THONGTIN_BOSUNG", json!({"effective_on": "20261201"}));
+        let name = |name: &str| json!({"SoHieuCBCCVC_BNDP": "7", "THONGTINCHUNG": {"HoVaTen": name}});
+        System::done(office.call("servicem0001", "ADD", coming("H26.05")).await);
+        // The city has none yet, and none in the office's place.
+        assert!(System::refused(hanoi.call("servicem0001", "EDIT", name("Người Khác")).await).contains("không tồn tại"));
+        assert!(System::refused(hanoi.call("servicem0001", "DEL", name("Người Khác")).await).contains("không tồn tại"));
+        assert!(System::refused(hanoi.call("servicem0001", "ADD", coming("H26.05")).await).contains("đã tồn tại"));
+        assert!(System::refused(hanoi.call("servicem0001", "EDIT", name("Người Khác")).await).contains("không tồn tại"));
+        System::done(hanoi.call("servicem0001", "ADD", coming("H26.06")).await);
+        System::done(hanoi.call("servicem0001", "EDIT", name("Người Của Thành Phố")).await);
+        System::done(office.call("servicem0001", "EDIT", name("Người Của Sở")).await);
+        comes(&town, date!(2026 - 12 - 01)).await;
+        assert_eq!(content(&town, "H26.06", "7").await["full_name"], "Người Của Thành Phố");
+        assert_eq!(content(&town, "H26.05", "7").await["full_name"], "Người Của Sở");
+    }
+}
+
+story! {
+    async fn a_refused_add_leads_to_nobody_elses_record(town) {
+        units(&town).await;
+        let hanoi = system(&town, "hanoi-hrm", "H26").await;
+        let office = system(&town, "so-noi-vu", "H26.05").await;
+        System::done(office.call("servicem0001", "ADD", dossier("8", "H26.05")).await);
+        System::refused(hanoi.call("servicem0001", "ADD", dossier("8", "H26.05")).await);
+        let number = json!({"SoHieuCBCCVC_BNDP": "8"});
+        assert!(System::refused(hanoi.call("servicem0001", "DEL", number).await).contains("không tồn tại"));
+        assert!(stored(&town, "H26.05", "8").await.is_some());
     }
 }
 

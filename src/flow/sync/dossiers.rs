@@ -1,5 +1,7 @@
 //! What a packet says of each dossier, put on what is there now.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{Call, EXISTS, MISSING, SyncFault};
@@ -139,8 +141,7 @@ impl Service {
                         Some(stored) => Expects::Version(stored.version),
                     };
                     if goes || call.packet.action == Action::Add {
-                        let kept = Some(key.number).filter(|kept| *kept != dossier.number);
-                        keys.push(SyncKey { number: dossier.number.clone(), unit: key.unit, kept });
+                        keys.push(SyncKey::of(&dossier.number, key));
                     }
                     incoming.push(Incoming { record, expects, effective_on, confirmed_by, says });
                 }
@@ -155,8 +156,15 @@ impl Service {
             return Ok(Found::Several(keys.into_iter().map(|key| key.unit).collect()));
         }
         let Some(key) = keys.pop() else {
-            let coming = self.store.waiting_newcomers(call.org.as_str(), &dossier.number, Way::Sync).await?;
-            return Ok(coming.into_iter().next().map_or(Found::Nothing, |coming| Found::Coming(Box::new(coming))));
+            let mut coming = self.store.waiting_newcomers(call.org.as_str(), &dossier.number, Way::Sync).await?;
+            return Ok(match (coming.pop(), coming.is_empty()) {
+                (None, _) => Found::Nothing,
+                (Some(only), true) => Found::Coming(Box::new(only)),
+                (Some(last), false) => {
+                    let units = coming.into_iter().chain([last]).map(|coming| coming.key.unit);
+                    Found::Several(units.collect::<BTreeSet<_>>().into_iter().collect())
+                }
+            });
         };
         let stored = self.store.record(&key).await?;
         let stored = stored.filter(|stored| stored.removed_at.is_none());

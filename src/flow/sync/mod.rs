@@ -40,11 +40,12 @@ use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
+use crate::model::record::RecordKey;
 use crate::model::reorganisation::UNIT_FIELDS;
 use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister, is_within};
 use crate::protocol::ministry::{Action, Dossier, EFFECTIVE_ON, Operation, Packet, SUPPLEMENT, place};
 pub use crate::store::SyncAccount;
-use crate::store::{SyncCall, SyncKey, SyncOutcome};
+use crate::store::{SyncCall, SyncKey, SyncOutcome, Waiting};
 pub(super) use accounts::Passwords;
 pub use accounts::{NewSyncAccount, SyncLogin, add_sync_account};
 pub use log::{SyncCallPage, SyncCallQuery};
@@ -283,11 +284,13 @@ impl Service {
             begun => begun?,
         }
         let again = |code, message: &str| Ok(Attempt::Again(SyncFault::of_call(code, message)));
-        for SyncKey { number, .. } in &adds {
-            // Whoever held it before may have added it.
-            let org = call.org.as_str();
+        for SyncKey { number, unit, .. } in &adds {
+            // Whoever held it before may have added it; another agency's may be to come in the same place.
+            let (org, place) = (call.org.as_str(), RecordKey { unit: unit.clone(), number: number.clone() });
+            let is_newcomer = |waiting: &Waiting| waiting.origin.way == Way::Sync && waiting.base_version == 0;
             if !self.store.sync_keys(org, number).await?.is_empty()
                 || !self.store.waiting_newcomers(org, number, Way::Sync).await?.is_empty()
+                || self.store.waiting_of(&place).await?.iter().any(is_newcomer)
             {
                 return again("exists", EXISTS);
             }
@@ -337,10 +340,11 @@ impl Service {
         if faults.iter().any(|fault| fault.code != code) || faults.len() != call.packet.dossiers.len() {
             return Ok(None);
         }
-        let mut records = Vec::new();
+        let (mut records, mut keys) = (Vec::new(), Vec::new());
         for dossier in call.packet.dossiers.iter().filter(|_| is_add) {
             for key in self.store.sync_keys(call.org.as_str(), &dossier.number).await? {
                 records.extend(self.store.record(&key).await?.map(|stored| stored.handle));
+                keys.push(SyncKey::of(&dossier.number, key));
             }
         }
         let mut latest = None;
@@ -357,7 +361,8 @@ impl Service {
                 latest = wrote.zip(Some(earlier.transaction));
             }
         }
-        Ok(latest.map(|(_, earlier)| Done { records, keys: Vec::new(), repeats: Some(earlier) }))
+        // Whoever died before the answer may have died before it was noted whose number it is.
+        Ok(latest.map(|(_, earlier)| Done { records, keys, repeats: Some(earlier) }))
     }
 
     /// A random UUID (RFC 9562, version 4).
