@@ -23,7 +23,7 @@ use crate::model::calendar::{day_of, start_of};
 use crate::model::card::Reason;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
-use crate::model::origin::Origin;
+use crate::model::origin::{Origin, Way};
 use crate::model::partial_date::PartialDate;
 use crate::model::patch::Patch;
 use crate::model::record::{Record, RecordKey};
@@ -65,6 +65,16 @@ pub enum Says {
 }
 
 impl Says {
+    /// What a row of a file says.
+    pub(super) fn of_row(row: &IncomingRecord) -> Result<Self, Fault> {
+        Ok(row.said()?.map_or(Self::All, Self::Fields))
+    }
+
+    /// Whether who says this by that way ends what waits: it comes now, or its status is said otherwise.
+    pub(super) fn ends(&self, waiting: &Waiting, way: Way) -> bool {
+        waiting.origin.way == way && (waiting.base_version == 0 || self.takes_back(waiting))
+    }
+
     fn field(&self, name: &str) -> bool {
         match self {
             Self::All => true,
@@ -322,10 +332,9 @@ impl<'a> Plan<'a> {
                 one.effective_on.is_some_and(|on| waiting.due_on >= on)
                     && waiting.patch.fields().all(|field| one.says.field(field))
             };
-            let ended = |waiting: &&Waiting| {
-                waiting.origin.way == self.origin.way
-                    && (waiting.base_version == 0 || one.says.takes_back(waiting) || from_then(waiting))
-            };
+            let way = self.origin.way;
+            let ended =
+                |waiting: &&Waiting| one.says.ends(waiting, way) || waiting.origin.way == way && from_then(waiting);
             self.taken_back.extend(earlier.iter().filter(ended).map(|waiting| waiting.id.clone()));
         }
         let (version_after, became) = if due.is_empty() {

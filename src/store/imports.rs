@@ -2,7 +2,7 @@
 //! with nothing lost or doubled.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
@@ -513,6 +513,11 @@ impl IncomingRecord {
             let new = Self::of(&record, self.line, self.handle.clone());
             Cow::Owned(Self { portrait: self.portrait.clone(), expects: self.expects, ..new })
         }))
+    }
+
+    /// The fields and lists that its row says; `None` is all of them.
+    pub fn said(&self) -> Result<Option<BTreeSet<String>>, Fault> {
+        self.amendment.as_ref().map(|amendment| Ok(amendment.said(&self.record()?))).transpose()
     }
 
     /// The record that it is; the portrait with its bytes where they came with it.

@@ -293,6 +293,26 @@ story! {
 }
 
 story! {
+    async fn a_file_takes_back_the_status_that_a_file_announced(town) {
+        bring(&town, "full.ndjson", full_line(1)).await.unwrap();
+        let before = says(&town, 1).await;
+        let file = |status: &str, on: &str| {
+            format!("{KEY_HEADER},employment_status,employment_status_date\n1,Nguyễn Văn An,H26,H26,{status},{on}\n")
+        };
+        bring(&town, "a.csv", &file("retired", "20261201")).await.unwrap();
+        // Not by a file that does not say it.
+        bring(&town, "b.csv", &format!("{KEY_HEADER}\n1,Nguyễn Văn An,H26,H26\n")).await.unwrap();
+        assert_eq!(town.service.store().count_waiting("H26").await.unwrap(), (1, 0));
+        let text = |field: &str| before[field].as_str().unwrap();
+        let stays = file(text("employment_status"), text("employment_status_date"));
+        assert_eq!(bring(&town, "c.csv", &stays).await.unwrap(), counts(0, 0, 1, 0));
+        town.clock.advance(10 * 86_400);
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 0);
+        assert_eq!(says(&town, 1).await, before);
+    }
+}
+
+story! {
     async fn two_files_that_say_different_things_at_once_are_both_heard(town) {
         let full: String = (1..=200).map(full_line).collect();
         bring(&town, "full.ndjson", full).await.unwrap();
