@@ -402,6 +402,40 @@ story! {
 }
 
 story! {
+    async fn nine_digits_are_asked_about_and_who_has_no_number_is_left_alone(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        let columns = "agency_personnel_number,full_name,managing_unit_code,using_unit_code,date_of_birth";
+        let bring = async |columns: &str, row: &str| {
+            crate::records::bring(&town, "a.csv", format!("{columns}\n{row}\n")).await.unwrap();
+        };
+        bring(&format!("{columns},old_id_number"), &format!("1,{NAME},H26,H26,19990315,135602342")).await;
+        bring(columns, &format!("2,{NAME},H26,H26,19990315")).await;
+        let officer = town.officer("vneid").await;
+        let backlog = async || {
+            town.clock.advance(11);
+            officer.get("/api/v1/population").await.expect(200)["backlog"]["pending"].clone()
+        };
+        assert_eq!(backlog().await, 2);
+        let found = MatchSummary { mismatched: 1, incomplete: 1, ..MatchSummary::default() };
+        assert_eq!(town.service.match_in_background().await.unwrap(), found);
+        let outcome = async |number: &str| {
+            let key = RecordKey { unit: "H26".into(), number: number.into() };
+            town.service.store().record(&key).await.unwrap().unwrap().standing.population
+        };
+        // What the unit has to write down is the number.
+        let differs = Some(MatchOutcome::Mismatched { fields: vec!["personal_id_number"] });
+        assert_eq!((outcome("1").await, outcome("2").await, backlog().await), (differs, None, json!(0)));
+        town.clock.advance(365 * 86_400);
+        assert_eq!(town.service.match_in_background().await.unwrap(), MatchSummary::default(), "not read again and again");
+        for number in ["1", "2"] {
+            bring(&format!("{columns},personal_id_number"), &format!("{number},{NAME},H26,H26,19990315,{PERSON}")).await;
+        }
+        assert_eq!(town.service.match_in_background().await.unwrap().matched, 2);
+    }
+}
+
+story! {
     async fn a_change_at_the_registry_locks_the_card_and_its_correction_gives_it_back(town) {
         let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
         let town = office.town(&town);

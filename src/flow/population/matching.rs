@@ -46,7 +46,7 @@ pub struct MatchSummary {
     pub mismatched: u64,
     /// Questions without an answer; their records are asked about again by the next run.
     pub unreachable: u64,
-    /// Records that cannot be asked about: no birth date.
+    /// Records that cannot be asked about: no birth date, or neither twelve digits nor nine. Each is counted once.
     pub incomplete: u64,
     /// Records that moved on to another version while the question was under way.
     pub overtaken: u64,
@@ -162,7 +162,7 @@ impl Run<'_> {
         });
         self.summary.incomplete += incomplete.len() as u64;
         let incomplete = incomplete.into_iter().map(|about| (about.stored.handle, about.stored.version)).collect();
-        self.store.rest(incomplete, now).await?;
+        self.store.rest(incomplete).await?;
         let asked = self.store.ask_about(askable, officer, purpose, now, now + CLAIM_SECONDS).await?;
         let (store, clock) = (self.store, self.clock);
         let mut answers = stream::iter(asked)
