@@ -19,8 +19,8 @@ const BATCH_ROWS: i64 = 64;
 const QUESTIONS: usize = 32;
 /// Questions in a row that tell of a registry that does not answer, or not us, after which a run gives up.
 const PATIENCE: u64 = 64;
-/// How long a claim lasts: longer than a batch can take, attempts and pauses and all.
-const CLAIM_SECONDS: i64 = 300;
+/// How much longer a claim lasts than the questions of its batch may take: they are written down, and people go before them.
+const CLAIM_SECONDS: u64 = 300;
 /// Batches of the server until it looks again for what is freshest.
 const BATCHES_IN_A_ROW: usize = 16;
 
@@ -163,7 +163,10 @@ impl Run<'_> {
         self.summary.incomplete += incomplete.len() as u64;
         let incomplete = incomplete.into_iter().map(|about| (about.stored.handle, about.stored.version)).collect();
         self.store.rest(incomplete).await?;
-        let asked = self.store.ask_about(askable, officer, purpose, now, now + CLAIM_SECONDS).await?;
+        // So that nobody else asks about what is still being asked about.
+        let longest = registry.longest(u32::try_from(askable.len()).unwrap_or(u32::MAX)).as_secs() + CLAIM_SECONDS;
+        let until = now.saturating_add_unsigned(longest);
+        let asked = self.store.ask_about(askable, officer, purpose, now, until).await?;
         let (store, clock) = (self.store, self.clock);
         let mut answers = stream::iter(asked)
             .map(|asked| async move { ask(store, clock, registry, &asked).await })

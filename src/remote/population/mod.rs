@@ -27,6 +27,11 @@ pub trait PopulationRegistry: Send + Sync {
         &self,
         query: &PopulationQuery,
     ) -> impl Future<Output = Result<Option<PopulationPerson>, Unreachable>> + Send;
+
+    /// How long so many questions, asked together, take at most, while nobody else asks.
+    fn longest(&self, _questions: u32) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// No answer that can be used: nothing was learned about the person.
