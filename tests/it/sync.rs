@@ -891,12 +891,30 @@ async fn every_answer_has_the_interfaces_form() {
     }
     assert_eq!(system.send("servicem0007", "{}").await.expect(404)["err_code"], 1);
     let large = json!({"org_Code": "H26", "jsonContent": "A".repeat(4 << 20)}).to_string();
-    assert_eq!(system.send("servicem0001", &large).await.expect(413)["err_code"], 1);
+    let told = system.send("servicem0001", &large).await.expect(413);
+    assert_eq!(told["err_code"], 1);
+    let row = &log(&town).await[0];
+    assert_eq!(
+        (&row["codes"], &row["transaction_id"]),
+        (&json!(["too_large"]), &told["transaction_id"]),
+        "in the log, too"
+    );
     // Of a stranger it is not even read.
     post(&town, "/apisyncmsg/syncmsg/servicem0001", &large, Some("stranger")).await.expect(401);
     let large = json!({"username": "a", "password": "A".repeat(4 << 10)}).to_string();
     assert_eq!(post(&town, "/apiauth/oauth/login", &large, None).await.expect(413)["err_code"], 1);
     assert_eq!(town.get("/apisyncmsg/syncmsg/servicem0001").await.status, 405);
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_told_in_the_interfaces_form() {
+    let town = Town::on(Ground::Sqlite).await;
+    let system = system(&town, "hanoi-hrm", "H26").await;
+    // No request has any time: whatever waits for the database is too late.
+    let hasty = town.configured(|config| config.limits.request_seconds = 0);
+    let system = System { town: &hasty, ..system };
+    let late = system.call("servicem0001", "ADD", dossier("1", "H26")).await.expect(503);
+    assert_eq!((&late["err_code"], late["message"].is_string()), (&json!(1), true));
 }
 
 #[tokio::test]

@@ -191,6 +191,25 @@ impl Service {
         ours.map_or(Ok(answer), Err)
     }
 
+    /// A call whose body did not come whole: too large, or broken off. It is in the log like every other. One that comes too
+    /// often is not: it costs us nothing.
+    pub async fn sync_call_unread(
+        &self,
+        account: &SyncAccount,
+        operation: Operation,
+        is_too_large: bool,
+    ) -> Result<SyncAnswer> {
+        let (code, message) = if is_too_large {
+            ("too_large", "Gói tin vượt quá dung lượng cho phép!")
+        } else {
+            ("form", "Không nhận được đầy đủ gói tin, đề nghị gửi lại!")
+        };
+        let row = self.refused_call(account.clone(), operation.word(), code, message);
+        let transaction = row.transaction.clone();
+        self.store.note_sync_call(row, Vec::new()).await?;
+        Ok(SyncAnswer { transaction, succeeded: false, message: message.to_owned() })
+    }
+
     /// What the packet asks, once for each attempt until nobody is in the way.
     async fn perform(
         &self,
