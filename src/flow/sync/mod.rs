@@ -422,9 +422,7 @@ fn concluded(
     };
     let succeeded = outcome == SyncOutcome::Accepted;
     let mut message = if succeeded {
-        let action = [Action::Add, Action::Edit, Action::Del].into_iter();
-        let action = action.clone().find(|action| row.action.as_deref() == Some(action.word()));
-        operation.success(action.unwrap_or(Action::Edit))
+        operation.success(row.action.as_deref().and_then(Action::parse).unwrap_or(Action::Edit))
     } else {
         told(&faults, row.dossiers > 1)
     };
