@@ -120,11 +120,6 @@ impl Gateway {
         self.ask(Lane::Background, || self.registry.changes(from, to, page)).await
     }
 
-    /// Whether somebody is just so; somebody waits for it.
-    pub async fn verify(&self, query: &PopulationQuery) -> Result<bool, Unreachable> {
-        self.ask(Lane::Interactive, || self.registry.verify(query)).await
-    }
-
     /// What is going on.
     pub fn load(&self) -> Load {
         let circuit = self.state().breaker.circuit();
