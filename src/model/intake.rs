@@ -199,16 +199,6 @@ pub struct Intake<'a> {
 }
 
 impl Intake<'_> {
-    /// One CSV row, whose cells stand in the order of `layout`.
-    pub fn csv_row<'r>(
-        &self,
-        line: u64,
-        layout: &Layout,
-        cells: impl ExactSizeIterator<Item = &'r str>,
-    ) -> Result<Record, Vec<RowFault>> {
-        self.row(line, layout, cells.map(Cell::Text)).map(|(record, _)| record)
-    }
-
     /// One row of a spreadsheet, whose cells stand in the order of `layout`: the record that it makes where there is none,
     /// and what it does to one that is there.
     pub fn row<'r>(
@@ -695,7 +685,7 @@ mod tests {
 
     fn csv(cells: [&str; 9]) -> Result<Record, Vec<RowFault>> {
         let layout = Layout::of(Catalogue::current(), HEADER).unwrap();
-        with(|intake| intake.csv_row(2, &layout, cells.into_iter()))
+        with(|intake| intake.row(2, &layout, cells.into_iter().map(Cell::Text))).map(|(record, _)| record)
     }
 
     fn faults(result: Result<Record, Vec<RowFault>>) -> Vec<(String, String)> {
@@ -776,7 +766,7 @@ mod tests {
     #[test]
     fn rows_of_another_width_or_form_are_refused_once() {
         let layout = Layout::of(Catalogue::current(), HEADER).unwrap();
-        let short = with(|intake| intake.csv_row(2, &layout, ["a"].into_iter()));
+        let short = with(|intake| intake.row(2, &layout, ["a"].into_iter().map(Cell::Text))).map(|(record, _)| record);
         assert_eq!(faults(short), [(String::new(), "columns".to_owned())]);
         for bad in ["", "[]", "1", "{", "{\"full_name\":}"] {
             assert_eq!(

@@ -15,7 +15,7 @@ use crate::error::{Fault, Result};
 use crate::model::amendment::Amendment;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
-use crate::model::origin::{Origin, Way};
+use crate::model::origin::Origin;
 use crate::model::partial_date::PartialDate;
 use crate::model::record::{Record, RecordKey};
 use crate::model::row_fault::RowFault;
@@ -116,21 +116,9 @@ impl Store {
         row.as_ref().map(progress).transpose().map_err(failed(doing))
     }
 
-    /// Takes in one batch of a file: rows, versions, portraits, the import's progress and one audit line become durable
-    /// together. Lines that the unfinished import has behind it are only looked at again, so that each counts once. Batches
-    /// of one file wait for each other; those of several files meet record by record, and each makes a version.
-    pub async fn import_batch(
-        &self,
-        file: &str,
-        actor: &str,
-        records: Vec<IncomingRecord>,
-        at: UnixSeconds,
-    ) -> Result<BatchOutcome> {
-        let origin = Origin { way: Way::Import, reference: file.to_owned(), actor: actor.to_owned() };
-        self.take_batch(origin, records, at).await
-    }
-
-    /// The same for what came another way; the origin's reference names the run.
+    /// Takes in one batch of a run, which the origin's reference names: rows, versions, portraits, the run's progress and one
+    /// audit line become durable together. Lines that the unfinished run has behind it are only looked at again, so that each
+    /// counts once. Batches of one run wait for each other; those of several meet record by record, and each makes a version.
     pub async fn take_batch(
         &self,
         origin: Origin,
