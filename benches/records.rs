@@ -230,7 +230,7 @@ fn dossier(person: &Person) -> Dossier {
         .map(|(name, cell)| ((*name).to_owned(), cell.as_str().into()))
         .collect();
     content.remove("portrait_photo");
-    Dossier { number: person.cells[0].clone(), content }
+    Dossier { number: person.cells[0].clone(), effective_on: None, content }
 }
 
 /// What the database and the processor give without us.

@@ -82,6 +82,9 @@ struct Arguments {
     /// Of how many the connection is cut.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
     cut_percent: u64,
+    /// People on a page of changes at most, whatever is asked for; 0: 1,000.
+    #[arg(long, default_value_t = 0)]
+    page_entries: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -115,6 +118,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         half_percent: arguments.half_percent,
         fault_percent: arguments.fault_percent,
         cut_percent: arguments.cut_percent,
+        page_entries: arguments.page_entries,
     };
     let known = people.len();
     let registry = Arc::new(Registry::new(rules, switches, people, Clock::system()));

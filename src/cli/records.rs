@@ -229,7 +229,7 @@ async fn match_records(context: &RecordsContext, asker: &Asker, timeout_seconds:
     println!("Sai lệch / mismatched: {}", summary.mismatched);
     println!("Chưa hỏi được, sẽ hỏi lại / unreachable, to be asked again: {}", summary.unreachable);
     if summary.incomplete + summary.overtaken > 0 {
-        println!("Thiếu ngày sinh / without birth date: {}", summary.incomplete);
+        println!("Thiếu ngày sinh hoặc số / without birth date or number: {}", summary.incomplete);
         println!("Đã có phiên bản mới / overtaken by a new version: {}", summary.overtaken);
     }
     if summary.locked + summary.released > 0 {

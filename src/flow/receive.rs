@@ -23,7 +23,7 @@ use crate::model::calendar::{day_of, start_of};
 use crate::model::card::Reason;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
-use crate::model::origin::Origin;
+use crate::model::origin::{Origin, Way};
 use crate::model::partial_date::PartialDate;
 use crate::model::patch::Patch;
 use crate::model::record::{Record, RecordKey};
@@ -65,6 +65,16 @@ pub enum Says {
 }
 
 impl Says {
+    /// What a row of a file says.
+    pub(super) fn of_row(row: &IncomingRecord) -> Result<Self, Fault> {
+        Ok(row.said()?.map_or(Self::All, Self::Fields))
+    }
+
+    /// Whether who says this by that way ends what waits: it comes now, or its status is said otherwise.
+    pub(super) fn ends(&self, waiting: &Waiting, way: Way) -> bool {
+        waiting.origin.way == way && (waiting.base_version == 0 || self.takes_back(waiting))
+    }
+
     fn field(&self, name: &str) -> bool {
         match self {
             Self::All => true,
@@ -80,7 +90,7 @@ impl Says {
 }
 
 /// What has to be there for a record to come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expects {
     /// Nothing.
     New,
@@ -88,6 +98,13 @@ pub enum Expects {
     Existing,
     /// The record at this version.
     Version(i64),
+    /// The record at this version at another place, from which this moves it.
+    Elsewhere {
+        /// Where it stands.
+        key: RecordKey,
+        /// The version.
+        version: i64,
+    },
     /// Either.
     Any,
 }
@@ -282,18 +299,24 @@ impl<'a> Plan<'a> {
         if self.writes.iter().any(|write| write.new.key == key) || self.waiting.iter().any(|wait| wait.key == key) {
             return Err(Refusal::malformed("record", "comes twice in one call").into());
         }
-        let current = store.record(&key).await?;
+        let (stands, named) = match &one.expects {
+            Expects::Elsewhere { key, version } => (key, Some(*version)),
+            Expects::Version(version) => (&key, Some(*version)),
+            _ => (&key, None),
+        };
+        let current = store.record(stands).await?;
         let there = current.as_ref().filter(|stored| stored.removed_at.is_none());
-        match (one.expects, there) {
+        match (&one.expects, there) {
             (Expects::New, Some(_)) => return Err(Refusal::RecordExists.into()),
-            (Expects::Existing | Expects::Version(_), None) => return Err(Refusal::NotFound("record").into()),
-            (Expects::Version(version), Some(stored)) if stored.version != version => {
+            (Expects::New | Expects::Any, None) => {}
+            (_, None) => return Err(Refusal::NotFound("record").into()),
+            (_, Some(stored)) if named.is_some_and(|version| stored.version != version) => {
                 return Err(Refusal::MovedOn("record").into());
             }
             _ => {}
         }
-        self.pinned |= matches!(one.expects, Expects::Version(_));
-        let earlier = store.waiting_of(&key).await?;
+        self.pinned |= named.is_some();
+        let earlier = store.waiting_of(stands).await?;
         let known = current.as_ref().map(|stored| &stored.handle).or(earlier.first().map(|waiting| &waiting.record));
         let handle = known.cloned().unwrap_or_else(|| Handle::random(self.chance));
         let base = there.map_or_else(|| Record::empty(one.record.catalogue()), |stored| stored.record.clone());
@@ -305,9 +328,13 @@ impl<'a> Plan<'a> {
             self.wait(&earlier, (&handle, &key, version_now), later, on, one);
         } else {
             // Brought forward to today, or not any more.
-            let ended = |waiting: &&Waiting| {
-                waiting.origin.way == self.origin.way && (waiting.base_version == 0 || one.says.takes_back(waiting))
+            let from_then = |waiting: &Waiting| {
+                one.effective_on.is_some_and(|on| waiting.due_on >= on)
+                    && waiting.patch.fields().all(|field| one.says.field(field))
             };
+            let way = self.origin.way;
+            let ended =
+                |waiting: &&Waiting| one.says.ends(waiting, way) || waiting.origin.way == way && from_then(waiting);
             self.taken_back.extend(earlier.iter().filter(ended).map(|waiting| waiting.id.clone()));
         }
         let (version_after, became) = if due.is_empty() {
@@ -331,16 +358,16 @@ impl<'a> Plan<'a> {
 
     /// What holds now, what holds later, and from when.
     fn split(&self, patch: Patch, one: &Incoming, is_new: bool) -> Result<(Patch, Patch, Option<Date>)> {
+        let is_status = |field: &str| STATUS_FIELDS.contains(&field);
+        let dated = one.record.date("employment_status_date").and_then(PartialDate::exact);
+        let dated = dated.filter(|on| *on > self.today && patch.fields().any(is_status));
         if let Some(on) = one.effective_on.filter(|on| *on > self.today) {
+            // Not before its status does.
+            let on = dated.map_or(on, |dated| dated.max(on));
             self.not_too_far(on)?;
             return Ok((Patch::default(), patch, Some(on)));
         }
-        let dated = one.record.date("employment_status_date").and_then(PartialDate::exact);
-        let Some(on) = dated.filter(|on| *on > self.today) else { return Ok((patch, Patch::default(), None)) };
-        let is_status = |field: &str| STATUS_FIELDS.contains(&field);
-        if !patch.fields().any(is_status) {
-            return Ok((patch, Patch::default(), None));
-        }
+        let Some(on) = dated else { return Ok((patch, Patch::default(), None)) };
         self.not_too_far(on)?;
         if is_new {
             return Ok((Patch::default(), patch, Some(on)));
@@ -364,21 +391,22 @@ impl<'a> Plan<'a> {
         on: Date,
         one: &Incoming,
     ) {
-        let same_way = || earlier.iter().filter(|waiting| waiting.origin.way == self.origin.way);
-        // What acts before it is what it will find; of one to come nothing does.
-        let before = || same_way().filter(|waiting| waiting.due_on < on && waiting.state == "waiting");
-        let patch = if base_version == 0 { patch } else { patch.following(before().map(|waiting| &waiting.patch)) };
-        let same = |waiting: &Waiting| waiting.state == "waiting" && waiting.due_on == on && waiting.patch == patch;
-        // Who sends the whole record every night says the same thing again.
-        if same_way().any(same) {
-            return;
-        }
-        let covered = |waiting: &Waiting| waiting.patch.fields().all(|field| patch.fields().any(|own| own == field));
         // A status has one day, and another day is a correction. Other changes may follow each other.
+        let covered = |waiting: &Waiting| waiting.patch.fields().all(|field| patch.fields().any(|own| own == field));
         let corrects = |waiting: &&Waiting| {
             base_version == 0 || covered(waiting) && (waiting.due_on >= on || one.effective_on.is_none())
         };
-        let supersedes = same_way().filter(corrects).map(|waiting| waiting.id.clone()).collect();
+        let same_way = earlier.iter().filter(|waiting| waiting.origin.way == self.origin.way);
+        let (corrected, others): (Vec<_>, Vec<_>) = same_way.clone().partition(corrects);
+        // What acts before it is what it will find; what it corrects does not act, and of one to come nothing does.
+        let before = others.into_iter().filter(|waiting| waiting.due_on < on && waiting.state == "waiting");
+        let patch = if base_version == 0 { patch } else { patch.following(before.map(|waiting| &waiting.patch)) };
+        let same = |waiting: &Waiting| waiting.state == "waiting" && waiting.due_on == on && waiting.patch == patch;
+        // Who sends the whole record every night says the same thing again.
+        if same_way.clone().any(same) {
+            return;
+        }
+        let supersedes = corrected.into_iter().map(|waiting| waiting.id.clone()).collect();
         let brings = patch.fields().any(|field| field == "portrait_photo");
         let portrait = IncomingRecord::of(&one.record, 0, record.clone()).portrait.filter(|_| brings);
         self.waiting.push(NewWaiting {

@@ -65,6 +65,7 @@ pub use tls::Tls;
 pub fn router(service: Service) -> Router {
     let limits = &service.config.limits;
     let (body_bytes, request_seconds) = (limits.body_bytes, limits.request_seconds);
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds));
 
     // Wallets: OpenID4VCI 1.0.
     let wallet = Router::new()
@@ -247,7 +248,7 @@ pub fn router(service: Service) -> Router {
         .layer(from_fn_with_state(service.clone(), guard::by_document))
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
-    // Systems of units: the Ministry's synchronisation interface.
+    // Systems of units: the Ministry's synchronisation interface, which says in its own form that an answer takes too long.
     let syncing = ministry::LOGIN_PATHS
         .into_iter()
         .fold(Router::new(), |routes, path| {
@@ -258,6 +259,7 @@ pub fn router(service: Service) -> Router {
             post(sync::call).layer(DefaultBodyLimit::max(ministry::MAX_BODY_BYTES)),
         )
         .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(timeout)
         .layer(from_fn_with_state(service.clone(), sync::in_own_form));
 
     // Everybody: what is needed to find, understand and verify a card. Readable from any web page.
@@ -301,12 +303,11 @@ pub fn router(service: Service) -> Router {
         .layer(from_fn_with_state(service.clone(), throttle::documents));
 
     let people = wallet.merge(browsers).merge(presenting).merge(own).merge(everybody).merge(pages);
-    let mut app = people.merge(api).merge(syncing).merge(office);
+    let mut app = people.merge(api).merge(office);
     if service.config.demo {
         app = app.merge(demo(&service));
     }
-    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(request_seconds));
-    let app = app.layer(timeout).merge(uploading).fallback(answer::not_found);
+    let app = app.layer(timeout).merge(uploading).merge(syncing).fallback(answer::not_found);
     let app = under_path(app, &service);
     app.layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(answer::panicked))

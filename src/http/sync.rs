@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use crate::flow::{Caller, Service, SyncCall};
 use crate::protocol::ministry::{Operation, answer, login_answer};
 
 const BAD_TOKEN: &str = "Xác thực không thành công. Token không đúng hoặc đã hết phiên làm việc!";
+const BUSY: &str = "Hệ thống đang bận, đề nghị gửi lại sau!";
 
 /// `POST /apiauth/oauth/login`: user name and password for a token.
 pub async fn login(State(service): State<Service>, body: Bytes) -> Response {
@@ -59,12 +61,24 @@ impl FromRequestParts<Service> for Called {
 }
 
 /// `POST /apisyncmsg/syncmsg/servicem0001` to `servicem0006`.
-pub async fn call(State(service): State<Service>, Called { operation, account }: Called, body: Bytes) -> Response {
-    let (outcome, response) = match service.sync_call(&account, operation, &body).await {
+pub async fn call(
+    State(service): State<Service>,
+    Called { operation, account }: Called,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let (status, answered) = match body {
+        Ok(body) => (StatusCode::OK, service.sync_call(&account, operation, &body).await),
+        Err(rejection) => {
+            let status = rejection.status();
+            let is_too_large = status == StatusCode::PAYLOAD_TOO_LARGE;
+            (status, service.sync_call_unread(&account, operation, is_too_large).await)
+        }
+    };
+    let (outcome, response) = match answered {
         Ok(done) => {
             let outcome = if done.succeeded { "accepted" } else { "refused" };
             let answer = answer(&done.message, done.succeeded, Some(&done.transaction));
-            (outcome, said(StatusCode::OK, &answer))
+            (outcome, said(status, &answer))
         }
         Err(error) => ("failed", failed(&error)),
     };
@@ -72,16 +86,20 @@ pub async fn call(State(service): State<Service>, Called { operation, account }:
     response
 }
 
-/// How often an address may call, told in the interface's own form; and a body that is too large, likewise.
+/// How often an address may call, told in the interface's own form; and that a body is too large or an answer takes too
+/// long, likewise.
 pub async fn in_own_form(State(service): State<Service>, request: Request, next: Next) -> Response {
     if let Err(refusal) = throttle::documents_of(&service, &request) {
         return failed(&refusal.into());
     }
     let response = next.run(request).await;
+    let own = HeaderValue::from_static("application/json");
     match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            said(StatusCode::PAYLOAD_TOO_LARGE, &answer("Gói tin vượt quá dung lượng cho phép!", false, None))
+        _ if response.headers().get(header::CONTENT_TYPE) == Some(&own) => response,
+        status @ StatusCode::PAYLOAD_TOO_LARGE => {
+            said(status, &answer("Gói tin vượt quá dung lượng cho phép!", false, None))
         }
+        status @ StatusCode::SERVICE_UNAVAILABLE => said(status, &answer(BUSY, false, None)),
         _ => response,
     }
 }
@@ -93,7 +111,7 @@ fn failed(error: &Error) -> Response {
         Error::Refusal(Refusal::TooManyRequests { .. }) => {
             (StatusCode::TOO_MANY_REQUESTS, "Vượt quá số lần gọi cho phép, đề nghị gửi lại sau!")
         }
-        Error::Refusal(_) => (StatusCode::SERVICE_UNAVAILABLE, "Hệ thống đang bận, đề nghị gửi lại sau!"),
+        Error::Refusal(_) => (StatusCode::SERVICE_UNAVAILABLE, BUSY),
         Error::Fault(fault) => {
             tracing::error!(%fault, "a call of the synchronisation interface failed");
             (StatusCode::INTERNAL_SERVER_ERROR, "Hệ thống gặp sự cố, đề nghị gửi lại sau!")

@@ -21,6 +21,7 @@ use crate::error::Refusal;
 use crate::flow::form::FormRequest;
 use crate::flow::uploads::{
     ChangedField, PAGE_ROWS, PAGE_UPLOADS, RejectsForm, Submission, ToldFault, Upload, UploadRowView, UploadsRequest,
+    WaitsBeside,
 };
 use crate::flow::{Caller, Service};
 use crate::model::calendar::parse_day;
@@ -377,8 +378,26 @@ pub struct RowNow {
     waits_until: Option<String>,
     /// Those fields.
     fields: Vec<FieldNow>,
+    /// What waited for its record when it was checked.
+    waiting: Vec<WaitingNow>,
     /// What is wrong.
     faults: Vec<FaultNow>,
+}
+
+/// A change that waits for the record of a row.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WaitingNow {
+    /// The day from which it holds.
+    #[schema(example = "2026-12-01")]
+    on: String,
+    /// `import`, `sync`, `upload`, `update` or `reorganisation`.
+    #[schema(example = "upload")]
+    way: String,
+    /// Codes of fields and names of lists that it changes.
+    #[schema(example = json!(["employment_status", "employment_status_date"]))]
+    fields: Vec<String>,
+    /// Whether the row, submitted as it is, takes its place.
+    ends: bool,
 }
 
 /// Unit and number of a row, as far as they can be told.
@@ -435,8 +454,16 @@ impl From<UploadRowView> for RowNow {
             changed_fields: row.changed_fields,
             waits_until: row.waits_until.map(|day| day.to_string()),
             fields: row.fields.into_iter().map(Into::into).collect(),
+            waiting: row.waiting.into_iter().map(Into::into).collect(),
             faults: row.faults.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<WaitsBeside> for WaitingNow {
+    fn from(waiting: WaitsBeside) -> Self {
+        let WaitsBeside { on, way, fields, ends } = waiting;
+        Self { on, way, fields, ends }
     }
 }
 

@@ -82,6 +82,17 @@ impl Amendment {
         catalogue.slots().iter().all(is_said)
     }
 
+    /// The fields and lists that `row` says: those that are carried, but for empty ones that stay as they are.
+    pub fn said(&self, row: &Record) -> BTreeSet<String> {
+        let catalogue = row.catalogue();
+        let name = |slot: &Slot| match *slot {
+            Slot::Field(at) => (row.parts().0[at].is_some() || !stays_if_empty(catalogue, at))
+                .then(|| catalogue.fields()[at].code.clone()),
+            Slot::List(at) => Some(catalogue.lists()[at].name.clone()),
+        };
+        self.carried.0.keys().filter_map(name).collect()
+    }
+
     /// What `row` makes of `base`; portraits without their bytes. Both follow one catalogue. `line` is the row's.
     ///
     /// # Errors

@@ -199,16 +199,6 @@ pub struct Intake<'a> {
 }
 
 impl Intake<'_> {
-    /// One CSV row, whose cells stand in the order of `layout`.
-    pub fn csv_row<'r>(
-        &self,
-        line: u64,
-        layout: &Layout,
-        cells: impl ExactSizeIterator<Item = &'r str>,
-    ) -> Result<Record, Vec<RowFault>> {
-        self.row(line, layout, cells.map(Cell::Text)).map(|(record, _)| record)
-    }
-
     /// One row of a spreadsheet, whose cells stand in the order of `layout`: the record that it makes where there is none,
     /// and what it does to one that is there.
     pub fn row<'r>(
@@ -249,22 +239,8 @@ impl Intake<'_> {
         base: Option<&Record>,
         changes: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Record, Vec<RowFault>> {
-        let mut draft = Draft::new(*self, line);
-        if let Some((values, lists)) = base.map(Record::parts) {
-            (draft.values, draft.lists) = (values.to_vec(), lists.to_vec());
-        }
-        for (name, value) in changes.iter().filter(|(_, value)| !value.is_null()) {
-            if let Some(place) = place_of(self.catalogue, name).filter(|place| place.entry.is_none()) {
-                draft.values[place.field] = None;
-                draft.put_json(place, value);
-            } else if let Some(list) = self.catalogue.lists().iter().position(|list| list.name == *name) {
-                draft.lists[list].clear();
-                draft.put_list(list, value);
-            } else {
-                draft.unknown(name);
-            }
-        }
-        draft.finish()
+        let said = changes.iter().filter(|(_, value)| !value.is_null());
+        self.said_anew(line, base, said).0.finish()
     }
 
     /// One line of NDJSON: the record that it makes where there is none, and what it does to one that is there.
@@ -306,25 +282,37 @@ impl Intake<'_> {
         base: &Record,
         changes: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Record, Vec<RowFault>> {
-        let mut draft = Draft::new(*self, 1);
-        let (values, lists) = base.parts();
-        (draft.values, draft.lists) = (values.to_vec(), lists.to_vec());
-        let mut changed = Vec::new();
+        let (draft, changed) = self.said_anew(1, Some(base), changes.iter());
+        draft.finish_change(&changed)
+    }
+}
+
+impl<'k> Intake<'k> {
+    /// A draft with some of the fields and lists of `base` said anew, and which fields those are.
+    fn said_anew<'c>(
+        &self,
+        line: u64,
+        base: Option<&Record>,
+        changes: impl Iterator<Item = (&'c String, &'c serde_json::Value)>,
+    ) -> (Draft<'k>, Vec<usize>) {
+        let (mut draft, mut changed) = (Draft::new(*self, line), Vec::new());
+        if let Some((values, lists)) = base.map(Record::parts) {
+            (draft.values, draft.lists) = (values.to_vec(), lists.to_vec());
+        }
         for (name, value) in changes {
-            let list = self.catalogue.lists().iter().position(|list| list.name == *name);
-            if let Some(list) = list {
-                changed.extend(self.catalogue.lists()[list].members.iter().copied());
-                draft.lists[list].clear();
-                draft.put_list(list, value);
-            } else if let Some(place) = place_of(self.catalogue, name).filter(|place| place.entry.is_none()) {
+            if let Some(place) = place_of(self.catalogue, name).filter(|place| place.entry.is_none()) {
                 changed.push(place.field);
                 draft.values[place.field] = None;
                 draft.put_json(place, value);
+            } else if let Some(list) = self.catalogue.lists().iter().position(|list| list.name == *name) {
+                changed.extend(self.catalogue.lists()[list].members.iter().copied());
+                draft.lists[list].clear();
+                draft.put_list(list, value);
             } else {
                 draft.unknown(name);
             }
         }
-        draft.finish_change(&changed)
+        (draft, changed)
     }
 }
 
@@ -697,7 +685,7 @@ mod tests {
 
     fn csv(cells: [&str; 9]) -> Result<Record, Vec<RowFault>> {
         let layout = Layout::of(Catalogue::current(), HEADER).unwrap();
-        with(|intake| intake.csv_row(2, &layout, cells.into_iter()))
+        with(|intake| intake.row(2, &layout, cells.into_iter().map(Cell::Text))).map(|(record, _)| record)
     }
 
     fn faults(result: Result<Record, Vec<RowFault>>) -> Vec<(String, String)> {
@@ -778,7 +766,7 @@ mod tests {
     #[test]
     fn rows_of_another_width_or_form_are_refused_once() {
         let layout = Layout::of(Catalogue::current(), HEADER).unwrap();
-        let short = with(|intake| intake.csv_row(2, &layout, ["a"].into_iter()));
+        let short = with(|intake| intake.row(2, &layout, ["a"].into_iter().map(Cell::Text))).map(|(record, _)| record);
         assert_eq!(faults(short), [(String::new(), "columns".to_owned())]);
         for bad in ["", "[]", "1", "{", "{\"full_name\":}"] {
             assert_eq!(

@@ -167,7 +167,8 @@ pub fn question(reference: &Handle, record: &Record, officer: &str, purpose: &st
 }
 
 /// Compares a record with the registry's answer: the number digit for digit, names in NFC without regard to case and
-/// spacing, birth dates in what both know, sex when both tell it.
+/// spacing, birth dates in what both know, sex when both tell it. A record of nine digits differs in its number, which the
+/// unit has to write down: a card cannot be made without, and the twelve are asked about then.
 pub fn compare(record: &Record, answer: Option<&PopulationPerson>) -> MatchOutcome {
     let Some(person) = answer else { return MatchOutcome::NotFound };
     let agrees = [

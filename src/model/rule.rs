@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use crate::model::agency::agencies;
 use crate::model::code_list::CodeLabels;
 use crate::model::partial_date::{PartialDate, Precision};
-use crate::model::text::{is_invisible, normalised, single_spaced};
+use crate::model::text::{is_invisible, normalised, single_spaced, vietnamese};
 use crate::model::unit::{UnitCode, UnitDirectory};
 use crate::model::value::{Decimal, Portrait, Value};
 
@@ -198,7 +198,7 @@ impl Form {
                 if holds { Ok(Value::Text(line.into_owned())) } else { Err(Broken::Form) }
             }
             Self::Name(max) => {
-                let name = single_spaced(text);
+                let name = vietnamese(&single_spaced(text));
                 let may_stand = |character: char| {
                     character.is_alphabetic()
                         || matches!(character, ' ' | '\'' | '’' | '-' | '.')
@@ -207,7 +207,7 @@ impl Form {
                 let holds = fits(&name, *max)
                     && name.chars().all(may_stand)
                     && name.chars().next().is_some_and(char::is_alphabetic);
-                if holds { Ok(Value::Text(name.into_owned())) } else { Err(Broken::Form) }
+                if holds { Ok(Value::Text(name)) } else { Err(Broken::Form) }
             }
             Self::Code(max) => {
                 let may_stand = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/+".contains(&byte);
@@ -420,6 +420,11 @@ mod tests {
             assert_eq!(read(rule, "  "), Ok(None), "{rule}");
         }
         assert_eq!(read("name 20", " Ho\u{300}a  Bình"), Ok(Some(text("Hòa Bình"))));
+        assert_eq!(
+            read("name 20", "\u{d0}ặng \u{f0}ạt"),
+            Ok(Some(text("\u{110}ặng \u{111}ạt"))),
+            "not the Icelandic letter"
+        );
         assert_eq!(read("text 20", "a\n\u{200b}b"), Err(Broken::Form));
         assert_eq!(read("unit", "000.00.00.H26"), Ok(Some(text("H26"))));
         assert_eq!(read("unit", "H26.77"), Err(Broken::NoSuchUnit));

@@ -25,10 +25,14 @@ pub fn single_spaced(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Two names are the same person's when this is equal: NFC, lower case, single spaces, and the Icelandic `Ð` that
-/// some keyboards give taken for `Đ`.
+/// With the Icelandic `Ð` that some keyboards give taken for `Đ`.
+pub fn vietnamese(name: &str) -> String {
+    name.replace('Ð', "Đ").replace('ð', "đ")
+}
+
+/// Two names are the same person's when this is equal: NFC, lower case, single spaces, [`vietnamese`].
 pub fn folded(name: &str) -> String {
-    single_spaced(&normalised(name)).replace('Ð', "Đ").to_lowercase().replace('ð', "đ").nfc().collect()
+    vietnamese(&single_spaced(&normalised(name))).to_lowercase().nfc().collect()
 }
 
 /// A text as it is looked for: lower-case letters and digits without accents, `đ` as `d`, single spaces. Whoever types

@@ -12,8 +12,9 @@
 //! [`Packet::write`] is its inverse, for clients and tests.
 //!
 //! Ours, not the Ministry's (derived): several dossiers in one call, as an array in place of the one object; and the section
-//! [`SUPPLEMENT`], for the fields that the interface of 2020 has no name for, by their codes in our catalogue. Clients that
-//! know of neither are served as before.
+//! [`SUPPLEMENT`], for the fields that the interface of 2020 has no name for, by their codes in our catalogue, and, in every
+//! operation, for the day from which all that the dossier says holds ([`EFFECTIVE_ON`]). Clients that know of none of it are
+//! served as before.
 //!
 //! Bounds: a body has at most [`MAX_BODY_BYTES`], a call [`MAX_DOSSIERS`], a list [`MAX_ENTRIES`] entries, JSON nests at most
 //! [`MAX_DEPTH`] deep and says no member twice.
@@ -49,6 +50,9 @@ pub const MAX_IGNORED: usize = 50;
 pub const TOKEN_SECONDS: i64 = 5 * 3600;
 /// The section for fields that the interface has no name for (ours): members are field codes.
 pub const SUPPLEMENT: &str = "THONGTIN_BOSUNG";
+/// The member of [`SUPPLEMENT`] that says from which day the dossier holds, if that is not today (ours): `yyyyMMdd` or
+/// `yyyy-MM-dd`.
+pub const EFFECTIVE_ON: &str = "effective_on";
 
 /// What a call does, by the name of its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! with nothing lost or doubled.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
@@ -15,7 +15,7 @@ use crate::error::{Fault, Result};
 use crate::model::amendment::Amendment;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::{Handle, PersonalNumber};
-use crate::model::origin::{Origin, Way};
+use crate::model::origin::Origin;
 use crate::model::partial_date::PartialDate;
 use crate::model::record::{Record, RecordKey};
 use crate::model::row_fault::RowFault;
@@ -116,21 +116,9 @@ impl Store {
         row.as_ref().map(progress).transpose().map_err(failed(doing))
     }
 
-    /// Takes in one batch of a file: rows, versions, portraits, the import's progress and one audit line become durable
-    /// together. Lines that the unfinished import has behind it are only looked at again, so that each counts once. Batches
-    /// of one file wait for each other; those of several files meet record by record, and each makes a version.
-    pub async fn import_batch(
-        &self,
-        file: &str,
-        actor: &str,
-        records: Vec<IncomingRecord>,
-        at: UnixSeconds,
-    ) -> Result<BatchOutcome> {
-        let origin = Origin { way: Way::Import, reference: file.to_owned(), actor: actor.to_owned() };
-        self.take_batch(origin, records, at).await
-    }
-
-    /// The same for what came another way; the origin's reference names the run.
+    /// Takes in one batch of a run, which the origin's reference names: rows, versions, portraits, the run's progress and one
+    /// audit line become durable together. Lines that the unfinished run has behind it are only looked at again, so that each
+    /// counts once. Batches of one run wait for each other; those of several meet record by record, and each makes a version.
     pub async fn take_batch(
         &self,
         origin: Origin,
@@ -513,6 +501,11 @@ impl IncomingRecord {
             let new = Self::of(&record, self.line, self.handle.clone());
             Cow::Owned(Self { portrait: self.portrait.clone(), expects: self.expects, ..new })
         }))
+    }
+
+    /// The fields and lists that its row says; `None` is all of them.
+    pub fn said(&self) -> Result<Option<BTreeSet<String>>, Fault> {
+        self.amendment.as_ref().map(|amendment| Ok(amendment.said(&self.record()?))).transpose()
     }
 
     /// The record that it is; the portrait with its bytes where they came with it.

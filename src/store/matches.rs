@@ -22,6 +22,10 @@ use crate::model::person::MatchOutcome;
 const ACTOR: &str = "system";
 /// The cause of a lock that a discrepancy sets, in `cards.hold`.
 pub(super) const HOLD: &str = "population";
+/// How long a record rests whose question had an answer that cannot be used, in seconds: such an answer is the same again.
+pub const UNREADABLE_SECONDS: i64 = 86_400;
+/// The `tried_at` of a record that cannot be asked about as it is: it rests until what is asked by changes.
+pub(super) const NOT_ASKABLE: UnixSeconds = i64::MAX;
 /// Cards that one change gives back.
 const RELEASED: i64 = 200;
 
@@ -65,15 +69,17 @@ pub struct Concluded {
 /// How a question ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// It was sent, and nothing that can be used came back.
+    /// It was sent, and nothing came back.
     Unanswered,
+    /// It was sent, and what came back cannot be used: the record rests for [`UNREADABLE_SECONDS`] more.
+    Unreadable,
     /// It was not sent.
     NotSent,
 }
 
 impl Store {
     /// Records that the population database is to be asked about, the freshest first, after `after` (freshness and name):
-    /// nobody asks about them, and nobody did in vain after `tried_before`.
+    /// nobody asks about them, and nobody did in vain after `tried_before`. Those that rest for good are none of them.
     pub async fn records_to_match(
         &self,
         after: Option<&(UnixSeconds, Handle)>,
@@ -83,7 +89,7 @@ impl Store {
     ) -> Result<Vec<ToMatch>, Fault> {
         let (fresh, name) = after.map_or((i64::MAX, String::new()), |(fresh, handle)| (*fresh, handle.to_string()));
         let statement = to_match(
-            "records.population = 'pending' AND records.person IS NOT NULL AND records.removed_at IS NULL \
+            "records.population = 'pending' AND records.removed_at IS NULL \
              AND (records.claimed_until IS NULL OR records.claimed_until <= $1) \
              AND (records.tried_at IS NULL OR records.tried_at <= $2) \
              AND COALESCE(records.pending_at, records.changed_at) <= $3 \
@@ -92,7 +98,7 @@ impl Store {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(now)
-            .bind(tried_before)
+            .bind(tried_before.min(NOT_ASKABLE - 1))
             .bind(fresh)
             .bind(name)
             .bind(limit)
@@ -172,12 +178,13 @@ impl Store {
         self.write(WithoutAnswer { asked: asked.clone(), held, at }).await
     }
 
-    /// Notes that nothing can be asked about these versions of records now, so that they come up later again.
-    pub async fn rest(&self, versions: Vec<(Handle, i64)>, at: UnixSeconds) -> Result<()> {
+    /// Notes that nothing can be asked about these versions of records, so that they come up again when their number, name,
+    /// sex or birth date change.
+    pub async fn rest(&self, versions: Vec<(Handle, i64)>) -> Result<()> {
         if versions.is_empty() {
             return Ok(());
         }
-        self.write(Rest { versions, at }).await
+        self.write(Rest { versions }).await
     }
 
     /// Gives back the cards that a discrepancy locked and whose records are matched again: those of `record`, or some of
@@ -389,11 +396,12 @@ impl Change for WithoutAnswer {
         let record = &asked.about.stored.handle;
         let (word, tried_at) = match held {
             Held::Unanswered => ("unreachable", Some(*at)),
+            Held::Unreadable => ("unreachable", Some(at + UNREADABLE_SECONDS)),
             Held::NotSent => ("not_sent", None),
         };
         give_free(transaction, record, asked.about.stored.version, tried_at).await?;
         end_query(transaction, asked.query, word, "", *at).await?;
-        if *held == Held::Unanswered {
+        if *held != Held::NotSent {
             let (actor, subject, detail) = (asked.officer.clone(), record.to_string(), asked.purpose.clone());
             transaction.note(Line { at: *at, actor, action: "population.unreachable", subject, detail });
         }
@@ -403,7 +411,6 @@ impl Change for WithoutAnswer {
 
 struct Rest {
     versions: Vec<(Handle, i64)>,
-    at: UnixSeconds,
 }
 
 impl Change for Rest {
@@ -411,7 +418,7 @@ impl Change for Rest {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
         for (record, version) in &self.versions {
-            give_free(transaction, record, *version, Some(self.at)).await?;
+            give_free(transaction, record, *version, Some(NOT_ASKABLE)).await?;
         }
         Ok(())
     }

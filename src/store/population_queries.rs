@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cards::handle;
+use super::matches::NOT_ASKABLE;
 use super::{Store, failed};
 use crate::clock::UnixSeconds;
 use crate::error::Fault;
@@ -37,7 +38,7 @@ pub struct PopulationQueryLine {
 /// How matching stands in the whole deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PopulationState {
-    /// Records that are to be asked about.
+    /// Records that are to be asked about; those that turned out to lack a number or birth date are none of them.
     pub pending: i64,
     /// Of them, those whose person changed at the registry.
     pub changed_at_the_registry: i64,
@@ -87,12 +88,12 @@ impl Store {
     /// How matching stands; answers are counted since `since`.
     pub async fn population_state(&self, since: UnixSeconds) -> Result<PopulationState, Fault> {
         let doing = failed("counting what is to be matched");
-        let pending = sqlx::query(
+        let statement = format!(
             "SELECT COUNT(*), COUNT(CASE WHEN pending_reason <> '' THEN 1 END), COUNT(tried_at), \
              MIN(COALESCE(pending_at, changed_at)) FROM records \
-             WHERE population = 'pending' AND person IS NOT NULL AND removed_at IS NULL",
+             WHERE population = 'pending' AND (tried_at IS NULL OR tried_at < {NOT_ASKABLE}) AND removed_at IS NULL"
         );
-        let pending = pending.fetch_one(self.readers()).await.map_err(&doing)?;
+        let pending = sqlx::query(AssertSqlSafe(statement)).fetch_one(self.readers()).await.map_err(&doing)?;
         let discrepancies = sqlx::query(
             "SELECT COUNT(CASE WHEN population = 'mismatched' THEN 1 END), \
              COUNT(CASE WHEN population = 'not_found' THEN 1 END) FROM records \

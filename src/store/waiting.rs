@@ -1,5 +1,7 @@
 //! Changes that act on a later day: kept as the fields that they change, taken up once.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use time::Date;
@@ -8,7 +10,7 @@ use super::cards::handle;
 use super::imports::write_portraits;
 use super::records::UNIT_AND_BELOW;
 use super::versions::{self, VersionWrite};
-use super::{Change, Line, Store, Transaction, failed};
+use super::{Change, Line, Store, Transaction, failed, places};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Refusal, Result};
 use crate::model::calendar::parse_day;
@@ -115,11 +117,14 @@ impl Store {
         Ok(rows.iter().filter_map(|row| read(row).inspect_err(told).ok()).collect())
     }
 
-    /// Changes of an agency that bring records of this number, still to come, by the same way.
+    /// Changes of an agency that bring records of this number, still to come, by the same way, except those that another
+    /// agency calls so.
     pub async fn waiting_newcomers(&self, org: &str, number: &str, way: Way) -> Result<Vec<Waiting>, Fault> {
         let statement = format!(
             "SELECT {COLUMNS} FROM waiting_changes WHERE state IN ('waiting', 'conflict') AND unit IN {UNIT_AND_BELOW} \
-             AND number = $3 AND way = $4 AND base_version = 0 ORDER BY due_at, id LIMIT 100"
+             AND number = $3 AND way = $4 AND base_version = 0 AND NOT EXISTS (SELECT 1 FROM sync_keys \
+             WHERE sync_keys.number = waiting_changes.number AND sync_keys.unit = waiting_changes.unit AND org <> $1) \
+             ORDER BY due_at, id LIMIT 100"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(org).bind(format!("{org}.")).bind(number);
         let rows = query.bind(way.word()).fetch_all(self.readers()).await;
@@ -135,6 +140,29 @@ impl Store {
         let query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(&key.unit).bind(&key.number);
         let rows = query.fetch_all(self.readers()).await;
         rows.map_err(failed("reading waiting changes"))?.iter().map(read).collect()
+    }
+
+    /// The same for many records.
+    pub async fn waiting_of_all(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Vec<Waiting>>, Fault> {
+        let mut found: HashMap<_, Vec<_>> = HashMap::new();
+        for chunk in keys.chunks(self.dialect.rows_per_statement()) {
+            // A join, for SQLite would read the whole table for a list of pairs.
+            let statement = format!(
+                "WITH wanted (in_unit, of_number) AS (VALUES {}) SELECT {COLUMNS} FROM wanted JOIN waiting_changes \
+                 ON unit = in_unit AND number = of_number WHERE state IN ('waiting', 'conflict') ORDER BY due_at, id",
+                places(chunk.len(), 2)
+            );
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
+            for key in chunk {
+                query = query.bind(&key.unit).bind(&key.number);
+            }
+            let rows = query.fetch_all(self.readers()).await.map_err(failed("reading waiting changes"))?;
+            for row in &rows {
+                let waiting = read(row)?;
+                found.entry(waiting.key.clone()).or_default().push(waiting);
+            }
+        }
+        Ok(found)
     }
 
     /// Changes that wait or need a decision in a unit and below, in the order of their names after `after`.

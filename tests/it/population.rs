@@ -373,6 +373,69 @@ story! {
 }
 
 story! {
+    async fn answers_that_cannot_be_used_keep_no_older_record_from_being_asked_about(town) {
+        // The registry has no name for them: what it tells of each is half an answer, today and tomorrow.
+        let nameless: Vec<_> = (0..70).map(|number| format!("001199000{number:03}")).collect();
+        let mut people: Vec<_> = nameless.iter().map(|number| somebody(number, "")).collect();
+        people.push(somebody("001199000999", NAME));
+        let mut office = Office::open(&town.clock, &people).await;
+        office.settings.retry_seconds = 600;
+        let town = office.town(&town);
+        town.imports("001199000999", "H26", "001", "active").await;
+        town.clock.advance(1);
+        for number in &nameless {
+            town.imports(number, "H26", "001", "active").await;
+        }
+        let asked = async || town.service.match_in_background().await.unwrap();
+        assert_eq!(asked().await, MatchSummary { matched: 1, unreachable: 70, ..MatchSummary::default() });
+        town.clock.advance(601);
+        assert_eq!(asked().await, MatchSummary::default(), "the same answer is worth no question so soon");
+        town.clock.advance(86_400);
+        assert_eq!(asked().await.unreachable, 70);
+        // Who is refused is refused for everybody: the run ends, and leaves the registry alone.
+        let mut refused = office.settings.clone();
+        refused.look_up_code = "003".into();
+        let town = town.configured(|config| config.population = Some(refused));
+        town.clock.advance(2 * 86_400);
+        assert_eq!(town.service.match_in_background().await.unwrap().unreachable, 64);
+    }
+}
+
+story! {
+    async fn nine_digits_are_asked_about_and_who_has_no_number_is_left_alone(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        let columns = "agency_personnel_number,full_name,managing_unit_code,using_unit_code,date_of_birth";
+        let bring = async |columns: &str, row: &str| {
+            crate::records::bring(&town, "a.csv", format!("{columns}\n{row}\n")).await.unwrap();
+        };
+        bring(&format!("{columns},old_id_number"), &format!("1,{NAME},H26,H26,19990315,135602342")).await;
+        bring(columns, &format!("2,{NAME},H26,H26,19990315")).await;
+        let officer = town.officer("vneid").await;
+        let backlog = async || {
+            town.clock.advance(11);
+            officer.get("/api/v1/population").await.expect(200)["backlog"]["pending"].clone()
+        };
+        assert_eq!(backlog().await, 2);
+        let found = MatchSummary { mismatched: 1, incomplete: 1, ..MatchSummary::default() };
+        assert_eq!(town.service.match_in_background().await.unwrap(), found);
+        let outcome = async |number: &str| {
+            let key = RecordKey { unit: "H26".into(), number: number.into() };
+            town.service.store().record(&key).await.unwrap().unwrap().standing.population
+        };
+        // What the unit has to write down is the number.
+        let differs = Some(MatchOutcome::Mismatched { fields: vec!["personal_id_number"] });
+        assert_eq!((outcome("1").await, outcome("2").await, backlog().await), (differs, None, json!(0)));
+        town.clock.advance(365 * 86_400);
+        assert_eq!(town.service.match_in_background().await.unwrap(), MatchSummary::default(), "not read again and again");
+        for number in ["1", "2"] {
+            bring(&format!("{columns},personal_id_number"), &format!("{number},{NAME},H26,H26,19990315,{PERSON}")).await;
+        }
+        assert_eq!(town.service.match_in_background().await.unwrap().matched, 2);
+    }
+}
+
+story! {
     async fn a_change_at_the_registry_locks_the_card_and_its_correction_gives_it_back(town) {
         let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
         let town = office.town(&town);
@@ -596,7 +659,8 @@ story! {
         town.clock.advance(55);
         office.fails(|it| it.refuse_percent = 100);
         assert_eq!(town.service.read_population_feed().await.unwrap(), 0);
-        office.fails(|_| {});
+        // A page holds fewer than we ask for: it is not the last for that.
+        office.fails(|it| it.page_entries = 1);
         town.clock.advance(60);
         let (one, other) = tokio::join!(town.service.read_population_feed(), town.service.read_population_feed());
         assert_eq!(one.unwrap() + other.unwrap(), 5, "each page is read by one");

@@ -10,9 +10,11 @@ use officials_card::flow::enroll::{Asker, MatchSummary, confirm, match_pending};
 use officials_card::flow::import::{Format, ImportError, ImportRequest, ImportSummary, import};
 use officials_card::flow::lists::{ListError, ListSummary, import_codes, import_units};
 use officials_card::model::catalogue::Catalogue;
+use officials_card::model::cell::Cell;
 use officials_card::model::code_list::{CodeBook, CodeLabels};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::intake::{HeaderFault, Intake, Layout, MAX_COLUMNS};
+use officials_card::model::origin::{Origin, Way};
 use officials_card::model::partial_date::PartialDate;
 use officials_card::model::person::{
     AskedNumber, MatchOutcome, NameParts, PopulationPerson, PopulationQuery, VerifiedRecord,
@@ -21,7 +23,7 @@ use officials_card::model::record::RecordKey;
 use officials_card::model::rule::Knowledge;
 use officials_card::model::unit::{UnitDirectory, UnitRegister};
 use officials_card::remote::population::{PopulationRegistry, Unreachable};
-use officials_card::store::{Confirmed, Held, IncomingRecord, Progress, Store};
+use officials_card::store::{BatchOutcome, Confirmed, Held, IncomingRecord, Progress, Store};
 use serde_json::json;
 use time::macros::date;
 
@@ -80,8 +82,20 @@ fn incoming(line: u64, row: &str) -> IncomingRecord {
     let intake = Intake { catalogue: Catalogue::current(), knowledge: Knowledge { units: &units, codes: &codes } };
     let layout = Layout::of(intake.catalogue, HEADER.trim().split(',')).unwrap();
     let cells: Vec<_> = row.trim().split(',').collect();
-    let record = intake.csv_row(line, &layout, cells.into_iter()).unwrap();
+    let (record, _) = intake.row(line, &layout, cells.into_iter().map(Cell::Text)).unwrap();
     IncomingRecord::of(&record, line, Handle::random(&Chance::system()))
+}
+
+/// Takes a batch of a file in.
+async fn import_batch(
+    store: &Store,
+    file: &str,
+    actor: &str,
+    records: Vec<IncomingRecord>,
+    at: i64,
+) -> officials_card::error::Result<BatchOutcome> {
+    let origin = Origin { way: Way::Import, reference: file.to_owned(), actor: actor.to_owned() };
+    store.take_batch(origin, records, at).await
 }
 
 fn rows(numbers: std::ops::RangeInclusive<u32>, name: &str) -> Vec<IncomingRecord> {
@@ -293,6 +307,26 @@ story! {
 }
 
 story! {
+    async fn a_file_takes_back_the_status_that_a_file_announced(town) {
+        bring(&town, "full.ndjson", full_line(1)).await.unwrap();
+        let before = says(&town, 1).await;
+        let file = |status: &str, on: &str| {
+            format!("{KEY_HEADER},employment_status,employment_status_date\n1,Nguyễn Văn An,H26,H26,{status},{on}\n")
+        };
+        bring(&town, "a.csv", &file("retired", "20261201")).await.unwrap();
+        // Not by a file that does not say it.
+        bring(&town, "b.csv", &format!("{KEY_HEADER}\n1,Nguyễn Văn An,H26,H26\n")).await.unwrap();
+        assert_eq!(town.service.store().count_waiting("H26").await.unwrap(), (1, 0));
+        let text = |field: &str| before[field].as_str().unwrap();
+        let stays = file(text("employment_status"), text("employment_status_date"));
+        assert_eq!(bring(&town, "c.csv", &stays).await.unwrap(), counts(0, 0, 1, 0));
+        town.clock.advance(10 * 86_400);
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 0);
+        assert_eq!(says(&town, 1).await, before);
+    }
+}
+
+story! {
     async fn two_files_that_say_different_things_at_once_are_both_heard(town) {
         let full: String = (1..=200).map(full_line).collect();
         bring(&town, "full.ndjson", full).await.unwrap();
@@ -408,22 +442,22 @@ story! {
         let store = town.service.store();
         assert_eq!(store.import_progress("run").await.unwrap(), None);
         let batch = rows(1..=70, "An");
-        let outcome = store.import_batch("run", "test", batch.clone(), 10).await.unwrap();
+        let outcome = import_batch(store, "run", "test", batch.clone(), 10).await.unwrap();
         let progress = Progress { line: 71, new: 70, changed: 0, unchanged: 0 };
         assert_eq!((outcome.progress, outcome.twice), (progress.clone(), vec![]));
         assert_eq!(store.import_progress("run").await.unwrap(), Some(progress.clone()));
         // The next run looks at the same lines again and counts what is beyond them.
-        let again = store.import_batch("run", "test", rows(1..=72, "An"), 11).await.unwrap();
+        let again = import_batch(store, "run", "test", rows(1..=72, "An"), 11).await.unwrap();
         let sum = Progress { line: 73, new: 72, ..progress };
         assert_eq!(again.progress, sum);
         assert_eq!(store.import_progress("run").await.unwrap(), Some(sum.clone()));
         // Other files do not touch it.
-        let other = store.import_batch("other", "test", rows(1..=2, "Ân"), 12).await.unwrap();
+        let other = import_batch(store, "other", "test", rows(1..=2, "Ân"), 12).await.unwrap();
         assert_eq!((other.progress.changed, store.import_progress("run").await.unwrap()), (2, Some(sum)));
 
         store.finish_import("run", "test", 13).await.unwrap();
         assert_eq!(store.import_progress("run").await.unwrap(), None);
-        let anew = store.import_batch("run", "test", rows(3..=4, "An"), 14).await.unwrap();
+        let anew = import_batch(store, "run", "test", rows(3..=4, "An"), 14).await.unwrap();
         assert_eq!(store.import_progress("run").await.unwrap(), Some(anew.progress));
         let actions: Vec<_> = store.history("run").await.unwrap().into_iter().map(|line| line.2).collect();
         assert_eq!(actions, ["records.imported", "records.imported", "records.import_finished"]);
@@ -436,10 +470,10 @@ story! {
         let batch = vec![incoming(2, &row(1, "An")), incoming(3, &row(1, "An")), incoming(4, &row(1, "Ân"))];
         // Among others, so that the key comes again in another statement.
         let batch = [batch, rows(10..=60, "An"), vec![incoming(90, &row(1, "Ẩn"))]].concat();
-        let outcome = store.import_batch("run", "test", batch, 10).await.unwrap();
+        let outcome = import_batch(store, "run", "test", batch, 10).await.unwrap();
         assert_eq!(outcome.progress, Progress { line: 90, new: 52, changed: 0, unchanged: 1 });
         assert_eq!(outcome.twice, [4, 90]);
-        let outcome = store.import_batch("run", "test", vec![incoming(91, &row(1, "Ân"))], 10).await.unwrap();
+        let outcome = import_batch(store, "run", "test", vec![incoming(91, &row(1, "Ân"))], 10).await.unwrap();
         assert_eq!(outcome.twice, [91]);
         assert_eq!((versions(store, 1).await, count(&town, "record_versions").await), (1, 52));
     }
@@ -449,8 +483,8 @@ story! {
     async fn old_versions_stay_and_the_digest_is_the_newest(town) {
         let store = town.service.store();
         let (one, two) = (rows(1..=100, "An"), rows(1..=1, "Ân"));
-        store.import_batch("one", "test", one.clone(), 10).await.unwrap();
-        store.import_batch("two", "test", two.clone(), 20).await.unwrap();
+        import_batch(store, "one", "test", one.clone(), 10).await.unwrap();
+        import_batch(store, "two", "test", two.clone(), 20).await.unwrap();
         let keys: Vec<_> = (1..=120).map(key).collect();
         let known = store.record_heads(&keys).await.unwrap();
         assert_eq!(known.len(), 100);
@@ -471,7 +505,7 @@ story! {
         let second = row(1, "An").replacen("1,", "77,", 1);
         let batch = vec![incoming(2, &row(1, "An")), incoming(3, &second), incoming(4, &row_of("G09", 1, "An"))];
         let batch = [batch, rows(2..=3, "An")].concat();
-        store.import_batch("run", "test", batch, 10).await.unwrap();
+        import_batch(store, "run", "test", batch, 10).await.unwrap();
         let records = store.records_of(&person(1)).await.unwrap();
         let found: HashSet<_> = records
             .iter()
@@ -493,7 +527,7 @@ story! {
 story! {
     async fn an_answer_is_of_the_version_that_was_asked_about(town) {
         let store = town.service.store();
-        store.import_batch("one", "test", rows(1..=3, "An"), 10).await.unwrap();
+        import_batch(store, "one", "test", rows(1..=3, "An"), 10).await.unwrap();
         let to_match = async |now| store.records_to_match(None, now, now, 10).await.unwrap();
         let asked = store.ask_about(to_match(11).await, "cb01", "cấp thẻ", 11, 100).await.unwrap();
         assert_eq!(asked.len(), 3);
@@ -513,7 +547,7 @@ story! {
         let key = asked[2].about.stored.record.key();
         assert_eq!(store.record(&key).await.unwrap().unwrap().standing.population, Some(differs));
         let late = store.ask_about(open, "cb01", "cấp thẻ", 12, 100).await.unwrap();
-        store.import_batch("two", "test", rows(1..=3, "Ân"), 13).await.unwrap();
+        import_batch(store, "two", "test", rows(1..=3, "Ân"), 13).await.unwrap();
         let concluded = store.conclude(&late[0], &MatchOutcome::Matched, 14).await.unwrap();
         assert!(!concluded.is_noted, "the record has moved on");
         assert_eq!(to_match(14).await.len(), 3, "each is another version, which nobody asks about");
@@ -545,7 +579,7 @@ story! {
     async fn the_freshest_are_asked_about_first_and_each_by_one(town) {
         let (store, other) = (town.service.store(), town.second_process().await);
         for at in 1..=6 {
-            store.import_batch(&format!("{at}"), "test", rows(at..=at, "An"), 10 + i64::from(at)).await.unwrap();
+            import_batch(store, &format!("{at}"), "test", rows(at..=at, "An"), 10 + i64::from(at)).await.unwrap();
         }
         let found = store.records_to_match(None, 50, 50, 4).await.unwrap();
         assert_eq!(found.iter().map(|one| one.fresh).collect::<Vec<_>>(), [16, 15, 14, 13]);
@@ -567,11 +601,11 @@ story! {
 story! {
     async fn an_old_answer_never_sticks_to_a_new_version(town) {
         let (store, other) = (town.service.store(), town.second_process().await);
-        store.import_batch("one", "test", rows(1..=24, "An"), 10).await.unwrap();
+        import_batch(store, "one", "test", rows(1..=24, "An"), 10).await.unwrap();
         let pending = store.records_to_match(None, town.clock.now(), town.clock.now(), 100).await.unwrap();
         let asked = store.ask_about(pending, "cb01", "x", 10, 100).await.unwrap();
         let answers = join_all(asked.iter().map(|asked| other.service.store().conclude(asked, &MatchOutcome::Matched, 11)));
-        let changes = join_all((1..=24).map(|number| store.import_batch("two", "test", rows(number..=number, "Ân"), 12)));
+        let changes = join_all((1..=24).map(|number| import_batch(store, "two", "test", rows(number..=number, "Ân"), 12)));
         let (answers, changes) = join(answers, changes).await;
         assert!(answers.iter().all(Result::is_ok) && changes.iter().all(Result::is_ok));
         for number in 1..=24 {
@@ -594,8 +628,8 @@ story! {
         let store = town.service.store();
         let units = ["H26", "H26.05", "H26.051", "G09"];
         let batch = (2..).zip(units).map(|(line, unit)| incoming(line, &row_of(unit, 1, "An"))).collect();
-        store.import_batch("one", "test", batch, 10).await.unwrap();
-        store.import_batch("two", "test", rows(2..=3, "An"), 20).await.unwrap();
+        import_batch(store, "one", "test", batch, 10).await.unwrap();
+        import_batch(store, "two", "test", rows(2..=3, "An"), 20).await.unwrap();
         let confirm = async |unit: &str, which: &[&str], seen_at: i64| {
             let which = match which {
                 [] => Confirmed::All,
@@ -611,7 +645,7 @@ story! {
         assert_eq!(confirm("H26", &[], 30).await, 1);
         assert_eq!(confirm("H26", &[], 30).await, 0);
         // A new version has to be confirmed again.
-        store.import_batch("three", "test", rows(1..=1, "Ân"), 40).await.unwrap();
+        import_batch(store, "three", "test", rows(1..=1, "Ân"), 40).await.unwrap();
         assert_eq!(confirm("H26", &[], 30).await, 0);
         assert_eq!(confirm("H26", &[], 40).await, 1);
         let history = store.history("H26").await.unwrap();
@@ -622,7 +656,7 @@ story! {
 story! {
     async fn two_confirmations_at_once_confirm_each_record_once(town) {
         let (store, other) = (town.service.store(), town.second_process().await);
-        store.import_batch("one", "test", rows(1..=200, "An"), 10).await.unwrap();
+        import_batch(store, "one", "test", rows(1..=200, "An"), 10).await.unwrap();
         let stores = [store, other.service.store()];
         let numbers: Vec<_> = (1..=200).rev().map(|number: u32| number.to_string()).collect();
         let confirmed = join_all((0..6).map(|at| {
@@ -639,7 +673,7 @@ story! {
         let store = town.service.store();
         store.save_units(vec![("H26.05".into(), "Sở Nội vụ".into())], "test", 1).await.unwrap();
         let batch = vec![incoming(2, &row_of("H26.05", 1, "An")), incoming(3, &row_of("G09", 1, "An"))];
-        store.import_batch("one", "test", [batch, rows(1..=3, "An")].concat(), 10).await.unwrap();
+        import_batch(store, "one", "test", [batch, rows(1..=3, "An")].concat(), 10).await.unwrap();
         let (hanoi, reader) = (town.officer("hanoi").await, town.officer("reader").await);
         let path = "/api/v1/records/confirm";
         assert_eq!(reader.post(path, json!({"unit": "H26"})).await.problem(403), "insufficient-scope");

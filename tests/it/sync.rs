@@ -541,6 +541,100 @@ story! {
     }
 }
 
+/// What a system says of the status of dossier 1.
+fn status(status: &str, on: &str) -> Value {
+    json!({"SoHieuCBCCVC_BNDP": "1", "THONGTIN_BOSUNG": {"employment_status": status, "employment_status_date": on}})
+}
+
+/// The day comes, and what waits for it acts. Tokens are over by then.
+async fn comes(town: &Town, day: time::Date) {
+    town.clock.advance(start_of(day) - town.clock.now());
+    town.service.act_on_waiting().await.unwrap();
+}
+
+story! {
+    async fn a_status_that_is_postponed_acts_on_its_new_day(town) {
+        let system = system(&town, "hanoi-hrm", "H26").await;
+        system.add("1").await;
+        System::done(system.call("servicem0001", "EDIT", status("active", "20200101")).await);
+        for on in ["20261201", "20270101"] {
+            System::done(system.call("servicem0001", "EDIT", status("retired", on)).await);
+        }
+        comes(&town, date!(2026 - 12 - 31)).await;
+        assert_eq!(content(&town, "H26", "1").await["employment_status"], "active");
+        comes(&town, date!(2027 - 01 - 01)).await;
+        assert_eq!(content(&town, "H26", "1").await["employment_status"], "retired");
+        assert_eq!(town.service.store().count_waiting("H26").await.unwrap(), (0, 0), "nothing is left to decide");
+    }
+}
+
+story! {
+    async fn a_move_takes_back_an_announced_status_and_announces_one(town) {
+        units(&town).await;
+        let system = system(&town, "hanoi-hrm", "H26").await;
+        System::done(system.call("servicem0001", "ADD", dossier("1", "H26.05")).await);
+        let within = |unit: &str, said: Value| with(said, "/THONGTINCHUNG", json!({"MaDonViQuanLy": unit}));
+        System::done(system.call("servicem0001", "EDIT", status("active", "20200101")).await);
+        System::done(system.call("servicem0001", "EDIT", status("resigned", "20261201")).await);
+        System::done(system.call("servicem0001", "EDIT", within("H26.06", status("active", "20200101"))).await);
+        assert_eq!(town.service.store().count_waiting("H26").await.unwrap(), (0, 0));
+        // The unit at once, the status on its day.
+        System::done(system.call("servicem0001", "EDIT", within("H26.05", status("retired", "20261215"))).await);
+        assert_eq!(content(&town, "H26.05", "1").await["employment_status"], "active");
+        comes(&town, date!(2026 - 12 - 01)).await;
+        assert_eq!(content(&town, "H26.05", "1").await["employment_status"], "active");
+        comes(&town, date!(2026 - 12 - 15)).await;
+        assert_eq!(content(&town, "H26.05", "1").await["employment_status"], "retired");
+    }
+}
+
+story! {
+    async fn a_title_of_a_later_day_waits_for_it(town) {
+        units(&town).await;
+        let system = system(&town, "hanoi-hrm", "H26").await;
+        let held = |title: &str| json!({"SoHieuCBCCVC_BNDP": "1", "LUONG_PHUCAP_CHUCVU": {"ChucVu": title}});
+        let from = |said: Value, day: &str| with(said, "/THONGTIN_BOSUNG", json!({"effective_on": day}));
+        system.add("1").await;
+        System::done(system.call("servicem0003", "EDIT", held("010")).await);
+        let title = async || content(&town, "H26", "1").await["position_title"].clone();
+        let said = System::done(system.call("servicem0003", "EDIT", from(held("020"), "20261201")).await);
+        let log = town.officer("vneid").await.get(&format!("/api/v1/sync-calls/{said}")).await.expect(200);
+        assert_eq!(log["ignored"], json!([]));
+        assert_eq!(title().await, "010", "not before the day");
+        // Every night's word of what is today leaves it; a word of that day takes it back, and another one announces it.
+        System::done(system.call("servicem0003", "EDIT", held("010")).await);
+        let waiting = async || town.service.store().count_waiting("H26").await.unwrap();
+        assert_eq!(waiting().await, (1, 0));
+        System::done(system.call("servicem0003", "EDIT", from(held("010"), "20261201")).await);
+        assert_eq!(waiting().await, (0, 0));
+        System::done(system.call("servicem0003", "EDIT", from(held("020"), "20261201")).await);
+
+        // Somebody comes on that day, whatever is corrected before; nobody before their status does.
+        System::done(system.call("servicem0001", "ADD", from(dossier("2", "H26"), "20261201")).await);
+        let renamed = json!({"SoHieuCBCCVC_BNDP": "2", "THONGTINCHUNG": {"HoVaTen": "Nguyễn Thị Mận"}});
+        System::done(system.call("servicem0001", "EDIT", renamed).await);
+        let active = json!({"effective_on": "20261201", "employment_status": "active", "employment_status_date": "20261202"});
+        System::done(system.call("servicem0001", "ADD", with(dossier("3", "H26"), "/THONGTIN_BOSUNG", active)).await);
+        let goes = from(json!({"SoHieuCBCCVC_BNDP": "1", "THONGTINCHUNG": {"MaDonViQuanLy": "H26.05"}}), "20261201");
+        assert!(System::refused(system.call("servicem0001", "EDIT", goes).await).contains("effective_on trong tương lai"));
+        let gone = from(json!({"SoHieuCBCCVC_BNDP": "1"}), "20261201");
+        assert!(System::refused(system.call("servicem0001", "DEL", gone).await).contains("effective_on"));
+        let far = System::refused(system.call("servicem0003", "EDIT", from(held("030"), "20501231")).await);
+        assert!(far.contains("effective_on: phải không muộn hơn"), "{far}");
+        assert!(System::refused(system.call("servicem0003", "EDIT", from(held("030"), "202612")).await).contains("effective_on"));
+
+        comes(&town, date!(2026 - 11 - 30)).await;
+        assert!(stored(&town, "H26", "2").await.is_none());
+        comes(&town, date!(2026 - 12 - 01)).await;
+        assert_eq!(title().await, "020");
+        assert_eq!(content(&town, "H26", "2").await["full_name"], "Nguyễn Thị Mận");
+        assert!(stored(&town, "H26", "3").await.is_none());
+        comes(&town, date!(2026 - 12 - 02)).await;
+        assert!(stored(&town, "H26", "3").await.is_some());
+        assert_eq!(waiting().await, (0, 0));
+    }
+}
+
 story! {
     async fn every_field_that_names_a_unit_may_name_one_of_the_list(town) {
         units(&town).await;
@@ -586,8 +680,44 @@ story! {
         assert_eq!(town.service.act_on_waiting().await.unwrap(), 1);
         let there = content(&town, "H26", "1").await;
         assert_eq!(there["full_name"], "Nguyễn Thị Mận");
-        assert_eq!(there["assessments"].as_array().map_or(1, Vec::len), 1, "{there}");
+        let assessed = json!([{"assessment_result": "02", "assessment_year": "2025"}]);
+        assert_eq!(there["DS_KETQUA_DANHGIA_PHANLOAI"], assessed, "of the section that was sent last");
         assert!(stored(&town, "H26", "2").await.is_none());
+    }
+}
+
+story! {
+    async fn who_comes_on_a_later_day_is_whose_number_it_is(town) {
+        units(&town).await;
+        let hanoi = system(&town, "hanoi-hrm", "H26").await;
+        let office = system(&town, "so-noi-vu", "H26.05").await;
+        let coming = |unit: &str| with(dossier("7", unit), "/THONGTIN_BOSUNG", json!({"effective_on": "20261201"}));
+        let name = |name: &str| json!({"SoHieuCBCCVC_BNDP": "7", "THONGTINCHUNG": {"HoVaTen": name}});
+        System::done(office.call("servicem0001", "ADD", coming("H26.05")).await);
+        // The city has none yet, and none in the office's place.
+        assert!(System::refused(hanoi.call("servicem0001", "EDIT", name("Người Khác")).await).contains("không tồn tại"));
+        assert!(System::refused(hanoi.call("servicem0001", "DEL", name("Người Khác")).await).contains("không tồn tại"));
+        assert!(System::refused(hanoi.call("servicem0001", "ADD", coming("H26.05")).await).contains("đã tồn tại"));
+        assert!(System::refused(hanoi.call("servicem0001", "EDIT", name("Người Khác")).await).contains("không tồn tại"));
+        System::done(hanoi.call("servicem0001", "ADD", coming("H26.06")).await);
+        System::done(hanoi.call("servicem0001", "EDIT", name("Người Của Thành Phố")).await);
+        System::done(office.call("servicem0001", "EDIT", name("Người Của Sở")).await);
+        comes(&town, date!(2026 - 12 - 01)).await;
+        assert_eq!(content(&town, "H26.06", "7").await["full_name"], "Người Của Thành Phố");
+        assert_eq!(content(&town, "H26.05", "7").await["full_name"], "Người Của Sở");
+    }
+}
+
+story! {
+    async fn a_refused_add_leads_to_nobody_elses_record(town) {
+        units(&town).await;
+        let hanoi = system(&town, "hanoi-hrm", "H26").await;
+        let office = system(&town, "so-noi-vu", "H26.05").await;
+        System::done(office.call("servicem0001", "ADD", dossier("8", "H26.05")).await);
+        System::refused(hanoi.call("servicem0001", "ADD", dossier("8", "H26.05")).await);
+        let number = json!({"SoHieuCBCCVC_BNDP": "8"});
+        assert!(System::refused(hanoi.call("servicem0001", "DEL", number).await).contains("không tồn tại"));
+        assert!(stored(&town, "H26.05", "8").await.is_some());
     }
 }
 
@@ -761,12 +891,30 @@ async fn every_answer_has_the_interfaces_form() {
     }
     assert_eq!(system.send("servicem0007", "{}").await.expect(404)["err_code"], 1);
     let large = json!({"org_Code": "H26", "jsonContent": "A".repeat(4 << 20)}).to_string();
-    assert_eq!(system.send("servicem0001", &large).await.expect(413)["err_code"], 1);
+    let told = system.send("servicem0001", &large).await.expect(413);
+    assert_eq!(told["err_code"], 1);
+    let row = &log(&town).await[0];
+    assert_eq!(
+        (&row["codes"], &row["transaction_id"]),
+        (&json!(["too_large"]), &told["transaction_id"]),
+        "in the log, too"
+    );
     // Of a stranger it is not even read.
     post(&town, "/apisyncmsg/syncmsg/servicem0001", &large, Some("stranger")).await.expect(401);
     let large = json!({"username": "a", "password": "A".repeat(4 << 10)}).to_string();
     assert_eq!(post(&town, "/apiauth/oauth/login", &large, None).await.expect(413)["err_code"], 1);
     assert_eq!(town.get("/apisyncmsg/syncmsg/servicem0001").await.status, 405);
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_told_in_the_interfaces_form() {
+    let town = Town::on(Ground::Sqlite).await;
+    let system = system(&town, "hanoi-hrm", "H26").await;
+    // No request has any time: whatever waits for the database is too late.
+    let hasty = town.configured(|config| config.limits.request_seconds = 0);
+    let system = System { town: &hasty, ..system };
+    let late = system.call("servicem0001", "ADD", dossier("1", "H26")).await.expect(503);
+    assert_eq!((&late["err_code"], late["message"].is_string()), (&json!(1), true));
 }
 
 #[tokio::test]

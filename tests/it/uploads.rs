@@ -474,6 +474,51 @@ story! {
 }
 
 story! {
+    async fn a_form_shows_and_takes_back_what_a_form_announced(town) {
+        let officer = town.officer("hanoi").await;
+        let here: Vec<_> = (1..=3).map(|number| row(number, "Nguyễn Văn An", "H26")).collect();
+        let send = async |file: String, how: Value| {
+            let upload = officer.checked("H26", file).await;
+            let rows = officer.rows(id(&upload), "all").await;
+            (rows, officer.submitted(id(&upload), how).await["counts"].clone())
+        };
+        send(csv(&here), json!({})).await;
+        let leaves = |row: &String, day: &str| row.replace("active,20200101", &format!("resigned,{day}"));
+        let comes = row(4, "Nguyễn Văn Ba", "H26").replace("20200101", "20261201");
+        let mut announced: Vec<_> = here.iter().map(|row| leaves(row, "20261201")).collect();
+        announced.push(comes.clone());
+        assert_eq!(send(csv(&announced), json!({})).await.1["waiting"], 4);
+
+        // One stays, one leaves today, one later, and the newcomer comes today.
+        let now = [here[0].clone(), leaves(&here[1], "20261122"), leaves(&here[2], "20261215"), comes.replace("20261201", "20261122")];
+        let (rows, counts) = send(csv(&now), json!({})).await;
+        let outcomes: Vec<_> = rows.iter().map(|row| row["outcome"].as_str().unwrap()).collect();
+        assert_eq!(outcomes, ["changed", "changed", "changed", "new"], "to take something back is a change");
+        let waiting = json!([{"on": "2026-12-01", "way": "upload", "fields": ["employment_status", "employment_status_date"], "ends": true}]);
+        assert_eq!((&rows[0]["changed_fields"], &rows[0]["waiting"]), (&json!(0), &waiting));
+        assert_eq!((&counts["written"], &counts["waiting"]), (&json!(3), &json!(1)), "{counts}");
+        assert_eq!((version(&town, "H26", 1).await, version(&town, "H26", 4).await), (1, 1));
+        // A form that does not say the status leaves it, and shows it.
+        let titles = "agency_personnel_number,full_name,managing_unit_code,using_unit_code,position_title\n3,Nguyễn Văn An,H26,H26,002\n";
+        let (rows, _) = send(titles.into(), json!({})).await;
+        assert_eq!((&rows[0]["waiting"][0]["on"], &rows[0]["waiting"][0]["ends"]), (&json!("2026-12-15"), &json!(false)));
+
+        let status = async |number: u32| {
+            let key = RecordKey { unit: "H26".into(), number: number.to_string() };
+            let record = town.service.store().record(&key).await.unwrap().unwrap().record;
+            format!("{} {}", record.text("employment_status").unwrap(), record.date("employment_status_date").unwrap())
+        };
+        town.clock.advance(10 * 86_400);
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 0);
+        assert_eq!((status(1).await, status(2).await), ("active 20200101".into(), "resigned 20261122".into()));
+        town.clock.advance(14 * 86_400);
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 1);
+        assert_eq!((status(3).await, title(&town, 3).await), ("resigned 20261215".into(), "002".into()));
+        assert_eq!(town.service.store().count_waiting("H26").await.unwrap(), (0, 0), "nothing is left to decide");
+    }
+}
+
+story! {
     async fn a_file_that_cannot_be_read_is_told_as_a_whole(town) {
         let officer = town.officer("vneid").await;
         let tcvn3 = [HEADER.as_bytes(), b"\n1,Nguy\xd4n V\xa8n \xa7\xf8c L\xaa \xa7\xd7nh Ph\xad\xedc V\xa8n ph\xb9m,H26,H26,,,,,\n"].concat();

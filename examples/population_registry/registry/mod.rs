@@ -69,6 +69,8 @@ pub struct Switches {
     pub fault_percent: u64,
     /// Those whose connection is cut.
     pub cut_percent: u64,
+    /// People on a page of changes at most, whatever is asked for; 0: 1,000.
+    pub page_entries: usize,
 }
 
 /// A question that came.
@@ -242,7 +244,8 @@ impl Known {
 
     fn changed(&self, question: &FeedQuestion) -> Vec<PersonalNumber> {
         let told = self.changes.iter().filter(|(at, _)| (question.from..question.to).contains(at));
-        let (page, size) = (question.page.max(1) as usize, question.size.clamp(1, 1_000) as usize);
+        let most = if self.switches.page_entries == 0 { 1_000 } else { self.switches.page_entries };
+        let (page, size) = (question.page.max(1) as usize, (question.size as usize).clamp(1, most));
         let people: BTreeSet<_> = told.map(|(_, number)| number).collect();
         people.into_iter().skip((page - 1) * size).take(size).cloned().collect()
     }

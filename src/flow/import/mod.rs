@@ -208,7 +208,8 @@ pub async fn import(
         summary.counts(earlier);
     }
     let origin = Origin { way: Way::Import, reference: run.clone(), actor: request.actor.clone() };
-    let mut waiting = 0;
+    // What did not go with its batch.
+    let (mut waiting, mut apart) = (0, ImportSummary::default());
     let mut seen = Seen { bytes_total, ..Seen::default() };
     while let Some(batch) = batches.recv().await {
         let Batch { header, good, raws, bad, bytes } = batch;
@@ -222,9 +223,12 @@ pub async fn import(
         if request.dry_run {
             refused = weigh(store, &good, &mut summary).await?;
         } else if !good.is_empty() {
-            // A status that holds from a later day waits for it.
+            // A status that holds from a later day waits for it; what waits for a record may have to end.
             let today = day_of(now);
-            let is_later = |incoming: &IncomingRecord| incoming.status_on.is_some_and(|on| on > today);
+            let keys: Vec<_> = good.iter().map(|incoming| incoming.key.clone()).collect();
+            let beside = store.waiting_of_all(&keys).await?;
+            let is_ahead = |incoming: &IncomingRecord| incoming.status_on.is_some_and(|on| on > today);
+            let is_later = |incoming: &IncomingRecord| is_ahead(incoming) || beside.contains_key(&incoming.key);
             let (later, good): (Vec<_>, Vec<_>) = good.into_iter().partition(is_later);
             let outcome = store.take_batch(origin.clone(), good, clock.now()).await?;
             summary.counts(&outcome.progress);
@@ -234,8 +238,15 @@ pub async fn import(
                 let line = incoming.line;
                 if incoming.status_on.is_some_and(|on| (on - today).whole_days() > MOST_DAYS_AHEAD) {
                     refused.push((line, vec![too_far(line)]));
-                } else if let Err(faults) = wait(store, clock, chance, &origin, incoming, &mut waiting).await? {
-                    refused.push((line, faults));
+                    continue;
+                }
+                let is_ahead = is_ahead(&incoming);
+                match wait(store, clock, chance, &origin, incoming).await? {
+                    Err(faults) => refused.push((line, faults)),
+                    Ok(became) if is_ahead => waiting += u64::from(became != Became::Unchanged),
+                    Ok(Became::New) => apart.new += 1,
+                    Ok(Became::Changed) => apart.changed += 1,
+                    Ok(Became::Unchanged | Became::Waiting { .. }) => apart.unchanged += 1,
                 }
             }
         }
@@ -249,6 +260,9 @@ pub async fn import(
     let read = reader.await.map_err(|error| Fault::new("reading a personnel file", error))?;
     read?;
     summary.waiting = waiting;
+    summary.new += apart.new;
+    summary.changed += apart.changed;
+    summary.unchanged += apart.unchanged;
     summary.rejected = rejects.finish().map_err(ImportError::Rejects)?;
     if !request.dry_run {
         store.finish_import(&run, &request.actor, clock.now()).await?;
@@ -256,15 +270,15 @@ pub async fn import(
     Ok(summary)
 }
 
-/// A record whose status holds from a later day. `Err` tells why it cannot wait.
+/// A record whose status holds from a later day, or for which something waits. `Err` tells why it is not taken in.
 async fn wait(
     store: &Store,
     clock: &Clock,
     chance: &Chance,
     origin: &Origin,
     incoming: IncomingRecord,
-    waiting: &mut u64,
-) -> Result<Result<(), Vec<RowFault>>, ImportError> {
+) -> Result<Result<Became, Vec<RowFault>>, ImportError> {
+    let says = Says::of_row(&incoming)?;
     for _ in 0..ATTEMPTS {
         let heads = store.record_heads(std::slice::from_ref(&incoming.key)).await?;
         let head = heads.get(&incoming.key);
@@ -274,12 +288,9 @@ async fn wait(
         };
         let there = head.filter(|head| !head.is_removed);
         let expects = there.map_or(Expects::New, |head| Expects::Version(head.version));
-        let one = Incoming { record, expects, effective_on: None, confirmed_by: None, says: Says::All };
+        let one = Incoming { record, expects, effective_on: None, confirmed_by: None, says: says.clone() };
         match receive(store, clock, chance, origin, &[one]).await {
-            Ok(received) => {
-                *waiting += received.iter().filter(|one| one.became != Became::Unchanged).count() as u64;
-                return Ok(Ok(()));
-            }
+            Ok(received) => return Ok(Ok(received.first().map_or(Became::Unchanged, |one| one.became))),
             Err(Error::Refusal(Refusal::MovedOn(_) | Refusal::RecordExists | Refusal::NotFound(_))) => {}
             Err(error) => return Err(error.into()),
         }

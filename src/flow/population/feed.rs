@@ -1,6 +1,6 @@
 //! The registry's change feed: whose person changed there is asked about again, although nothing of the record changed.
 //!
-//! The feed is read in windows, each page by page; a page and the place in the feed are one transaction, so that a process
+//! The feed is read in windows, each page by page until an empty one; a page and the place in the feed are one transaction, so that a process
 //! that dies loses no change, and another goes on where it was. Windows overlap a little: a change that is told twice is
 //! only asked about twice.
 
@@ -32,6 +32,7 @@ pub async fn read_feed(store: &Store, clock: &Clock, gateway: &Gateway, settings
         };
         let begun_ms = now * 1000;
         let until = claim.until.unwrap_or_else(|| begun_ms.min(claim.through + LONGEST_WINDOW_MS));
+        let mut before = Vec::new();
         loop {
             let page = u32::try_from(claim.page).unwrap_or(u32::MAX);
             let answer = match gateway.changes(claim.through - OVERLAP_MS, until, page).await {
@@ -43,7 +44,10 @@ pub async fn read_feed(store: &Store, clock: &Clock, gateway: &Gateway, settings
                     return Ok(records);
                 }
             };
-            let is_last = answer.entries < settings.page_size as usize || claim.page >= MOST_PAGES;
+            // A registry may put fewer on a page than we asked for, and one that knows of no pages tells the same again.
+            let is_same = !answer.people.is_empty() && answer.people == before;
+            let is_last = answer.entries == 0 || is_same || claim.page >= MOST_PAGES;
+            before.clone_from(&answer.people);
             let now = clock.now();
             let taken = store.take_feed_page(&claim, until, answer.people, now, now + CLAIM_SECONDS).await?;
             // Somebody else has the claim.

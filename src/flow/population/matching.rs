@@ -10,17 +10,17 @@ use super::Service;
 use crate::clock::{Clock, UnixSeconds};
 use crate::error::Result;
 use crate::model::person::{MatchOutcome, compare, question};
-use crate::remote::population::{Circuit, PopulationRegistry};
+use crate::remote::population::{Circuit, PopulationRegistry, Unreachable};
 use crate::store::{Asked, Concluded, Held, Store, ToMatch};
 
 /// Records claimed at once.
 const BATCH_ROWS: i64 = 64;
 /// Questions that a run has under way; the gateway has its own bound.
 const QUESTIONS: usize = 32;
-/// Questions without answer in a row after which a run gives up.
+/// Questions in a row that tell of a registry that does not answer, or not us, after which a run gives up.
 const PATIENCE: u64 = 64;
-/// How long a claim lasts: longer than a batch can take, attempts and pauses and all.
-const CLAIM_SECONDS: i64 = 300;
+/// How much longer a claim lasts than the questions of its batch may take: they are written down, and people go before them.
+const CLAIM_SECONDS: u64 = 300;
 /// Batches of the server until it looks again for what is freshest.
 const BATCHES_IN_A_ROW: usize = 16;
 
@@ -31,7 +31,7 @@ pub struct Asker {
     pub officer: String,
     /// The purpose.
     pub purpose: String,
-    /// How long a question that got no answer rests until it is asked again.
+    /// How long a question that got no answer rests until it is asked again; 0: not at all, whatever kind of answer it was.
     pub pause_seconds: i64,
 }
 
@@ -46,7 +46,7 @@ pub struct MatchSummary {
     pub mismatched: u64,
     /// Questions without an answer; their records are asked about again by the next run.
     pub unreachable: u64,
-    /// Records that cannot be asked about: no birth date.
+    /// Records that cannot be asked about: no birth date, or neither twelve digits nor nine. Each is counted once.
     pub incomplete: u64,
     /// Records that moved on to another version while the question was under way.
     pub overtaken: u64,
@@ -134,7 +134,8 @@ impl Run<'_> {
         let mut after = None;
         for _ in 0..batches {
             let now = self.clock.now();
-            let tried_before = now - self.asker.pause_seconds;
+            // Who asks by hand asks about those that rest for a day, too.
+            let tried_before = if self.asker.pause_seconds == 0 { i64::MAX } else { now - self.asker.pause_seconds };
             let page = self.store.records_to_match(after.as_ref(), tried_before, now, rows).await?;
             let Some(last) = page.last() else { return Ok(Ended::Done) };
             after = Some((last.fresh, last.stored.handle.clone()));
@@ -161,8 +162,11 @@ impl Run<'_> {
         });
         self.summary.incomplete += incomplete.len() as u64;
         let incomplete = incomplete.into_iter().map(|about| (about.stored.handle, about.stored.version)).collect();
-        self.store.rest(incomplete, now).await?;
-        let asked = self.store.ask_about(askable, officer, purpose, now, now + CLAIM_SECONDS).await?;
+        self.store.rest(incomplete).await?;
+        // So that nobody else asks about what is still being asked about.
+        let longest = registry.longest(u32::try_from(askable.len()).unwrap_or(u32::MAX)).as_secs() + CLAIM_SECONDS;
+        let until = now.saturating_add_unsigned(longest);
+        let asked = self.store.ask_about(askable, officer, purpose, now, until).await?;
         let (store, clock) = (self.store, self.clock);
         let mut answers = stream::iter(asked)
             .map(|asked| async move { ask(store, clock, registry, &asked).await })
@@ -171,7 +175,7 @@ impl Run<'_> {
         while let Some(answer) = answers.next().await {
             let answer = answer?;
             was_sent &= !matches!(answer, Came::NotSent);
-            self.in_a_row = if let Came::Nothing = answer { self.in_a_row + 1 } else { 0 };
+            self.in_a_row = if let Came::Nothing { counts: true } = answer { self.in_a_row + 1 } else { 0 };
             let summary = &mut self.summary;
             match answer {
                 Came::Answer(outcome, concluded) => {
@@ -184,7 +188,7 @@ impl Run<'_> {
                         MatchOutcome::Mismatched { .. } => &mut summary.mismatched,
                     } += 1;
                 }
-                Came::Nothing | Came::NotSent => summary.unreachable += 1,
+                Came::Nothing { .. } | Came::NotSent => summary.unreachable += 1,
             }
         }
         Ok(was_sent && self.in_a_row < PATIENCE)
@@ -193,7 +197,10 @@ impl Run<'_> {
 
 enum Came {
     Answer(MatchOutcome, Concluded),
-    Nothing,
+    /// Nothing that can be used; `counts`: it would be the same of somebody else.
+    Nothing {
+        counts: bool,
+    },
     NotSent,
 }
 
@@ -215,9 +222,21 @@ async fn ask(store: &Store, clock: &Clock, registry: &impl PopulationRegistry, a
         Err(error) => {
             // The error names no person.
             tracing::debug!(%error, record = %stored.handle, "a question to the population database was not answered");
-            let held = if error.was_sent() { Held::Unanswered } else { Held::NotSent };
+            let held = held(&error);
             store.conclude_without(asked, held, clock.now()).await?;
-            Ok(if held == Held::NotSent { Came::NotSent } else { Came::Nothing })
+            Ok(match held {
+                Held::NotSent => Came::NotSent,
+                _ => Came::Nothing { counts: !error.is_of_this_person() },
+            })
         }
+    }
+}
+
+/// How a question ended that was not answered.
+pub(super) fn held(error: &Unreachable) -> Held {
+    match error {
+        error if !error.was_sent() => Held::NotSent,
+        error if error.is_a_sign_of_life() => Held::Unreadable,
+        _ => Held::Unanswered,
     }
 }

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::Service;
+use super::matching::held;
 use crate::clock::UnixSeconds;
 use crate::error::{Refusal, Result};
 use crate::flow::Caller;
@@ -12,7 +13,7 @@ use crate::model::id::{Handle, PersonalNumber};
 use crate::model::person::{MatchOutcome, PopulationPerson, compare, question};
 use crate::model::text::is_invisible;
 use crate::remote::population::{PopulationRegistry, Unreachable};
-use crate::store::{Held, PopulationQueryLine, StoredRecord, ToMatch};
+use crate::store::{PopulationQueryLine, StoredRecord, ToMatch};
 
 /// Longest purpose.
 const MAX_PURPOSE_CHARACTERS: usize = 200;
@@ -128,8 +129,7 @@ impl Service {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::info!(%error, %record, "a question to the population database was not answered");
-                let held = if error.was_sent() { Held::Unanswered } else { Held::NotSent };
-                self.store.conclude_without(&asked, held, self.clock.now()).await?;
+                self.store.conclude_without(&asked, held(&error), self.clock.now()).await?;
                 let seconds = match error {
                     Unreachable::Paused(pause) => pause.as_secs() + 1,
                     _ => RETRY_SECONDS,

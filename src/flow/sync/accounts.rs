@@ -157,12 +157,18 @@ impl Service {
     }
 
     async fn note_failed_login(&self, account: SyncAccount, code: &str, message: &str) -> Result<()> {
-        let call = SyncCall {
+        let call = self.refused_call(account, "login", code, message);
+        self.store.note_sync_call(call, Vec::new()).await
+    }
+
+    /// The row of a call whose packet was not even read.
+    pub(super) fn refused_call(&self, account: SyncAccount, operation: &str, code: &str, message: &str) -> SyncCall {
+        SyncCall {
             transaction: self.random_uuid(),
             at: self.clock.now(),
             account: account.name,
             unit: account.org_code,
-            operation: "login".into(),
+            operation: operation.to_owned(),
             action: None,
             dossiers: 0,
             outcome: SyncOutcome::Refused,
@@ -172,8 +178,7 @@ impl Service {
             repeats: None,
             message: message.to_owned(),
             detail: String::new(),
-        };
-        self.store.note_sync_call(call, Vec::new()).await
+        }
     }
 }
 

@@ -1,22 +1,23 @@
 //! What a packet says of each dossier, put on what is there now.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{Call, EXISTS, MISSING, SyncFault};
 use crate::error::Result;
 use crate::flow::Service;
-use crate::flow::receive::{Expects, Incoming, Says, brought, word};
+use crate::flow::receive::{Expects, Incoming, Says, brought};
 use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::code_list::CodeLabels;
 use crate::model::intake::Intake;
 use crate::model::origin::Way;
-use crate::model::partial_date::PartialDate;
 use crate::model::record::{Record, RecordKey};
 use crate::model::rule::Knowledge;
 use crate::model::unit::is_within;
-use crate::protocol::ministry::{Action, Dossier, Operation, complaint, place};
-use crate::store::{CardStep, IncomingRecord, StoredRecord, SyncKey, VersionWrite, Waiting};
+use crate::protocol::ministry::{Action, Dossier, EFFECTIVE_ON, Operation, SUPPLEMENT, complaint, place};
+use crate::store::{StoredRecord, SyncKey, Waiting};
 
 /// What a call will write.
 pub(super) enum Prepared {
@@ -24,6 +25,8 @@ pub(super) enum Prepared {
     Receive {
         /// One for each dossier.
         incoming: Vec<Incoming>,
+        /// Where numbers of the agency lead to then: of what it adds, and of what it moves.
+        keys: Vec<SyncKey>,
     },
     /// A record is taken back.
     Remove {
@@ -34,13 +37,6 @@ pub(super) enum Prepared {
     Forgo {
         /// The change that would bring it.
         coming: Box<Waiting>,
-    },
-    /// A record goes to another managing unit of the same agency.
-    Move {
-        /// Its new version.
-        write: Box<VersionWrite>,
-        /// Where the agency's number leads to then.
-        key: SyncKey,
     },
 }
 
@@ -62,8 +58,8 @@ impl Service {
         codes: &dyn CodeLabels,
     ) -> Result<Result<Prepared, Vec<SyncFault>>> {
         let intake = Intake { catalogue: Catalogue::current(), knowledge: Knowledge { units: &call.units, codes } };
-        let (mut incoming, mut faults) = (Vec::new(), Vec::new());
-        let only = call.packet.dossiers.len() == 1;
+        let (mut incoming, mut keys, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        let (only, today) = (call.packet.dossiers.len() == 1, day_of(self.clock.now()));
         for (at, dossier) in call.packet.dossiers.iter().enumerate() {
             let fault = |code, message: String| SyncFault::of_dossier(at + 1, code, message);
             let found = match self.found(call, dossier).await? {
@@ -96,6 +92,11 @@ impl Service {
                 (_, base) => base,
             };
             if (call.operation, call.packet.action) == (Operation::Whole, Action::Del) {
+                if dossier.effective_on.is_some_and(|on| on > today) {
+                    faults
+                        .push(fault("operation", format!("{SUPPLEMENT}.{EFFECTIVE_ON}: DEL M0001 có hiệu lực ngay!")));
+                    continue;
+                }
                 match base {
                     Found::One(stored) if only => return Ok(Ok(Prepared::Remove { key: stored.record.key() })),
                     Found::Coming(coming) if only => return Ok(Ok(Prepared::Forgo { coming })),
@@ -104,11 +105,14 @@ impl Service {
                 faults.push(fault("too_many", "Mỗi gói tin DEL M0001 chỉ được có một hồ sơ!".into()));
                 continue;
             }
-            let (stored, there) = match base {
-                Found::One(stored) => (Some(stored), None),
-                Found::Coming(coming) => (None, Some(brought(&coming)?)),
-                _ => (None, None),
+            let (stored, there, due_on) = match base {
+                Found::One(stored) => (Some(stored), None, None),
+                Found::Coming(coming) => (None, Some(brought(&coming)?), Some(coming.due_on)),
+                _ => (None, None, None),
             };
+            // Who comes on a day of their own, and not with their status, still comes on it.
+            let status_on = there.as_ref().and_then(|there| there.date("employment_status_date")?.exact());
+            let effective_on = dossier.effective_on.or(due_on.filter(|on| status_on != Some(*on)));
             let there = stored.as_ref().map(|stored| &stored.record).or(there.as_ref());
             match said(call, &intake, dossier, there, at + 1) {
                 Err(wrong) => faults.extend(wrong),
@@ -117,23 +121,33 @@ impl Service {
                     let message = format!("{field}: hồ sơ chưa có hiệu lực, đề nghị xóa (DEL) rồi thêm mới (ADD)");
                     faults.push(fault("unit", message));
                 }
-                Ok((record, says)) => match stored {
-                    Some(stored) if stored.record.key() != record.key() => {
-                        match self.moved(call, (&stored, &dossier.number), (&record, &says), only).await? {
-                            Ok(moved) if faults.is_empty() => return Ok(Ok(moved)),
-                            Ok(_) => {}
-                            Err((code, message)) => faults.push(fault(code, message)),
+                Ok((record, says)) => {
+                    let (key, confirmed_by) = (record.key(), call.confirmed_by());
+                    let goes = stored.as_ref().is_some_and(|stored| stored.record.key() != key);
+                    let field = place(intake.catalogue, "managing_unit_code");
+                    if goes && !only {
+                        let message = format!("{field}: chuyển đơn vị quản lý phải gửi riêng từng hồ sơ");
+                        faults.push(fault("unit", message));
+                    } else if goes && effective_on.is_some_and(|on| on > today) {
+                        let day = format!("{SUPPLEMENT}.{EFFECTIVE_ON}");
+                        let message = format!("{field}: chuyển đơn vị quản lý không gửi cùng {day} trong tương lai");
+                        faults.push(fault("unit", message));
+                    }
+                    let expects = match stored {
+                        None => Expects::New,
+                        Some(stored) if goes => {
+                            Expects::Elsewhere { key: stored.record.key(), version: stored.version }
                         }
+                        Some(stored) => Expects::Version(stored.version),
+                    };
+                    if goes || call.packet.action == Action::Add {
+                        keys.push(SyncKey::of(&dossier.number, key));
                     }
-                    base => {
-                        let expects = base.map_or(Expects::New, |stored| Expects::Version(stored.version));
-                        let confirmed_by = call.confirmed_by();
-                        incoming.push(Incoming { record, expects, effective_on: None, confirmed_by, says });
-                    }
-                },
+                    incoming.push(Incoming { record, expects, effective_on, confirmed_by, says });
+                }
             }
         }
-        Ok(if faults.is_empty() { Ok(Prepared::Receive { incoming }) } else { Err(faults) })
+        Ok(if faults.is_empty() { Ok(Prepared::Receive { incoming, keys }) } else { Err(faults) })
     }
 
     async fn found(&self, call: &Call<'_>, dossier: &Dossier) -> Result<Found> {
@@ -142,51 +156,19 @@ impl Service {
             return Ok(Found::Several(keys.into_iter().map(|key| key.unit).collect()));
         }
         let Some(key) = keys.pop() else {
-            let coming = self.store.waiting_newcomers(call.org.as_str(), &dossier.number, Way::Sync).await?;
-            return Ok(coming.into_iter().next().map_or(Found::Nothing, |coming| Found::Coming(Box::new(coming))));
+            let mut coming = self.store.waiting_newcomers(call.org.as_str(), &dossier.number, Way::Sync).await?;
+            return Ok(match (coming.pop(), coming.is_empty()) {
+                (None, _) => Found::Nothing,
+                (Some(only), true) => Found::Coming(Box::new(only)),
+                (Some(last), false) => {
+                    let units = coming.into_iter().chain([last]).map(|coming| coming.key.unit);
+                    Found::Several(units.collect::<BTreeSet<_>>().into_iter().collect())
+                }
+            });
         };
         let stored = self.store.record(&key).await?;
         let stored = stored.filter(|stored| stored.removed_at.is_none());
         Ok(stored.map_or(Found::Nothing, |stored| Found::One(Box::new(stored))))
-    }
-
-    /// The version that takes a record to another managing unit of the agency; `Err` tells code and message.
-    async fn moved(
-        &self,
-        call: &Call<'_>,
-        (stored, number): (&StoredRecord, &str),
-        (record, says): (&Record, &Says),
-        only: bool,
-    ) -> Result<Result<Prepared, (&'static str, String)>> {
-        let field = place(Catalogue::current(), "managing_unit_code");
-        if !only {
-            return Ok(Err(("unit", format!("{field}: chuyển đơn vị quản lý phải gửi riêng từng hồ sơ"))));
-        }
-        let now = self.clock.now();
-        let today = day_of(now);
-        let ahead = |record: &Record| {
-            record.date("employment_status_date").and_then(PartialDate::exact).filter(|on| *on > today)
-        };
-        if ahead(record).is_some() && ahead(record) != ahead(&stored.record) {
-            let date = place(Catalogue::current(), "employment_status_date");
-            return Ok(Err(("unit", format!("{field}: chuyển đơn vị quản lý không gửi cùng {date} trong tương lai"))));
-        }
-        let (key, new) = (record.key(), IncomingRecord::of(record, 0, stored.handle.clone()));
-        let (origin, given) = (call.origin(), call.confirmed_by());
-        let confirmed_by = word(&self.store, Some(stored), record, says, &origin, given.as_ref()).await?;
-        let write = VersionWrite {
-            record: stored.handle.clone(),
-            base_version: stored.version,
-            new,
-            origin,
-            confirmed_by,
-            // The round that follows the records replaces the card: it shows another unit.
-            card: CardStep::Keep,
-            at: now,
-        };
-        let kept = Some(key.number).filter(|kept| kept != number);
-        let key = SyncKey { number: number.to_owned(), unit: key.unit, kept };
-        Ok(Ok(Prepared::Move { write: Box::new(write), key }))
     }
 }
 

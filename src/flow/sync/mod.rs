@@ -17,6 +17,9 @@
 //! * A member that a section leaves out stays as it is; an empty text takes the value away (the interface's own advice for
 //!   what cannot be deleted). A list that is present replaces the stored one; an empty list empties it.
 //! * DEL of 0002 to 0004 and 0006 empties the lists that the packet names; naming none is refused. DEL of 0005 is refused.
+//! * `THONGTIN_BOSUNG.effective_on` (ours) has all that a dossier says wait for its day, as a form and a proposal may. It goes
+//!   neither with DEL of a dossier nor with a move. Who says what holds today from a day on takes back what was announced
+//!   for that day or later.
 //! * A managing unit outside the agency is refused: the new agency adds the dossier, the old one takes it back. A move within
 //!   the agency comes alone in its call.
 //! * The same ADD again, when the first one was done and its answer lost, has the first one's answer; the same for DEL.
@@ -37,11 +40,12 @@ use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
 use crate::model::id::Handle;
 use crate::model::origin::{Origin, Way};
+use crate::model::record::RecordKey;
 use crate::model::reorganisation::UNIT_FIELDS;
 use crate::model::unit::{UnitCode, UnitDirectory, UnitRegister, is_within};
-use crate::protocol::ministry::{Action, Operation, Packet, place};
+use crate::protocol::ministry::{Action, Dossier, EFFECTIVE_ON, Operation, Packet, SUPPLEMENT, place};
 pub use crate::store::SyncAccount;
-use crate::store::{SyncCall, SyncKey, SyncOutcome, TakenBack};
+use crate::store::{SyncCall, SyncKey, SyncOutcome, Waiting};
 pub(super) use accounts::Passwords;
 pub use accounts::{NewSyncAccount, SyncLogin, add_sync_account};
 pub use log::{SyncCallPage, SyncCallQuery};
@@ -187,6 +191,25 @@ impl Service {
         ours.map_or(Ok(answer), Err)
     }
 
+    /// A call whose body did not come whole: too large, or broken off. It is in the log like every other. One that comes too
+    /// often is not: it costs us nothing.
+    pub async fn sync_call_unread(
+        &self,
+        account: &SyncAccount,
+        operation: Operation,
+        is_too_large: bool,
+    ) -> Result<SyncAnswer> {
+        let (code, message) = if is_too_large {
+            ("too_large", "Gói tin vượt quá dung lượng cho phép!")
+        } else {
+            ("form", "Không nhận được đầy đủ gói tin, đề nghị gửi lại!")
+        };
+        let row = self.refused_call(account.clone(), operation.word(), code, message);
+        let transaction = row.transaction.clone();
+        self.store.note_sync_call(row, Vec::new()).await?;
+        Ok(SyncAnswer { transaction, succeeded: false, message: message.to_owned() })
+    }
+
     /// What the packet asks, once for each attempt until nobody is in the way.
     async fn perform(
         &self,
@@ -267,13 +290,11 @@ impl Service {
 
     /// Writes what was prepared.
     async fn write_prepared(&self, call: &Call<'_>, prepared: Prepared, row: &SyncCall) -> Result<Attempt> {
-        let adds: Vec<_> = match &prepared {
-            Prepared::Receive { incoming } if call.packet.action == Action::Add => {
-                let keys = incoming.iter().map(|incoming| incoming.record.key());
-                keys.map(|key| SyncKey { number: key.number, unit: key.unit, kept: None }).collect()
-            }
+        let keys = match &prepared {
+            Prepared::Receive { keys, .. } => keys.clone(),
             _ => Vec::new(),
         };
+        let adds = if call.packet.action == Action::Add { keys.clone() } else { Vec::new() };
         match self.store.begin_sync_call(row.clone(), adds.clone(), row.at + HELD_SECONDS).await {
             Err(Error::Refusal(Refusal::Busy(_))) => {
                 let message = "Hồ sơ đang được một giao dịch khác xử lý, đề nghị gửi lại sau!";
@@ -282,29 +303,24 @@ impl Service {
             begun => begun?,
         }
         let again = |code, message: &str| Ok(Attempt::Again(SyncFault::of_call(code, message)));
-        for SyncKey { number, .. } in &adds {
-            // Whoever held it before may have added it.
-            let org = call.org.as_str();
+        for SyncKey { number, unit, .. } in &adds {
+            // Whoever held it before may have added it; another agency's may be to come in the same place.
+            let (org, place) = (call.org.as_str(), RecordKey { unit: unit.clone(), number: number.clone() });
+            let is_newcomer = |waiting: &Waiting| waiting.origin.way == Way::Sync && waiting.base_version == 0;
             if !self.store.sync_keys(org, number).await?.is_empty()
                 || !self.store.waiting_newcomers(org, number, Way::Sync).await?.is_empty()
+                || self.store.waiting_of(&place).await?.iter().any(is_newcomer)
             {
                 return again("exists", EXISTS);
             }
         }
         let origin = call.origin();
-        let mut keys = adds;
         let written = match prepared {
-            Prepared::Receive { incoming } => {
+            Prepared::Receive { incoming, .. } => {
                 let received = self.receive(&origin, incoming).await;
                 received.map(|received| received.into_iter().map(|received| received.handle).collect())
             }
             Prepared::Remove { key } => self.remove_record(&origin, &key).await.map(|handle| vec![handle]),
-            Prepared::Move { write, key } => {
-                keys.push(key);
-                let record = write.record.clone();
-                let written = self.store.write_versions(vec![*write], Vec::new(), TakenBack::default()).await;
-                written.map(|()| vec![record])
-            }
             Prepared::Forgo { coming } => {
                 let (actor, now) = (call.actor(), self.clock.now());
                 let reason = call.transaction.to_owned();
@@ -322,8 +338,10 @@ impl Service {
                 again("moved_on", "Hồ sơ vừa được thay đổi bởi nguồn khác, đề nghị gửi lại!")
             }
             Err(Error::Refusal(Refusal::Malformed { .. })) => {
-                let field = place(Catalogue::current(), "employment_status_date");
-                let message = format!("{field}: phải không muộn hơn {MOST_DAYS_AHEAD} ngày kể từ hôm nay");
+                let status = place(Catalogue::current(), "employment_status_date");
+                let message = format!(
+                    "{status}, {SUPPLEMENT}.{EFFECTIVE_ON}: phải không muộn hơn {MOST_DAYS_AHEAD} ngày kể từ hôm nay"
+                );
                 again("rule", &message)
             }
             Err(error) => Err(error),
@@ -341,10 +359,11 @@ impl Service {
         if faults.iter().any(|fault| fault.code != code) || faults.len() != call.packet.dossiers.len() {
             return Ok(None);
         }
-        let mut records = Vec::new();
+        let (mut records, mut keys) = (Vec::new(), Vec::new());
         for dossier in call.packet.dossiers.iter().filter(|_| is_add) {
             for key in self.store.sync_keys(call.org.as_str(), &dossier.number).await? {
                 records.extend(self.store.record(&key).await?.map(|stored| stored.handle));
+                keys.push(SyncKey::of(&dossier.number, key));
             }
         }
         let mut latest = None;
@@ -361,7 +380,8 @@ impl Service {
                 latest = wrote.zip(Some(earlier.transaction));
             }
         }
-        Ok(latest.map(|(_, earlier)| Done { records, keys: Vec::new(), repeats: Some(earlier) }))
+        // Whoever died before the answer may have died before it was noted whose number it is.
+        Ok(latest.map(|(_, earlier)| Done { records, keys, repeats: Some(earlier) }))
     }
 
     /// A random UUID (RFC 9562, version 4).
@@ -379,7 +399,8 @@ const MISSING: &str = "Số hiệu CBCCVC Bộ ngành địa phương không t�
 
 /// The same for two packets exactly when they ask the same of the same agency, however they are written down.
 fn digest(operation: Operation, packet: &Packet) -> String {
-    let dossiers = packet.dossiers.iter().map(|dossier| json!([dossier.number, dossier.content]));
+    let day = |dossier: &Dossier| dossier.effective_on.map(|day| day.to_string());
+    let dossiers = packet.dossiers.iter().map(|dossier| json!([dossier.number, dossier.content, day(dossier)]));
     let mut dossiers = Value::from(dossiers.collect::<Vec<_>>());
     dossiers.sort_all_objects();
     let parts = [operation.word(), packet.action.word(), &packet.org_code, &dossiers.to_string()];
@@ -401,9 +422,7 @@ fn concluded(
     };
     let succeeded = outcome == SyncOutcome::Accepted;
     let mut message = if succeeded {
-        let action = [Action::Add, Action::Edit, Action::Del].into_iter();
-        let action = action.clone().find(|action| row.action.as_deref() == Some(action.word()));
-        operation.success(action.unwrap_or(Action::Edit))
+        operation.success(row.action.as_deref().and_then(Action::parse).unwrap_or(Action::Edit))
     } else {
         told(&faults, row.dossiers > 1)
     };

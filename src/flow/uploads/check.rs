@@ -1,19 +1,20 @@
 //! The check of an upload: what each row would do, without storing anything in records.
 
-use super::told::{KeptFault, KeptField, Told, shown};
+use super::told::{KeptFault, KeptField, Told, WaitsBeside, shown};
 use super::vault::Vault;
 use super::{Service, waits};
 use crate::error::Fault;
 use crate::flow::import::ImportError;
 use crate::flow::import::read::{BadRow, Batch, RawRow};
-use crate::flow::receive::MOST_DAYS_AHEAD;
+use crate::flow::receive::{MOST_DAYS_AHEAD, Says};
 use crate::model::calendar::day_of;
 use crate::model::catalogue::Catalogue;
+use crate::model::origin::Way;
 use crate::model::patch::Patch;
 use crate::model::record::Record;
 use crate::model::row_fault::RowFault;
 use crate::model::upload::{RowOutcome, UploadState};
-use crate::store::{IncomingRecord, RecordHead, Upload, UploadClaim, UploadCounts, UploadRow, UploadStep};
+use crate::store::{IncomingRecord, RecordHead, Upload, UploadClaim, UploadCounts, UploadRow, UploadStep, Waiting};
 
 impl Service {
     /// Checks the rows of an upload after its last durable line; `false` if the claim is over.
@@ -36,6 +37,7 @@ impl Service {
         let keys: Vec<_> =
             good.iter().filter(|incoming| is_new(incoming.line)).map(|incoming| incoming.key.clone()).collect();
         let heads = self.store.record_heads(&keys).await?;
+        let waiting = self.store.waiting_of_all(&keys).await?;
         let mut step = UploadStep {
             bytes_done: signed(bytes),
             columns: Some(serde_json::json!(&*header).to_string()),
@@ -44,7 +46,10 @@ impl Service {
         let counts = &mut step.counts;
         for (incoming, raw) in good.iter().zip(&raws).filter(|(incoming, _)| is_new(incoming.line)) {
             let found = match incoming.over(heads.get(&incoming.key))? {
-                Ok(new) => self.weigh(&new, heads.get(&incoming.key), &header)?,
+                Ok(new) => {
+                    let weighed = self.weigh(&new, heads.get(&incoming.key), &header)?;
+                    weighed.beside(incoming, waiting.get(&incoming.key).map_or(&[], Vec::as_slice))?
+                }
                 // It contradicts what stays of the record.
                 Err(faults) => Weighed {
                     outcome: RowOutcome::Faults,
@@ -147,6 +152,20 @@ struct Weighed {
 }
 
 impl Weighed {
+    /// Tells what waits for the record. To end that is a change, too.
+    fn beside(mut self, row: &IncomingRecord, waiting: &[Waiting]) -> Result<Self, Fault> {
+        if waiting.is_empty() || self.outcome == RowOutcome::Faults {
+            return Ok(self);
+        }
+        let says = Says::of_row(row)?;
+        let kept = |waiting: &Waiting| WaitsBeside::of(waiting, says.ends(waiting, Way::Upload));
+        self.told.waiting = waiting.iter().map(kept).collect();
+        if self.outcome == RowOutcome::Unchanged && self.told.waiting.iter().any(|waiting| waiting.ends) {
+            self.outcome = RowOutcome::Changed;
+        }
+        Ok(self)
+    }
+
     fn count(&self, counts: &mut UploadCounts) {
         *match self.outcome {
             RowOutcome::New => &mut counts.new,
@@ -167,7 +186,7 @@ fn faulty(header: &[String], raw: &RawRow, faults: &[RowFault]) -> Told {
         number: shown(&cell_named(header, raw, "agency_personnel_number").unwrap_or_default()),
         person: shown(&cell_named(header, raw, "full_name").unwrap_or_default()),
         faults: faults.iter().map(|fault| KeptFault::of(fault, header, cell)).collect(),
-        fields: Vec::new(),
+        ..Told::default()
     }
 }
 

@@ -41,7 +41,7 @@ pub use crate::store::Upload;
 use crate::store::{NewUpload, ReceivedFile, UploadClaim, UploadFilter};
 
 pub use self::rejects::RejectsForm;
-pub use self::told::{ChangedField, PAGE_ROWS, ToldFault, UploadRowPage, UploadRowView};
+pub use self::told::{ChangedField, PAGE_ROWS, ToldFault, UploadRowPage, UploadRowView, WaitsBeside};
 
 /// How long a claim on an upload lasts unless a step renews it.
 pub const LEASE_SECONDS: i64 = 60;

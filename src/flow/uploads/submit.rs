@@ -1,7 +1,8 @@
 //! The good rows of an upload are written, by the path of every other record: in batches where they hold at once, one by one
-//! where they wait for their day. A row whose record somebody else changed after the check is not written.
+//! where they wait for their day, or something waits for their record. A row whose record somebody else changed after the
+//! check is not written.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::check::signed;
 use super::vault::Vault;
@@ -56,11 +57,13 @@ impl Service {
         let mut checked: HashMap<_, _> =
             checked.into_iter().filter(|row| row.line <= *last).map(|row| (row.line, row)).collect();
         let (mut at_once, mut later) = (Vec::new(), Vec::new());
+        let keys: Vec<_> = good.iter().map(|incoming| incoming.key.clone()).collect();
+        let waiting = self.store.waiting_of_all(&keys).await?;
         for mut incoming in good {
             let Some(row) = checked.remove(&signed(incoming.line)) else { continue };
             let now = self.clock.now();
             let waits_for_day = upload.effective_on.is_some_and(|on| start_of(on) > now);
-            if waits_for_day || waits(incoming.status_on, now).is_some() {
+            if waits_for_day || waits(incoming.status_on, now).is_some() || waiting.contains_key(&incoming.key) {
                 later.push((row, incoming));
             } else {
                 incoming.expects = Some(row.base_version);
@@ -75,7 +78,7 @@ impl Service {
         let mut whole = Vec::with_capacity(later.len());
         for (row, incoming) in later {
             match incoming.over(heads.get(&incoming.key))? {
-                Ok(new) => whole.push((row, new.record()?)),
+                Ok(new) => whole.push((row, new.record()?, Says::of_row(&incoming)?)),
                 Err(_) => became.push((row.line, RowOutcome::MovedOn)),
             }
         }
@@ -120,20 +123,21 @@ impl Service {
         &self,
         upload: &Upload,
         origin: &Origin,
-        rows: &[(UploadRow, Record)],
+        rows: &[(UploadRow, Record, Says)],
     ) -> Result<Vec<(i64, RowOutcome)>> {
-        let incoming = rows.iter().map(|(row, record)| self.incoming(upload, record, expects(row))).collect();
+        let incoming =
+            rows.iter().map(|(row, record, says)| self.incoming(upload, record, says, expects(row))).collect();
         match self.receive(origin, incoming).await {
             Ok(received) => {
-                let lines = rows.iter().map(|(row, _)| row.line);
+                let lines = rows.iter().map(|(row, ..)| row.line);
                 return Ok(lines.zip(received).map(|(line, received)| (line, outcome(received.became))).collect());
             }
             Err(Error::Fault(fault)) => return Err(fault.into()),
             Err(Error::Refusal(_)) => {}
         }
         let mut became = Vec::with_capacity(rows.len());
-        for (row, record) in rows {
-            became.push((row.line, self.write_one(upload, origin, row, record).await?));
+        for (row, record, says) in rows {
+            became.push((row.line, self.write_one(upload, origin, row, (record, says)).await?));
         }
         Ok(became)
     }
@@ -143,9 +147,9 @@ impl Service {
         upload: &Upload,
         origin: &Origin,
         row: &UploadRow,
-        record: &Record,
+        (record, says): (&Record, &Says),
     ) -> Result<RowOutcome> {
-        let incoming = self.incoming(upload, record, expects(row));
+        let incoming = self.incoming(upload, record, says, expects(row));
         match self.receive(origin, vec![incoming]).await {
             Ok(received) => return Ok(received.first().map_or(RowOutcome::MovedOn, |one| outcome(one.became))),
             Err(Error::Refusal(Refusal::MovedOn(_) | Refusal::RecordExists | Refusal::NotFound(_))) => {}
@@ -158,22 +162,15 @@ impl Service {
         if heads.get(&key).is_none_or(|head| head.run != upload.id) {
             return Ok(RowOutcome::MovedOn);
         }
-        let incoming = self.incoming(upload, record, Expects::Any);
+        let incoming = self.incoming(upload, record, says, Expects::Any);
         let received = self.receive(origin, vec![incoming]).await?;
         received.first().map(|one| outcome(one.became)).ok_or_else(|| Fault::new("writing a row", "no answer").into())
     }
 
-    fn incoming(&self, upload: &Upload, record: &Record, expects: Expects) -> Incoming {
+    fn incoming(&self, upload: &Upload, record: &Record, says: &Says, expects: Expects) -> Incoming {
         let now = self.clock.now();
         let effective_on = upload.effective_on.filter(|on| start_of(*on) > now);
-        // A form takes back nothing that waits: it is shown beside the row, and the unit cancels it.
-        Incoming {
-            record: record.clone(),
-            expects,
-            effective_on,
-            confirmed_by: None,
-            says: Says::Fields(BTreeSet::new()),
-        }
+        Incoming { record: record.clone(), expects, effective_on, confirmed_by: None, says: says.clone() }
     }
 }
 

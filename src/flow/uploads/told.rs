@@ -15,7 +15,7 @@ use crate::model::patch::Patch;
 use crate::model::record::RecordKey;
 use crate::model::row_fault::RowFault;
 use crate::model::upload::{RowOutcome, UploadState};
-use crate::store::{Upload, UploadRow};
+use crate::store::{Upload, UploadRow, Waiting};
 
 /// Characters of a value that are shown.
 const SHOWN: usize = 200;
@@ -48,6 +48,9 @@ pub(super) struct Told {
     /// What changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) fields: Vec<KeptField>,
+    /// What waits for the record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) waiting: Vec<WaitsBeside>,
 }
 
 /// One thing wrong with a row.
@@ -138,8 +141,35 @@ pub struct UploadRowView {
     pub waits_until: Option<time::Date>,
     /// Those fields.
     pub fields: Vec<ChangedField>,
+    /// What waits for the record already.
+    pub waiting: Vec<WaitsBeside>,
     /// What is wrong.
     pub faults: Vec<ToldFault>,
+}
+
+/// A change that waits for the record of a row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WaitsBeside {
+    /// The day from which it holds.
+    pub on: String,
+    /// The word of the way that it came.
+    pub way: String,
+    /// Codes of fields and names of lists that it changes.
+    pub fields: Vec<String>,
+    /// Whether the row ends it: what it says takes its place.
+    pub ends: bool,
+}
+
+impl WaitsBeside {
+    /// Of a change; `ends`: whether the row ends it.
+    pub(super) fn of(waiting: &Waiting, ends: bool) -> Self {
+        Self {
+            on: waiting.due_on.to_string(),
+            way: waiting.origin.way.word().to_owned(),
+            fields: waiting.patch.fields().map(str::to_owned).collect(),
+            ends,
+        }
+    }
 }
 
 /// A field that changes.
@@ -272,6 +302,7 @@ fn view(vault: &Vault, row: UploadRow) -> Result<UploadRowView, Fault> {
         changed_fields: row.changed_fields,
         waits_until: row.waits_until,
         fields: fields.collect(),
+        waiting: told.waiting,
         faults,
     })
 }

@@ -7,11 +7,13 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value, json};
+use time::Date;
 
-use super::{Action, MAX_DOSSIERS, MAX_IGNORED, Operation, SUPPLEMENT};
+use super::{Action, EFFECTIVE_ON, MAX_DOSSIERS, MAX_IGNORED, Operation, SUPPLEMENT};
 use crate::model::catalogue::Catalogue;
 use crate::model::intake::MAX_ENTRIES;
 use crate::model::json;
+use crate::model::partial_date::PartialDate;
 use crate::model::text::normalised;
 
 /// The member that names a dossier within the sending agency.
@@ -44,6 +46,8 @@ pub struct Packet {
 pub struct Dossier {
     /// `SoHieuCBCCVC_BNDP`: the number that the sending agency gave, unique within it.
     pub number: String,
+    /// The day from which it holds, if it says one: [`EFFECTIVE_ON`].
+    pub effective_on: Option<Date>,
     /// Field codes with their texts (empty: taken away), and names of lists with arrays of such objects. For
     /// [`crate::model::intake::Intake::amended`].
     pub content: Map<String, Value>,
@@ -205,6 +209,11 @@ fn written(catalogue: &Catalogue, dossier: &Dossier) -> Value {
             members.insert(member, value);
         }
     }
+    if let Some(day) = dossier.effective_on
+        && let Some(members) = sections.entry(SUPPLEMENT).or_insert_with(|| json!({})).as_object_mut()
+    {
+        members.insert(EFFECTIVE_ON.to_owned(), json!(day.to_string()));
+    }
     sections.into()
 }
 
@@ -245,9 +254,14 @@ impl Reader<'_> {
         // As records keep it, so that one number is one however it is written.
         let number = members.get(NUMBER).and_then(text).map(|number| normalised(&number).into_owned());
         let number = number.filter(|number| !number.is_empty()).ok_or(PacketFault::Number)?;
+        let effective_on = self.effective_on(members)?;
         let mut content = Map::new();
         for (section, value) in members {
-            if section == NUMBER || value.is_null() {
+            let says_its_day_alone = || {
+                let members = value.as_object().filter(|_| section == SUPPLEMENT);
+                members.is_some_and(|members| !members.is_empty() && members.keys().all(|name| name == EFFECTIVE_ON))
+            };
+            if section == NUMBER || value.is_null() || says_its_day_alone() {
                 continue;
             }
             if !self.operation.carries(section) || !self.names.has_section(section) {
@@ -259,7 +273,21 @@ impl Reader<'_> {
                 self.section(section, value, &mut content)?;
             }
         }
-        Ok(Dossier { number, content })
+        Ok(Dossier { number, effective_on, content })
+    }
+
+    /// The day from which a dossier holds, whatever the operation.
+    fn effective_on(&self, members: &Map<String, Value>) -> Result<Option<Date>, PacketFault> {
+        let Some(said) = members.get(SUPPLEMENT).and_then(|section| section.get(EFFECTIVE_ON)) else { return Ok(None) };
+        let day = |text: &str| PartialDate::parse(text).and_then(PartialDate::exact);
+        match text(said) {
+            None if said.is_null() => Ok(None),
+            Some(text) if text.trim().is_empty() => Ok(None),
+            said => {
+                let day = said.and_then(|text| day(text.trim()));
+                day.map(Some).ok_or_else(|| self.wrong(&format!("{SUPPLEMENT}.{EFFECTIVE_ON}")))
+            }
+        }
     }
 
     fn section(&mut self, section: &str, value: &Value, content: &mut Map<String, Value>) -> Result<(), PacketFault> {
@@ -273,7 +301,7 @@ impl Reader<'_> {
                 if code != NUMBER_FIELD {
                     content.insert(code.clone(), text(value).map_or_else(|| value.clone(), Value::String));
                 }
-            } else {
+            } else if (section, name.as_str()) != (SUPPLEMENT, EFFECTIVE_ON) {
                 self.ignore(&[section, name]);
             }
         }
@@ -339,6 +367,7 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use time::macros::date;
 
     use super::*;
 
@@ -408,6 +437,27 @@ mod tests {
     }
 
     #[test]
+    fn the_day_from_which_it_holds_is_said_in_every_operation() {
+        let of = |supplement: Value| {
+            let dossier = json!({"SoHieuCBCCVC_BNDP": "1", "LUONG_PHUCAP_CHUCVU": {}, "THONGTIN_BOSUNG": supplement});
+            let read = read(Operation::Salary, &packet("EDIT", &dossier))?;
+            Ok::<_, PacketFault>((read.dossiers[0].effective_on, read.ignored))
+        };
+        let day = Some(date!(2026 - 12 - 01));
+        for said in [json!("20261201"), json!("2026-12-01"), json!(20_261_201)] {
+            assert_eq!(of(json!({"effective_on": said})), Ok((day, vec![])));
+        }
+        assert_eq!(of(json!({"effective_on": ""})), Ok((None, vec![])));
+        let more = of(json!({"effective_on": "20261201", "email": "a@b.vn"}));
+        assert_eq!(more, Ok((day, vec!["THONGTIN_BOSUNG".into()])), "the operation does not carry the rest");
+        for wrong in [json!("202612"), json!("01/12/2026"), json!([]), json!(true)] {
+            let fault = of(json!({"effective_on": wrong})).unwrap_err();
+            let place = "THONGTIN_BOSUNG.effective_on".to_owned();
+            assert_eq!(fault, PacketFault::Section { operation: "M0003".into(), place });
+        }
+    }
+
+    #[test]
     fn what_is_not_a_packet_is_told_apart() {
         let whole = |body: &[u8]| read(Operation::Whole, body).unwrap_err();
         for wrong in ["", "[]", "{}", r#"{"org_Code":"H26"}"#, r#"{"org_Code":1,"jsonContent":"e30="}"#] {
@@ -473,10 +523,11 @@ mod tests {
             (Just(catalogue.lists()[list].name.clone()), prop::collection::vec(entry, 0..4))
         });
         let lists = prop::collection::vec(list, 0..4);
-        ("[A-Z0-9.]{1,12}", scalars, lists).prop_map(|(number, scalars, lists)| {
+        let day = prop::option::of((0..70_000_i64).prop_map(|days| date!(1990 - 01 - 01) + time::Duration::days(days)));
+        ("[A-Z0-9.]{1,12}", day, scalars, lists).prop_map(|(number, effective_on, scalars, lists)| {
             let mut content: Map<_, _> = scalars.into_iter().map(|(code, text)| (code, json!(text))).collect();
             content.extend(lists.into_iter().map(|(name, entries)| (name, json!(entries))));
-            Dossier { number, content }
+            Dossier { number, effective_on, content }
         })
     }
 

@@ -27,7 +27,7 @@ pub enum AnswerError {
 pub struct ChangePage {
     /// Who changed. Some people have no personal number that we could know them by.
     pub people: Vec<PersonalNumber>,
-    /// How many entries the page has: fewer than asked for means that it is the last.
+    /// How many entries the page has. The one after the last has none.
     pub entries: usize,
 }
 

@@ -36,7 +36,8 @@ impl SoapRegistry {
         Ok(Self { client, settings, path, clock, chance })
     }
 
-    /// Whether there is somebody who is just so (`XacThucThongTinCongDan`).
+    /// Whether there is somebody who is just so (`XacThucThongTinCongDan`): for an integration that is allowed no more than
+    /// this. Nothing of ours asks it: a look-up also tells what differs, which a unit has to know.
     pub async fn verify(&self, query: &PopulationQuery) -> Result<bool, Unreachable> {
         let call = Call::Verify(self.question(query, &self.settings.verify_code));
         Ok(answer::verdict(&self.send(&call, Bounds::PERSON).await?)?)

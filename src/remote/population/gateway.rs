@@ -31,6 +31,8 @@ pub struct Gateway {
     clock: Clock,
     chance: Chance,
     attempts: u32,
+    timeout: Duration,
+    per_second: f64,
     state: Mutex<State>,
     /// Questions under way at the same time.
     places: Semaphore,
@@ -89,9 +91,11 @@ impl Gateway {
             clock,
             chance: drawn(),
             attempts: settings.attempts,
+            timeout: Duration::from_secs(settings.timeout_seconds),
+            per_second: settings.queries_per_second,
             state: Mutex::new(State { limiter, breaker }),
             places: Semaphore::new(concurrency),
-            background: Semaphore::new((concurrency - concurrency.div_ceil(4)).max(1)),
+            background: Semaphore::new(background_places(concurrency)),
             concurrency,
             patience: PATIENCE,
             waiting: [AtomicUsize::new(0), AtomicUsize::new(0)],
@@ -114,11 +118,6 @@ impl Gateway {
     /// A page of the change feed, in the background.
     pub async fn changes(&self, from: i64, to: i64, page: u32) -> Result<ChangePage, Unreachable> {
         self.ask(Lane::Background, || self.registry.changes(from, to, page)).await
-    }
-
-    /// Whether somebody is just so; somebody waits for it.
-    pub async fn verify(&self, query: &PopulationQuery) -> Result<bool, Unreachable> {
-        self.ask(Lane::Interactive, || self.registry.verify(query)).await
     }
 
     /// What is going on.
@@ -235,6 +234,11 @@ impl Gateway {
     }
 }
 
+/// Places that the background may take: a quarter is kept for people.
+fn background_places(concurrency: usize) -> usize {
+    (concurrency - concurrency.div_ceil(4)).max(1)
+}
+
 /// What comes before that instant, if there is one; `None` when it does not.
 async fn before<T>(until: Option<Instant>, coming: impl Future<Output = T>) -> Option<T> {
     match until {
@@ -259,6 +263,15 @@ struct InLane<'a> {
 impl PopulationRegistry for InLane<'_> {
     async fn look_up(&self, query: &PopulationQuery) -> Result<Option<PopulationPerson>, Unreachable> {
         self.gateway.ask(self.lane, || self.gateway.registry.look_up(query)).await
+    }
+
+    /// Every attempt waits for its turn and is answered at the last moment, in as many rounds as there are not places.
+    fn longest(&self, questions: u32) -> Duration {
+        let Gateway { attempts, timeout, per_second, concurrency, .. } = self.gateway;
+        let places = u32::try_from(background_places(*concurrency)).unwrap_or(u32::MAX);
+        let sent = questions.saturating_mul(*attempts);
+        let turns = Duration::from_secs_f64(f64::from(sent) / per_second);
+        turns + (*timeout + LONGEST_PAUSE) * questions.div_ceil(places).saturating_mul(*attempts)
     }
 }
 
@@ -309,6 +322,20 @@ mod tests {
         let error = gateway.interactive().look_up(&query).await.unwrap_err();
         assert!(!error.was_sent() && matches!(error, Unreachable::Crowded), "{error}");
         assert_eq!(gateway.counts(), Counts { answered: 0, unanswered: 1, not_sent: 1 });
+    }
+
+    #[test]
+    fn many_questions_take_as_long_as_the_settings_allow() {
+        let longest = |change: fn(&mut Population)| {
+            let mut settings = Population { url: "http://127.0.0.1:9/".into(), ..Population::default() };
+            change(&mut settings);
+            let gateway = Gateway::new(&settings, Clock::fixed(0), &Chance::seeded([3; 32])).unwrap();
+            gateway.background().longest(64).as_secs()
+        };
+        // 192 sendings at 20 a second; six rounds in twelve places, of three attempts of 20 seconds.
+        assert_eq!(longest(|_| {}), 9 + 360);
+        assert_eq!(longest(|it| it.queries_per_second = 0.01), 19_200 + 360);
+        assert_eq!(longest(|it| (it.timeout_seconds, it.concurrency) = (120, 1)), 9 + 64 * 3 * 130);
     }
 
     #[test]

@@ -27,6 +27,11 @@ pub trait PopulationRegistry: Send + Sync {
         &self,
         query: &PopulationQuery,
     ) -> impl Future<Output = Result<Option<PopulationPerson>, Unreachable>> + Send;
+
+    /// How long so many questions, asked together, take at most, while nobody else asks.
+    fn longest(&self, _questions: u32) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// No answer that can be used: nothing was learned about the person.
@@ -66,8 +71,14 @@ impl Unreachable {
     }
 
     /// Whether the registry is there and works: it gave an answer, though none that teaches anything about this person.
-    fn is_a_sign_of_life(&self) -> bool {
-        matches!(self, Self::SomebodyElse | Self::Answer(AnswerError::Element(_) | AnswerError::Fault(true)))
+    pub fn is_a_sign_of_life(&self) -> bool {
+        self.is_of_this_person() || matches!(self, Self::Answer(AnswerError::Fault(true)))
+    }
+
+    /// Whether it is what the registry keeps of this very person that cannot be used: it says so again tomorrow, and nothing
+    /// of others.
+    pub fn is_of_this_person(&self) -> bool {
+        matches!(self, Self::SomebodyElse | Self::Answer(AnswerError::Element(_)))
     }
 
     /// Whether the question was sent at all.

@@ -95,6 +95,14 @@ pub struct SyncKey {
     pub kept: Option<String>,
 }
 
+impl SyncKey {
+    /// That `number` leads to the record that is kept under `key`.
+    pub fn of(number: &str, key: RecordKey) -> Self {
+        let kept = Some(key.number).filter(|kept| kept != number);
+        Self { number: number.to_owned(), unit: key.unit, kept }
+    }
+}
+
 impl Store {
     /// Writes a call's row, or how it ended; numbers that it held are given back. `keys` are the numbers by which its agency,
     /// `call.unit`, calls the records that it added or moved, and where those are kept now.
@@ -271,17 +279,17 @@ impl Change for BeginCall {
     const TAKES_BACK: bool = true;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        for SyncKey { number, unit, .. } in &self.adds {
-            // Where the number leads to is left as it is, until the record is there.
+        for SyncKey { number, .. } in &self.adds {
+            // Where the number leads to is left as it is, or to nothing, until the record is there: a call that is refused
+            // would leave it leading to somebody else's.
             let held = sqlx::query(
-                "INSERT INTO sync_keys (org, number, unit, claimed_by, claimed_until) VALUES ($1, $2, $3, $4, $5) \
+                "INSERT INTO sync_keys (org, number, unit, claimed_by, claimed_until) VALUES ($1, $2, '', $3, $4) \
                  ON CONFLICT (org, number) DO UPDATE SET claimed_by = excluded.claimed_by, \
                  claimed_until = excluded.claimed_until \
-                 WHERE sync_keys.claimed_until <= $6 OR sync_keys.claimed_by = excluded.claimed_by",
+                 WHERE sync_keys.claimed_until <= $5 OR sync_keys.claimed_by = excluded.claimed_by",
             )
             .bind(&self.call.unit)
             .bind(number)
-            .bind(unit)
             .bind(&self.call.transaction)
             .bind(self.until)
             .bind(self.call.at)

@@ -62,6 +62,8 @@ export interface UploadRow {
   readonly person: string | null;
   readonly changed_fields: number;
   readonly fields: readonly { readonly field: string; readonly label_vi: string; readonly label_en: string; readonly old: Json; readonly new: Json }[];
+  /** What waits for the record already, and whether the row takes its place. */
+  readonly waiting: readonly { readonly on: string; readonly way: string; readonly fields: readonly string[]; readonly ends: boolean }[];
   readonly faults: readonly RowFault[];
 }
 

@@ -4,6 +4,7 @@ import { useCell } from "../../../lib/cell.ts";
 import type { Json } from "../../../lib/json.ts";
 import { language, useTexts } from "../../../lib/language.ts";
 import { readRows, ROW_FILTERS, type RowFault, type RowFilter, type RowOutcome, type Upload, type UploadRow } from "../../api/uploads.ts";
+import { partialDate } from "../../data/dates.ts";
 import { labelOf, valueText } from "../../data/fields.ts";
 import { Choice, Filters } from "../../parts/form.tsx";
 import { Pager } from "../../parts/pager.tsx";
@@ -68,6 +69,9 @@ function What({ row }: { row: UploadRow }) {
         <li key={change.field}>
           <strong>{labelOf(change.field, tongue)}</strong>: {texts.becomes(of(change.field, change.old), of(change.field, change.new))}
         </li>
+      ))}
+      {row.waiting.map((waiting, at) => (
+        <li key={at}>{texts.waits(partialDate(waiting.on), waiting.fields.map((field) => labelOf(field, tongue)).join(", "), waiting.ends)}</li>
       ))}
     </ul>
   );
