@@ -280,8 +280,8 @@ impl Service {
             CardStep::Keep | CardStep::End { .. } | CardStep::Expire { .. } => (None, None),
         };
         let new = IncomingRecord::of(&after.record, 0, base.handle.clone());
-        let (record, base_version) = (base.handle, base.version);
-        let write = VersionWrite { record, base_version, new, origin, confirmed_by, card, at: now };
+        let (record, base_version, base_confirmed_at) = (base.handle, base.version, base.standing.confirmed_at);
+        let write = VersionWrite { record, base_version, base_confirmed_at, new, origin, confirmed_by, card, at: now };
         let done = Decided {
             record_version: Some(base_version + 1),
             card: new_card,

@@ -74,6 +74,7 @@ fn write(base: &StoredRecord, record: &Record) -> VersionWrite {
     VersionWrite {
         record: base.handle.clone(),
         base_version: base.version,
+        base_confirmed_at: base.standing.confirmed_at,
         new: IncomingRecord::of(record, 0, base.handle.clone()),
         origin: origin(),
         confirmed_by: Some("unit".into()),
@@ -136,6 +137,28 @@ story! {
         let told = town.service.store().waiting_change("0000000000000000").await.unwrap().unwrap();
         assert_eq!((told.state.as_str(), told.detail.as_str()), ("conflict", "unreadable"), "the unit decides");
         assert_eq!(stored_in(&town, UNIT).await.record.text("position_title"), Some("003"));
+    }
+}
+
+story! {
+    async fn the_units_word_that_comes_between_a_look_and_a_write_is_not_lost(town) {
+        town.hires(PERSON, UNIT).await;
+        let record = changed(&town, &[("employment_status", "resigned")]).await;
+        let unconfirmed = Incoming { confirmed_by: None, ..incoming(record) };
+        town.service.receive(&origin(), vec![unconfirmed]).await.unwrap();
+        // Somebody looks, the unit gives its word, and then comes what was made of the look.
+        let base = stored_in(&town, UNIT).await;
+        town.confirms(UNIT).await;
+        let moved = changed(&town, &[("email", "an@example.vn")]).await;
+        let late = VersionWrite { confirmed_by: None, ..write(&base, &moved) };
+        let late = town.service.store().write_versions(vec![late], Vec::new(), TakenBack::default()).await;
+        assert!(matches!(late, Err(Error::Refusal(Refusal::MovedOn("record")))), "{late:?}");
+        let stands = stored_in(&town, UNIT).await;
+        assert_eq!((stands.version, stands.confirmed_by.as_deref()), (base.version, Some("test")));
+        // Who looks again writes.
+        let again = VersionWrite { confirmed_by: stands.confirmed_by.clone(), ..write(&stands, &moved) };
+        town.service.store().write_versions(vec![again], Vec::new(), TakenBack::default()).await.unwrap();
+        assert!(stored_in(&town, UNIT).await.standing.confirmed_at.is_some());
     }
 }
 

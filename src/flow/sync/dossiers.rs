@@ -177,6 +177,7 @@ impl Service {
         let write = VersionWrite {
             record: stored.handle.clone(),
             base_version: stored.version,
+            base_confirmed_at: stored.standing.confirmed_at,
             new,
             origin,
             confirmed_by,
