@@ -241,9 +241,6 @@ impl Service {
         }
         let now = self.clock.now();
         let origin = Origin { way: Way::Update, reference: proposal.id.clone(), actor: caller.name.clone() };
-        // A reviewer who says yes to one field does not thereby confirm what somebody else sent and the unit has not seen.
-        let is_confirmed = base.standing.confirmed_at.is_some();
-        let confirmed_by = is_confirmed.then(|| caller.name.clone());
         let done = decided(&proposal.id, ProposalState::Approved);
         if let Some(day) = effective_on {
             let waiting = NewWaiting {
@@ -256,7 +253,8 @@ impl Service {
                 due_on: day,
                 due_at: start_of(day),
                 origin,
-                confirmed_by,
+                // For what it changes: whether that is all that wants the unit's word then, its day tells.
+                confirmed_by: Some(caller.name.clone()),
                 created_at: now,
                 // Its bytes were kept with the proposal.
                 portrait: None,
@@ -274,6 +272,8 @@ impl Service {
             return Ok(Some((Effect::Nothing { version }, Decided { record_version: Some(version), ..done })));
         }
         self.store.attach_portrait(&mut after).await?;
+        // A reviewer who says yes to one field does not thereby confirm what somebody else sent and the unit has not seen.
+        let is_confirmed = base.standing.confirmed_at.is_some();
         let card = self.card_step(&base, &after.record, is_confirmed).await?;
         let (new_card, replaced_card) = match &card {
             CardStep::Replace { old, new, .. } => (Some(new.handle.to_string()), Some(old.to_string())),
@@ -281,6 +281,7 @@ impl Service {
         };
         let new = IncomingRecord::of(&after.record, 0, base.handle.clone());
         let (record, base_version, base_confirmed_at) = (base.handle, base.version, base.standing.confirmed_at);
+        let confirmed_by = is_confirmed.then(|| caller.name.clone());
         let write = VersionWrite { record, base_version, base_confirmed_at, new, origin, confirmed_by, card, at: now };
         let done = Decided {
             record_version: Some(base_version + 1),

@@ -3,14 +3,18 @@
 use officials_card::config::{Client, Config};
 use officials_card::credential::Signer;
 use officials_card::flow::{Caller, NewOfficer};
+use officials_card::model::calendar::start_of;
 use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::model::origin::Way;
 use officials_card::model::patch::Patch;
 use officials_card::model::rights::Role;
 use officials_card::protocol::oauth::SCOPES;
 use officials_card::store::{NewProposal, OfficeSession, OfficerSignIn};
 use serde_json::{Value, json};
 use sha2::Digest;
+use time::macros::date;
 
+use crate::confirmations::{confirms, sends};
 use crate::revoke::{published, status_of};
 use crate::story;
 use crate::town::{Answer, Officer, Town, client_key};
@@ -392,6 +396,31 @@ story! {
         assert_eq!((&whole["waiting_change"], &whole["version"]), (&json!("done"), &json!(3)), "what it became is known");
         let whole = an.looks_at(&other).await.expect(200);
         assert_eq!((&whole["waiting_change"], &whole["version"]), (&json!("conflict"), &Value::Null));
+    }
+}
+
+story! {
+    async fn an_approval_of_a_later_day_finds_the_unit_s_word_as_it_stands_then(town) {
+        let desk = desk(&town).await;
+        let (given, not_given) = (PERSON, "001199000019");
+        town.hires(given, "H26").await;
+        town.hires(not_given, "H26").await;
+        for person in [given, not_given] {
+            sends(&desk, person, Way::Sync, "system", json!({"academic_degree": "01"})).await;
+            let proposal = proposes(&desk, person, person, json!({"marital_status": "2"})).await;
+            let later = json!({"effective_on": "2026-12-01"});
+            assert_eq!(desk.officer("an").await.approves(&proposal, later).await.expect(200)["waits_until"], "2026-12-01");
+        }
+        let (record, version) = record_of(&desk, given).await;
+        assert_eq!(confirms(&desk.officer("binh").await, "H26", &[(&record, version)]).await, ["confirmed"]);
+        desk.clock.advance(start_of(date!(2026 - 12 - 01)) - desk.clock.now());
+        assert_eq!(desk.service.act_on_waiting().await.unwrap(), 2);
+        for (person, is_confirmed) in [(given, true), (not_given, false)] {
+            let number = PersonalNumber::parse(person).unwrap();
+            let stored = desk.service.store().records_of(&number).await.unwrap().pop().unwrap();
+            assert_eq!(stored.record.text("marital_status"), Some("2"));
+            assert_eq!(stored.standing.confirmed_at.is_some(), is_confirmed, "{person}");
+        }
     }
 }
 
