@@ -258,6 +258,37 @@ story! {
 }
 
 story! {
+    async fn whoever_died_gets_no_card_from_what_another_unit_sends(town) {
+        town.hires(PERSON, UNIT).await;
+        town.imports_as("other", PERSON, "H29", "001", "active").await;
+        town.matches_and_confirms("H29").await;
+        let officer = town.officer("vneid").await;
+        let offered = async || {
+            let ask = json!({"personal_id_number": PERSON, "assurance_level": 2, "unit": "H29"});
+            officer.post("/api/v1/offers", ask).await
+        };
+        let card = offered().await.expect(201)["card"].as_str().unwrap().to_owned();
+        says(&town, &[("employment_status", "deceased")]).await;
+        town.service.follow_records().await.unwrap();
+        assert_eq!(state(&officer, &card).await, ("withdrawn".into(), json!("deceased")));
+        // The other unit's system does not know yet, and sends its monthly step of the salary.
+        let key = RecordKey { unit: "H29".into(), number: "Nother".into() };
+        let sends = async |field: &str, value: &str| {
+            let stored = town.service.store().record(&key).await.unwrap().unwrap();
+            let mut members: Value = serde_json::from_str(&stored.record.content()).unwrap();
+            members[field] = json!(value);
+            let record = Record::restore(Catalogue::current(), &members.to_string()).unwrap();
+            town.service.receive(&origin(), vec![incoming(record)]).await.unwrap();
+        };
+        sends("email", "an@example.vn").await;
+        assert_eq!(offered().await.problem(409), "not-verified");
+        // It was a mistake: the unit that said so takes it back.
+        says(&town, &[("employment_status", "active")]).await;
+        offered().await.expect(201);
+    }
+}
+
+story! {
     async fn a_status_of_a_day_too_far_ahead_is_a_rejected_row_and_no_more(town) {
         town.hires(PERSON, UNIT).await;
         let content = stored_in(&town, UNIT).await.record.content();
