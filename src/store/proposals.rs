@@ -350,7 +350,11 @@ fn person(text: &str) -> Result<PersonalNumber, Fault> {
 }
 
 /// Holds the person's row until the transaction ends, so that nobody else counts what they have meanwhile.
-async fn hold(transaction: &mut Transaction<'_>, person: &PersonalNumber, at: UnixSeconds) -> Result<(), Fault> {
+pub(super) async fn hold(
+    transaction: &mut Transaction<'_>,
+    person: &PersonalNumber,
+    at: UnixSeconds,
+) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO self_service_people (person, at) VALUES ($1, $2) \
          ON CONFLICT (person) DO UPDATE SET at = excluded.at",

@@ -75,12 +75,13 @@ impl Service {
         if !matches!(reason, Reason::Lost | Reason::Stolen | Reason::DeviceChange) {
             return Err(Refusal::malformed("body.reason", "must be one of lost, stolen, device_change").into());
         }
-        if matches!(reason, Reason::Lost | Reason::Stolen) {
-            // First, whatever the card is: whoever has the device may have a session on it.
-            self.store.end_self_sessions_of(&official.person, official.session.id.clone()).await?;
-        }
         let now = self.clock.now();
         let moved = self.store.hold_card(handle.clone(), Step::Lock, reason, now).await?;
+        if matches!(reason, Reason::Lost | Reason::Stolen) {
+            // Whatever the card is: whoever has the device may have a session on it, or be about to. After the lock, which
+            // keeps those from beginning.
+            self.store.end_self_sessions_of(&official.person, official.session.id.clone(), now).await?;
+        }
         let card = self.card_of_official(official, handle).await?.card;
         if moved.cards.is_empty() && !matches!(card.state_at(now), State::Locked { .. }) {
             card.may(Step::Lock, now)?;
