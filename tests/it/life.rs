@@ -527,7 +527,7 @@ story! {
 story! {
     async fn terms_that_end_are_warned_of(town) {
         town.hires(PERSON, UNIT).await;
-        says(&town, &[("full_time_term", "20240101-20261231")], Some("unit")).await;
+        says(&town, &[("full_time_term", "Nhiệm kỳ từ 01/01/2024 đến 31/12/2026")], Some("unit")).await;
         let officer = town.officer("hanoi").await;
         let card = card_of(&officer).await;
         let ending = officer.get("/api/v1/cards/ending?unit=H26&within_days=60").await.expect(200);

@@ -306,6 +306,26 @@ story! {
 }
 
 story! {
+    async fn a_term_that_does_not_say_when_it_ends_is_a_rejected_row(town) {
+        town.hires(PERSON, UNIT).await;
+        let portrait = stored_in(&town, UNIT).await.record.portrait().unwrap().name();
+        let content = stored_in(&town, UNIT).await.record.content();
+        let row = |number: &str, term: &str| {
+            let row = content.replace(&format!("\"{portrait}\""), "\"/9j/4AAEAAD/2Q==\"").replace(&format!("N{PERSON}"), number);
+            row.replacen('{', &format!("{{\"full_time_term\":\"{term}\","), 1)
+        };
+        let rows = [row("N1", "Khóa XVIII"), row("N2", "2026"), row("N3", "01/06/2021 - 31/05/2026"), row("N4", "Nhiệm kỳ 2021–2026")];
+        let file = town.file("terms.ndjson", rows.join("\n"));
+        let rejects = file.with_extension("rejects");
+        let request = ImportRequest { file, format: Format::Ndjson, dry_run: false, rejects: rejects.clone(), actor: "test".into() };
+        let summary = import(town.service.store(), &town.clock, &town.service.chance, request, |_| {}).await.unwrap();
+        assert_eq!((summary.rejected, summary.new), (2, 2));
+        let told = std::fs::read_to_string(rejects).unwrap();
+        assert_eq!(told.matches("01/06/2021 - 31/05/2026").count(), 4, "both in both languages: {told}");
+    }
+}
+
+story! {
     async fn an_open_proposal_goes_with_its_record_to_another_unit(town) {
         town.hires(PERSON, UNIT).await;
         let town = crate::review::desk(&town).await;
