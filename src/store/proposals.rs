@@ -440,7 +440,7 @@ pub(super) async fn expire(
     let doing = failed("ending proposals with their record");
     let statement = format!(
         "UPDATE proposals SET state = 'expired', decided_at = $3 WHERE record = $1 AND person <> $2 \
-         AND state IN {WAITING} RETURNING id"
+         AND state IN {WAITING} RETURNING id, record"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(record.as_str())
@@ -449,11 +449,37 @@ pub(super) async fn expire(
         .fetch_all(&mut **transaction)
         .await
         .map_err(&doing)?;
+    note_expired(transaction, &rows, at).await
+}
+
+/// The same for what waits for these records, which have just come to say whose they are.
+pub(super) async fn expire_of_others(
+    transaction: &mut Transaction<'_>,
+    records: &[&Handle],
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let statement = format!(
+        "UPDATE proposals SET state = 'expired', decided_at = $1 WHERE record IN ({}) AND state IN {WAITING} AND person <> \
+         COALESCE((SELECT records.person FROM records WHERE records.id = proposals.record), '') RETURNING id, record",
+        (2..records.len() + 2).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(at);
+    let query = records.iter().fold(query, |query, record| query.bind(record.as_str()));
+    let rows = query.fetch_all(&mut **transaction).await.map_err(failed("ending proposals with their record"))?;
+    note_expired(transaction, &rows, at).await
+}
+
+/// Proposals and their records, which were just ended.
+async fn note_expired(transaction: &mut Transaction<'_>, rows: &[AnyRow], at: UnixSeconds) -> Result<(), Fault> {
+    let doing = failed("ending proposals with their record");
     for row in rows {
-        let subject: String = row.try_get(0).map_err(&doing)?;
+        let subject: String = row.try_get("id").map_err(&doing)?;
         let delete = sqlx::query("DELETE FROM proposal_claims WHERE proposal = $1").bind(subject.clone());
         delete.execute(&mut **transaction).await.map_err(&doing)?;
-        let (actor, detail) = ("system".to_owned(), record.to_string());
+        let (actor, detail) = ("system".to_owned(), row.try_get("record").map_err(&doing)?);
         transaction.note(Line { at, actor, action: "proposal.expired", subject, detail });
     }
     Ok(())

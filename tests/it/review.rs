@@ -425,6 +425,24 @@ story! {
 }
 
 story! {
+    async fn a_file_that_makes_a_record_another_person_s_ends_what_waits_for_it(town) {
+        let desk = desk(&town).await;
+        town.hires(PERSON, "H26").await;
+        let proposal = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
+        let an = desk.officer("an").await;
+        an.post("/api/v1/proposals/p1/claim", json!({})).await.expect(200);
+        town.imports(PERSON, "H26", "002", "active").await;
+        assert_eq!(an.looks_at(&proposal).await.expect(200)["state"], "open", "still the same person's");
+        town.imports_as(PERSON, "001199000019", "H26", "002", "active").await;
+        let ended = desk.service.store().proposal(&proposal).await.unwrap().unwrap();
+        assert_eq!(ended.state.word(), "expired");
+        assert_eq!(an.queue("?assigned=me").await, [""; 0]);
+        let lines = desk.service.store().history(&proposal).await.unwrap();
+        assert!(lines.iter().any(|line| (line.1.as_str(), line.2.as_str()) == ("system", "proposal.expired")), "{lines:?}");
+    }
+}
+
+story! {
     async fn a_refusal_has_a_reason_and_an_appeal_goes_to_somebody_else(town) {
         let desk = desk(&town).await;
         town.hires(PERSON, "H26").await;
