@@ -21,6 +21,10 @@ use crate::town::{Answer, Officer, Town, client_key};
 
 pub const PERSON: &str = "001199000018";
 pub const SD_JWT: &str = "official-card-sdjwt";
+/// A picture that the tests of portraits take for another one.
+const OTHER_PORTRAIT: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xd9];
+/// With the SHA-256 of its bytes.
+const OTHER_PORTRAIT_NAME: &str = "sha256:8ec72c37890c1c168cf008bad0a72db89077e8fbcc3f040583173fd6dad841c1";
 /// Three days, of which two are a weekend's.
 const DUE_SECONDS: i64 = 3 * 86_400;
 
@@ -75,6 +79,14 @@ pub async fn content_of(town: &Town, person: &str) -> Value {
 /// A person proposes: the fields with what they shall say. Returns the proposal's name.
 pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> String {
     town.service.store().make_proposal(new_proposal(town, person, name, changes).await).await.unwrap();
+    name.to_owned()
+}
+
+/// A person proposes another portrait, which is printed and takes two. Returns the proposal's name.
+pub async fn proposes_portrait(town: &Town, person: &str, name: &str) -> String {
+    let mut new = new_proposal(town, person, name, json!({"portrait_photo": OTHER_PORTRAIT_NAME})).await;
+    new.portrait = Some((OTHER_PORTRAIT_NAME.replace("sha256:", ""), OTHER_PORTRAIT.to_vec()));
+    town.service.store().make_proposal(new).await.unwrap();
     name.to_owned()
 }
 
@@ -260,8 +272,7 @@ story! {
         let wallet = desk.wallet();
         let copy = status_of(&wallet.card(&desk.officer("vneid").await, PERSON, SD_JWT).await);
         let old = desk.officer("vneid").await.offer(PERSON).await["card"].clone();
-        // What only the unit may propose for the person stands on the card; the rule is the same for both.
-        let proposal = proposes(&desk, PERSON, "p1", json!({"position_title": "002"})).await;
+        let proposal = proposes_portrait(&desk, PERSON, "p1").await;
         assert_eq!(an.looks_at(&proposal).await.expect(200)["needs"], "two");
         let first = an.approves(&proposal, json!({})).await.expect(200);
         assert_eq!((first["state"].as_str(), &first["awaits_second"]), (Some("first_approved"), &json!(true)));
@@ -274,7 +285,7 @@ story! {
         assert_eq!(published(&desk, &copy).await, 1, "the old copy ends in the same transaction");
         let vneid = desk.officer("vneid").await;
         let seen = vneid.get(&format!("/api/v1/cards/{}", old.as_str().unwrap())).await.expect(200);
-        assert_eq!((seen["state"].as_str(), seen["reason"].as_str(), &seen["replaced_by"]), (Some("withdrawn"), Some("position_changed"), &done["card"]));
+        assert_eq!((seen["state"].as_str(), seen["reason"].as_str(), &seen["replaced_by"]), (Some("withdrawn"), Some("data_changed"), &done["card"]));
         assert_eq!(vneid.offer(PERSON).await["card"], done["card"]);
         assert_eq!(desk.service.refresh_cards().await.unwrap(), 0, "nothing is left to do");
     }
@@ -687,9 +698,6 @@ story! {
     }
 }
 
-/// A picture that the tests of portraits take for another one.
-const OTHER_PORTRAIT: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xd9];
-
 story! {
     async fn a_proposed_portrait_is_looked_at_by_two_and_comes_to_the_wallet_by_itself(town) {
         use crate::holder::{Office, Tokens};
@@ -700,30 +708,7 @@ story! {
         let first = wallet.issued(&tokens.access).await;
         let old_copy = crate::holder::status_of(&first);
 
-        let person = PersonalNumber::parse(PERSON).unwrap();
-        let stored = desk.service.store().records_of(&person).await.unwrap().pop().unwrap();
-        let old = stored.record.portrait().unwrap().name();
-        let name = officials_card::model::value::hex(&sha2::Sha256::digest(OTHER_PORTRAIT));
-        let patch = json!({"portrait_photo": {"old": old, "new": format!("sha256:{name}")}}).to_string();
-        let now = desk.clock.now();
-        let new = NewProposal {
-            id: "p1".into(),
-            record: stored.handle,
-            unit: "H26".into(),
-            person,
-            base_version: stored.version,
-            patch: Patch::parse(&patch).unwrap().to_json(),
-            note: String::new(),
-            is_sensitive: true,
-            effective_on: None,
-            evidence: Vec::new(),
-            portrait: Some((name, OTHER_PORTRAIT.to_vec())),
-            created_at: now,
-            due_at: now + DUE_SECONDS,
-            most_waiting: 5,
-            most_a_day: 5,
-        };
-        desk.service.store().make_proposal(new).await.unwrap();
+        proposes_portrait(desk, PERSON, "p1").await;
 
         let (an, binh) = (desk.officer("an").await, desk.officer("binh").await);
         let picture = an.get("/api/v1/proposals/p1/portraits/new").await;

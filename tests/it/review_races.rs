@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::confirmations::{confirms, sends};
 use crate::holder::Office;
 use crate::me::Me;
-use crate::review::{PERSON, SD_JWT, content_of, desk, proposes, record_of, reviewers};
+use crate::review::{PERSON, SD_JWT, content_of, desk, proposes, proposes_portrait, record_of, reviewers};
 use crate::revoke::{published, status_of};
 use crate::story;
 use crate::town::{Answer, Town};
@@ -154,7 +154,7 @@ story! {
         let vneid = desk.officer("vneid").await;
         for (round, person) in people.iter().enumerate() {
             let copy = status_of(&desk.wallet().card(&vneid, person, SD_JWT).await);
-            let proposal = proposes(&desk, person, &format!("p{round}"), json!({"position_title": "002"})).await;
+            let proposal = proposes_portrait(&desk, person, &format!("p{round}")).await;
             let mut officers = Vec::new();
             for (at, name) in ["an", "an", "binh", "chi", "head", "binh"].into_iter().enumerate() {
                 officers.push(if at % 2 == 0 { desk.officer(name).await } else { other.officer(name).await });
