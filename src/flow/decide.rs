@@ -158,7 +158,7 @@ impl Service {
             if conflicts.iter().any(|field| !approval.overwrite.contains(field)) {
                 return self.conflict(caller, &reviewed).await;
             }
-            let ruling = self.ruling(caller, right, &reviewed, None, chosen.note).await?;
+            let ruling = self.ruling(caller, right, &reviewed, chosen.note).await?;
             let is_first = needs_two(reviewed.queued.record.catalogue(), reviewed.patch.fields())
                 && matches!(reviewed.queued.proposal.state, ProposalState::Open | ProposalState::Appealed);
             if is_first {
@@ -184,8 +184,8 @@ impl Service {
         let proposal = &reviewed.queued.proposal;
         let occasion = if proposal.appealed_at.is_some() { Occasion::Appeal } else { Occasion::Proposal };
         let (reason, note) = reason_of(reason, note, occasion)?;
-        let ruling = self.ruling(caller, right, &reviewed, Some(reason), note).await?;
-        let state = self.store.refuse_proposal(ruling).await?;
+        let ruling = self.ruling(caller, right, &reviewed, note).await?;
+        let state = self.store.refuse_proposal(ruling, reason).await?;
         Ok(Outcome::Done(decided(id, state)))
     }
 
@@ -298,7 +298,6 @@ impl Service {
         caller: &Caller,
         right: Right,
         reviewed: &Reviewed,
-        reason: Option<String>,
         note: Option<String>,
     ) -> Result<Ruling, Fault> {
         let (proposal, now) = (&reviewed.queued.proposal, self.clock.now());
@@ -314,7 +313,6 @@ impl Service {
             reviewer: caller.name.clone(),
             lent_by: right.lent_by,
             fields: reviewed.patch.fields().map(str::to_owned).collect(),
-            reason,
             note,
             working_minutes,
             at: now,
