@@ -11,6 +11,7 @@ use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::HOLDER;
 use crate::model::proposal::ProposalState;
 
 /// A proposal as it stands.
@@ -400,9 +401,9 @@ async fn give(transaction: &mut Transaction<'_>, proposal: &str, evidence: &[Str
     Ok(())
 }
 
-/// The line about a step of the person's own: `holder`, as everywhere.
+/// The line about a step of the person's own.
 fn line(at: UnixSeconds, action: &'static str, subject: &str, detail: String) -> Line {
-    Line { at, actor: "holder".to_owned(), action, subject: subject.to_owned(), detail }
+    Line { at, actor: HOLDER.to_owned(), action, subject: subject.to_owned(), detail }
 }
 
 /// What is not decided for good goes with its record: it is for the unit that manages the record now, and no longer for the
