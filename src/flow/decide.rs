@@ -277,7 +277,7 @@ impl Service {
         let card = self.card_step(&base, &after.record, is_confirmed).await?;
         let (new_card, replaced_card) = match &card {
             CardStep::Replace { old, new, .. } => (Some(new.handle.to_string()), Some(old.to_string())),
-            CardStep::Keep | CardStep::End { .. } | CardStep::Expire { .. } => (None, None),
+            CardStep::Keep => (None, None),
         };
         let new = IncomingRecord::of(&after.record, 0, base.handle.clone());
         let (record, base_version, base_confirmed_at) = (base.handle, base.version, base.standing.confirmed_at);

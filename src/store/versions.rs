@@ -52,18 +52,6 @@ pub enum CardStep {
         /// Why.
         reason: Reason,
     },
-    /// It is withdrawn.
-    End {
-        /// The card in force.
-        card: Handle,
-        /// Why.
-        reason: Reason,
-    },
-    /// Its term is over.
-    Expire {
-        /// The card in force.
-        card: Handle,
-    },
 }
 
 impl Store {
@@ -159,21 +147,8 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
         let (actor, detail) = (officer.clone(), format!("version {version}"));
         transaction.note(Line { at: *at, actor, action: "record.confirmed", subject, detail });
     }
-    match card {
-        CardStep::Keep => {}
-        CardStep::Replace { old, new, reason } => {
-            cards::replace(transaction, old, new, *reason, &origin.actor).await?;
-        }
-        CardStep::End { card, reason } => {
-            let because = format!("record version {version}");
-            let by = By::Facts { hold: "", because: &because };
-            let wanted = Move { step: Step::Withdraw, reason: *reason, actor: &origin.actor, at: *at, by };
-            cards::move_all(transaction, &Selector::Card(card.clone()), &wanted).await?;
-        }
-        CardStep::Expire { card } => {
-            let selector = Selector::Card(card.clone());
-            cards::end_term(transaction, &selector, version, &origin.actor, *at).await?;
-        }
+    if let CardStep::Replace { old, new, reason } = card {
+        cards::replace(transaction, old, new, *reason, &origin.actor).await?;
     }
     Ok(version)
 }

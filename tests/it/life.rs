@@ -570,21 +570,3 @@ story! {
         assert_ne!(card_of(&officer).await, card);
     }
 }
-
-story! {
-    async fn an_approval_that_ends_the_term_ends_the_card_with_it(town) {
-        town.hires(PERSON, UNIT).await;
-        let desk = crate::review::desk(&town).await;
-        let officer = town.officer("vneid").await;
-        let credential = town.wallet().card(&officer, PERSON, "official-card-sdjwt").await;
-        let card = card_of(&officer).await;
-        let proposal = crate::review::proposes(&desk, PERSON, "p1", json!({"full_time_term": "2021-2025"})).await;
-        let mut answer = desk.officer("an").await.approves(&proposal, json!({})).await.expect(200);
-        if answer["state"] == "first_approved" {
-            answer = desk.officer("binh").await.approves(&proposal, json!({})).await.expect(200);
-        }
-        assert_eq!(answer["state"], "approved", "{answer}");
-        assert_eq!(state(&officer, &card).await, ("expired".into(), Value::Null));
-        assert_eq!(published(&town, &status_of(&credential)).await, 1);
-    }
-}
