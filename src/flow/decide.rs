@@ -158,7 +158,7 @@ impl Service {
             if conflicts.iter().any(|field| !approval.overwrite.contains(field)) {
                 return self.conflict(caller, &reviewed).await;
             }
-            let ruling = self.ruling(caller, right, &reviewed, None, chosen.note).await?;
+            let ruling = self.ruling(caller, right, &reviewed, chosen.note).await?;
             let is_first = needs_two(reviewed.queued.record.catalogue(), reviewed.patch.fields())
                 && matches!(reviewed.queued.proposal.state, ProposalState::Open | ProposalState::Appealed);
             if is_first {
@@ -184,8 +184,8 @@ impl Service {
         let proposal = &reviewed.queued.proposal;
         let occasion = if proposal.appealed_at.is_some() { Occasion::Appeal } else { Occasion::Proposal };
         let (reason, note) = reason_of(reason, note, occasion)?;
-        let ruling = self.ruling(caller, right, &reviewed, Some(reason), note).await?;
-        let state = self.store.refuse_proposal(ruling).await?;
+        let ruling = self.ruling(caller, right, &reviewed, note).await?;
+        let state = self.store.refuse_proposal(ruling, reason).await?;
         Ok(Outcome::Done(decided(id, state)))
     }
 
@@ -241,9 +241,6 @@ impl Service {
         }
         let now = self.clock.now();
         let origin = Origin { way: Way::Update, reference: proposal.id.clone(), actor: caller.name.clone() };
-        // A reviewer who says yes to one field does not thereby confirm what somebody else sent and the unit has not seen.
-        let is_confirmed = base.standing.confirmed_at.is_some();
-        let confirmed_by = is_confirmed.then(|| caller.name.clone());
         let done = decided(&proposal.id, ProposalState::Approved);
         if let Some(day) = effective_on {
             let waiting = NewWaiting {
@@ -256,7 +253,8 @@ impl Service {
                 due_on: day,
                 due_at: start_of(day),
                 origin,
-                confirmed_by,
+                // For what it changes: whether that is all that wants the unit's word then, its day tells.
+                confirmed_by: Some(caller.name.clone()),
                 created_at: now,
                 // Its bytes were kept with the proposal.
                 portrait: None,
@@ -274,14 +272,17 @@ impl Service {
             return Ok(Some((Effect::Nothing { version }, Decided { record_version: Some(version), ..done })));
         }
         self.store.attach_portrait(&mut after).await?;
+        // A reviewer who says yes to one field does not thereby confirm what somebody else sent and the unit has not seen.
+        let is_confirmed = base.standing.confirmed_at.is_some();
         let card = self.card_step(&base, &after.record, is_confirmed).await?;
         let (new_card, replaced_card) = match &card {
             CardStep::Replace { old, new, .. } => (Some(new.handle.to_string()), Some(old.to_string())),
-            CardStep::Keep | CardStep::End { .. } | CardStep::Expire { .. } => (None, None),
+            CardStep::Keep => (None, None),
         };
         let new = IncomingRecord::of(&after.record, 0, base.handle.clone());
-        let (record, base_version) = (base.handle, base.version);
-        let write = VersionWrite { record, base_version, new, origin, confirmed_by, card, at: now };
+        let (record, base_version, base_confirmed_at) = (base.handle, base.version, base.standing.confirmed_at);
+        let confirmed_by = is_confirmed.then(|| caller.name.clone());
+        let write = VersionWrite { record, base_version, base_confirmed_at, new, origin, confirmed_by, card, at: now };
         let done = Decided {
             record_version: Some(base_version + 1),
             card: new_card,
@@ -297,7 +298,6 @@ impl Service {
         caller: &Caller,
         right: Right,
         reviewed: &Reviewed,
-        reason: Option<String>,
         note: Option<String>,
     ) -> Result<Ruling, Fault> {
         let (proposal, now) = (&reviewed.queued.proposal, self.clock.now());
@@ -313,7 +313,6 @@ impl Service {
             reviewer: caller.name.clone(),
             lent_by: right.lent_by,
             fields: reviewed.patch.fields().map(str::to_owned).collect(),
-            reason,
             note,
             working_minutes,
             at: now,

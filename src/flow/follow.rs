@@ -111,12 +111,7 @@ impl Service {
         let in_force =
             cards.into_iter().find(|card| matches!(card.state_at(now), State::Active | State::Locked { .. }));
         let Some(card) = in_force.filter(|_| is_confirmed) else { return Ok(CardStep::Keep) };
-        if let Some(reason) = new.out_of_service().and_then(ending) {
-            // A death ends every card of the person: the round does.
-            let is_one = reason != Reason::Deceased;
-            return Ok(if is_one { CardStep::End { card: card.handle, reason } } else { CardStep::Keep });
-        }
-        // What has to be asked first, and a card under review, wait for the rounds.
+        // What has to be asked first, and a card under review, wait for the rounds, as does what ends a card.
         let is_matched = base.standing.population == Some(MatchOutcome::Matched);
         let is_active = matches!(card.state_at(now), State::Active);
         if !is_matched || !is_active || base.record.match_key() != new.match_key() {
@@ -125,7 +120,6 @@ impl Service {
         let standing = Standing { confirmed_at: Some(now), changed_at: now, ..base.standing.clone() };
         let new = match self.card_from((&base.handle, base.version + 1), new.clone(), &standing).await {
             Ok(new) => new,
-            Err(Error::Refusal(Refusal::TermOver)) => return Ok(CardStep::Expire { card: card.handle }),
             Err(Error::Refusal(_)) => return Ok(CardStep::Keep),
             Err(fault) => return Err(fault),
         };

@@ -128,7 +128,7 @@ impl Service {
     pub async fn refresh_published(&self) -> Result<()> {
         self.open_lists_ahead().await?;
         self.trust_list().await?;
-        self.store.carry_lists_of_codes().await?;
+        self.store.carry_lists_of_codes(self.clock.now()).await?;
         self.status_snapshot().await?;
         self.agency_names().await?;
         for list in self.store.status_lists().await? {

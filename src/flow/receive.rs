@@ -259,14 +259,14 @@ pub(super) async fn receive(
         for one in incoming {
             plan.add(store, one).await?;
         }
-        let Plan { writes, waiting, taken_back, received, pinned, .. } = plan;
+        let Plan { writes, waiting, taken_back, received, .. } = plan;
         if writes.is_empty() && waiting.is_empty() && taken_back.is_empty() {
             return Ok(received);
         }
         let taken_back = TakenBack { changes: taken_back, actor: origin.actor.clone(), at: now };
         match store.write_versions(writes, waiting, taken_back).await {
-            // Who named a version is told; for the others what is there now is looked at again.
-            Err(Error::Refusal(Refusal::MovedOn(_))) if !pinned => {}
+            // What is there now is looked at again: who named a version is told when it is another.
+            Err(Error::Refusal(Refusal::MovedOn(_))) => {}
             done => return done.map(|()| received),
         }
     }
@@ -284,14 +284,12 @@ struct Plan<'a> {
     /// Changes that wait no more, by what their sender says now.
     taken_back: Vec<String>,
     received: Vec<Received>,
-    /// Whether somebody named a version.
-    pinned: bool,
 }
 
 impl<'a> Plan<'a> {
     fn new(origin: &'a Origin, chance: &'a Chance, now: UnixSeconds) -> Self {
         let (writes, waiting, taken_back, received) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { now, today: day_of(now), origin, chance, writes, waiting, taken_back, received, pinned: false }
+        Self { now, today: day_of(now), origin, chance, writes, waiting, taken_back, received }
     }
 
     async fn add(&mut self, store: &Store, one: &Incoming) -> Result<()> {
@@ -428,7 +426,8 @@ impl<'a> Plan<'a> {
 }
 
 /// Whose word the unit's is after a change, if it has been given for all that the record says then: for the version before,
-/// or by a sender who says everything that has changed since the last one that was confirmed.
+/// or by a sender who says everything that has changed since the last one that was confirmed. An official's own change leaves
+/// it as it stands.
 pub(super) async fn word(
     store: &Store,
     before: Option<&StoredRecord>,
@@ -437,12 +436,12 @@ pub(super) async fn word(
     origin: &Origin,
     word: Option<&String>,
 ) -> Result<Option<String>, Fault> {
+    if origin.is_of_holder() {
+        return Ok(before.and_then(|stored| stored.confirmed_by.clone()));
+    }
     let (Some(word), Some(stored)) = (word, before) else { return Ok(word.cloned()) };
     if stored.standing.confirmed_at.is_some() {
         return Ok(Some(word.clone()));
-    }
-    if origin.is_of_holder() {
-        return Ok(None);
     }
     let confirmed = store.confirmed_version(&stored.handle).await?;
     let confirmed = confirmed.unwrap_or_else(|| Record::empty(new.catalogue()));
@@ -459,7 +458,9 @@ fn version(
 ) -> VersionWrite {
     let record = current.map_or_else(|| new.handle.clone(), |stored| stored.handle.clone());
     let base_version = current.map_or(0, |stored| stored.version);
-    VersionWrite { record, base_version, new, origin: origin.clone(), confirmed_by, card: CardStep::Keep, at }
+    let base_confirmed_at = current.and_then(|stored| stored.standing.confirmed_at);
+    let (origin, card) = (origin.clone(), CardStep::Keep);
+    VersionWrite { record, base_version, base_confirmed_at, new, origin, confirmed_by, card, at }
 }
 
 /// The record that a change brings on its day.

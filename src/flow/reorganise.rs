@@ -539,7 +539,8 @@ impl Service {
             let has_new_card = matches!(card, CardStep::Replace { .. });
             let new = IncomingRecord::of(&after, 0, stored.handle.clone());
             let (record, base_version, at) = (stored.handle.clone(), stored.version, self.clock.now());
-            let write = VersionWrite { record, base_version, new, origin, confirmed_by, card, at };
+            let base_confirmed_at = stored.standing.confirmed_at;
+            let write = VersionWrite { record, base_version, base_confirmed_at, new, origin, confirmed_by, card, at };
             let waiting = self.waiting_after(plan, &stored, &after, names).await?;
             match self.store.move_record(write, waiting).await {
                 Ok(_) => return Ok(Moved::Done { has_new_card }),

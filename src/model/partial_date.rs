@@ -68,6 +68,33 @@ impl PartialDate {
         })
     }
 
+    /// The last day of a term of office, as people write one: `2021-2026`, `20210601-20260531`,
+    /// `01/06/2021 - 31/05/2026`, `Nhiệm kỳ 2021–2026`, `từ 01/06/2021 đến 31/05/2026`. Words stand around the two dates or
+    /// between them. `None` for anything else, and for an end before the beginning.
+    pub fn end_of_term(text: &str) -> Option<Date> {
+        let digit = |byte: u8| byte.is_ascii_digit();
+        let (first, last) = (text.bytes().position(digit)?, text.bytes().rposition(digit)?);
+        let text = &text[first..=last];
+        let in_date = |character: char| character.is_ascii_digit() || matches!(character, '/' | '-' | '.');
+        let (from, to) = match (text.find(|one| !in_date(one)), text.rsplit_once(|one| !in_date(one))) {
+            // What stands between the two names no third date.
+            (Some(end), Some((before, to))) if !before[end..].bytes().any(digit) => (&text[..end], to),
+            (None, None) => {
+                // The dates themselves have as many hyphens each.
+                let hyphens: Vec<_> = text.match_indices('-').map(|(at, _)| at).collect();
+                let middle = *hyphens.get(hyphens.len() / 2)?;
+                (&text[..middle], &text[middle + 1..])
+            }
+            _ => return None,
+        };
+        let read = |text: &str| {
+            let text = text.trim_matches(['/', '-', '.']);
+            Self::parse(text).or_else(|| Self::parse_vietnamese(text))
+        };
+        let (from, to) = (read(from)?, read(to)?);
+        (!to.certainly_before(from)).then(|| to.last_day())
+    }
+
     /// A whole day.
     pub fn day(date: Date) -> Option<Self> {
         let year = u16::try_from(date.year()).ok().filter(|year| (1900..=2199).contains(year))?;
@@ -166,6 +193,49 @@ mod tests {
     }
 
     #[test]
+    fn terms_are_read_as_people_write_them() {
+        let day = time::macros::date!(2026 - 05 - 31);
+        for text in [
+            "20210601-20260531",
+            "01/06/2021 - 31/05/2026",
+            "01/06/2021-31/05/2026",
+            "01.06.2021–31.05.2026",
+            "01-06-2021-31-05-2026",
+            "2021-06-01-2026-05-31",
+            "2021-06-01 - 2026-05-31",
+            "2021-06 — 2026-05",
+            "Nhiệm kỳ từ 06/2021 đến hết 05/2026",
+            "Khóa XVIII (1/6/2021 -31/5/2026).",
+        ] {
+            assert_eq!(PartialDate::end_of_term(text), Some(day), "{text}");
+        }
+        let year = time::macros::date!(2026 - 12 - 31);
+        for text in ["2021-2026", "2021 - 2026", "2021- 2026", "2021–2026", "Nhiệm kỳ 2021-2026", "2021 đến 2026"]
+        {
+            assert_eq!(PartialDate::end_of_term(text), Some(year), "{text}");
+        }
+        for text in [
+            "",
+            "Khóa XVIII",
+            "2026",
+            "đến 2026",
+            "2026-2021",
+            "2021-26",
+            "2021-2026-2031",
+            "2021 - 2026 - 2031",
+            "2021-2026, 2026-2031",
+            "khóa 15, 2021-2026",
+            "31/02/2021 - 31/05/2026",
+            "20210601",
+            "2021-06-01",
+            "-",
+            "2021-",
+        ] {
+            assert_eq!(PartialDate::end_of_term(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn the_precision_is_kept() {
         for (text, canonical, precision) in [
             ("1987", "1987", Precision::Year),
@@ -212,7 +282,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_never_panics_and_what_is_written_reads_back(text in "\\PC{0,12}|[0-9-]{0,11}") {
+        fn parsing_never_panics_and_what_is_written_reads_back(text in "\\PC{0,12}|[0-9-]{0,11}|[0-9/. –đ-]{0,25}") {
+            let _ = PartialDate::end_of_term(&text);
             if let Some(date) = PartialDate::parse(&text) {
                 prop_assert_eq!(PartialDate::parse(&date.to_string()), Some(date));
                 prop_assert!(date.first_day() <= date.last_day());

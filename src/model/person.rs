@@ -287,16 +287,9 @@ impl VerifiedRecord {
             job_position: label("job_position"),
             record_type: self.card_type,
             portrait: self.record.portrait().and_then(|portrait| portrait.jpeg()).map(<[u8]>::to_vec),
-            term_ends: self.record.text("full_time_term").and_then(term_end),
+            term_ends: self.record.text("full_time_term").and_then(PartialDate::end_of_term),
         }
     }
-}
-
-/// The last day of a term written `2021-2026` or `20210601-20260531` (also with a dash); `None` for other words.
-fn term_end(term: &str) -> Option<time::Date> {
-    let (from, to) = term.split_once(['-', '–', '—'])?;
-    let (from, to) = (PartialDate::parse(from.trim())?, PartialDate::parse(to.trim())?);
-    (!to.certainly_before(from)).then(|| to.last_day())
 }
 
 #[cfg(test)]

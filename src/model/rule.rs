@@ -45,6 +45,8 @@ pub enum Form {
     List(String),
     /// A date that is known at least this well.
     Date(Precision),
+    /// A term of office with its two ends ([`PartialDate::end_of_term`]), at most so many characters.
+    Term(usize),
     /// A decimal number.
     Decimal {
         /// Digits in all.
@@ -143,6 +145,7 @@ impl Form {
             }
             "one_of" if !rest.is_empty() => Self::OneOf(rest.split('|').map(str::to_owned).collect()),
             "list" if !rest.is_empty() => Self::List(rest.to_owned()),
+            "term" => Self::Term(rest.parse().ok()?),
             "date" if rest.is_empty() => Self::Date(Precision::Day),
             "date" if rest == "partial" => Self::Date(Precision::Year),
             "decimal" => {
@@ -196,6 +199,9 @@ impl Form {
                 let line = if text.contains(['\n', '\r', '\t']) { single_spaced(text) } else { text.into() };
                 let holds = fits(&line, *max) && !line.chars().any(is_invisible);
                 if holds { Ok(Value::Text(line.into_owned())) } else { Err(Broken::Form) }
+            }
+            Self::Term(max) => {
+                kept(fits(text, *max) && !text.chars().any(is_invisible) && PartialDate::end_of_term(text).is_some())
             }
             Self::Name(max) => {
                 let name = vietnamese(&single_spaced(text));
@@ -291,6 +297,12 @@ impl Form {
             Self::Date(_) => both(
                 "là năm, tháng hoặc ngày có thật dạng yyyy, yyyyMM, yyyyMMdd (hoặc yyyy-MM-dd)",
                 "be a year, month or calendar date written yyyy, yyyyMM, yyyyMMdd (or yyyy-MM-dd)",
+            ),
+            Self::Term(max) => (
+                format!("là thời gian từ … đến …, ví dụ 2021-2026 hoặc 01/06/2021 - 31/05/2026, không quá {max} ký tự"),
+                format!(
+                    "say from when until when, for example 2021-2026 or 01/06/2021 - 31/05/2026, at most {max} characters"
+                ),
             ),
             Self::Decimal { scale, low, high, .. } => (
                 format!("là số từ {low} đến {high}, không quá {scale} chữ số thập phân"),
@@ -406,6 +418,7 @@ mod tests {
             ("name 20", "Ê-đê O'Hara Ksor", "An 2"),
             ("code 5", "V.01", "a b"),
             ("pattern [0-9]{9}", "123456789", "1234567890"),
+            ("term 30", "Nhiệm kỳ 2021-2026", "Khóa XV"),
             ("range 00-09", "07", "7"),
             ("range 1-12", "12", "012"),
             ("one_of A|B+", "B+", "C"),
@@ -459,7 +472,7 @@ mod tests {
         #[test]
         fn reading_never_panics(rule in "[a-z_]{0,10} [a-zA-Z0-9|:;. -]{0,20}", cell in "\\PC{0,40}") {
             let _ = Rule::parse(&rule);
-            for rule in ["text 9", "name 9", "code 9", "range 00-09", "date partial", "decimal 5 2 0 100", "integer 0 9",
+            for rule in ["text 9", "name 9", "term 9", "code 9", "range 00-09", "date partial", "decimal 5 2 0 100", "integer 0 9",
                 "personal_number", "unit", "agency", "image jpeg 9", "items a:text", "pattern [0-9]+"] {
                 let _ = read(rule, &cell);
             }

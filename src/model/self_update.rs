@@ -156,6 +156,7 @@ mod tests {
             ("personal_id_number", Some("rematch")),
             ("religion", Some("rematch")),
             ("position_title", Some("unit")),
+            ("full_time_term", Some("unit")),
             ("employment_status", Some("unit")),
             ("DS_QUATRINH_CONGTAC", Some("unit")),
             ("foreign_language", None),

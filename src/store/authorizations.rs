@@ -8,6 +8,7 @@ use super::{Change, Line, Store, Transaction, cards, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::HOLDER;
 
 /// A pushed request.
 #[derive(Clone, Debug, Default)]
@@ -299,7 +300,7 @@ impl Change for Approval {
         let Some(row) = row else { return Ok(false) };
         let line = Line {
             at: self.at,
-            actor: "holder".to_owned(),
+            actor: HOLDER.to_owned(),
             action: "authorization.approved",
             subject: self.card.as_ref().unwrap_or(&self.record).to_string(),
             detail: row.try_get("client").map_err(failed("noting a consent"))?,
@@ -333,7 +334,7 @@ impl Change for Deny {
         let Some(row) = row else { return Ok(false) };
         let line = Line {
             at: self.now,
-            actor: "holder".to_owned(),
+            actor: HOLDER.to_owned(),
             action: "authorization.denied",
             subject: row.try_get("client").map_err(failed("ending an authorization"))?,
             detail: self.reason.to_owned(),

@@ -29,9 +29,7 @@ pub struct Ruling {
     pub lent_by: Option<(String, String)>,
     /// The fields that are approved, or refused.
     pub fields: Vec<String>,
-    /// Why the proposal is refused.
-    pub reason: Option<String>,
-    /// The same in the reviewer's words.
+    /// What the reviewer says to it in their own words.
     pub note: Option<String>,
     /// How long the proposal had waited.
     pub working_minutes: i64,
@@ -92,8 +90,8 @@ impl Store {
     }
 
     /// A refusal: of a proposal, or of an appeal. Returns the state that it leads to.
-    pub async fn refuse_proposal(&self, ruling: Ruling) -> Result<ProposalState> {
-        self.write(Refuse(ruling)).await
+    pub async fn refuse_proposal(&self, ruling: Ruling, reason: String) -> Result<ProposalState> {
+        self.write(Refuse { ruling, reason }).await
     }
 
     /// What was decided about these proposals, in order.
@@ -137,8 +135,14 @@ impl Ruling {
         serde_json::Value::from(self.fields.clone()).to_string()
     }
 
-    /// Writes the decision down; the proposal's row is ours until the end.
-    async fn record(&self, transaction: &mut Transaction<'_>, decision: &str, action: &'static str) -> Result<()> {
+    /// Writes the decision down, with the reason of a refusal; the proposal's row is ours until the end.
+    async fn record(
+        &self,
+        transaction: &mut Transaction<'_>,
+        decision: &str,
+        reason: Option<&String>,
+        action: &'static str,
+    ) -> Result<()> {
         let doing = "writing a decision down";
         sqlx::query(
             "INSERT INTO decisions (proposal, place, unit, decision, reviewer, on_behalf_of, delegation, fields, reason, \
@@ -152,7 +156,7 @@ impl Ruling {
         .bind(self.lent_by.as_ref().map(|(lender, _)| lender))
         .bind(self.lent_by.as_ref().map(|(_, delegation)| delegation))
         .bind(self.codes())
-        .bind(&self.reason)
+        .bind(reason)
         .bind(&self.note)
         .bind(self.working_minutes)
         .bind(self.at)
@@ -166,7 +170,7 @@ impl Ruling {
             .map_err(failed(doing))?;
         // Codes only: the note may hold anything.
         let mut detail = self.fields.join(",");
-        for told in [self.reason.as_ref(), self.lent_by.as_ref().map(|(lender, _)| lender)].into_iter().flatten() {
+        for told in [reason, self.lent_by.as_ref().map(|(lender, _)| lender)].into_iter().flatten() {
             detail = format!("{detail} {told}");
         }
         let (actor, subject) = (self.reviewer.clone(), self.proposal.clone());
@@ -205,7 +209,7 @@ impl Change for ApproveFirst {
         if moved.rows_affected() == 0 {
             return Err(Refusal::MovedOn("proposal").into());
         }
-        ruling.record(transaction, "approved_first", "proposal.first_approved").await
+        ruling.record(transaction, "approved_first", None, "proposal.first_approved").await
     }
 }
 
@@ -232,16 +236,15 @@ impl<const MOVES_CARDS: bool> Change for Approve<MOVES_CARDS> {
             Effect::Nothing { version } => (Some(*version), None),
         };
         let moved = sqlx::query(
-            "UPDATE proposals SET state = 'approved', decided_at = $4, decided_by = $5, reason = $6, reason_note = $7, \
-             version = $8, waits_until = $9 \
-             WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3 AND unit = $10",
+            "UPDATE proposals SET state = 'approved', decided_at = $4, decided_by = $5, reason = NULL, reason_note = $6, \
+             version = $7, waits_until = $8 \
+             WHERE id = $1 AND state = $2 AND COALESCE(first_approved_by, '') = $3 AND unit = $9",
         )
         .bind(&ruling.proposal)
         .bind(ruling.seen.word())
         .bind(ruling.first_approved_by.as_deref().unwrap_or_default())
         .bind(ruling.at)
         .bind(&ruling.reviewer)
-        .bind(&ruling.reason)
         .bind(&ruling.note)
         .bind(version)
         .bind(waits_until)
@@ -259,22 +262,25 @@ impl<const MOVES_CARDS: bool> Change for Approve<MOVES_CARDS> {
             Effect::Waiting(waiting) => waiting::insert(transaction, waiting).await?,
             Effect::Nothing { .. } => {}
         }
-        ruling.record(transaction, "approved", "proposal.approved").await?;
+        ruling.record(transaction, "approved", None, "proposal.approved").await?;
         Ok(version)
     }
 }
 
-struct Refuse(Ruling);
+struct Refuse {
+    ruling: Ruling,
+    reason: String,
+}
 
 impl Change for Refuse {
     type Done = ProposalState;
 
     fn order(&self) -> &str {
-        &self.0.proposal
+        &self.ruling.proposal
     }
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<ProposalState> {
-        let ruling = &self.0;
+        let Self { ruling, reason } = self;
         let row = sqlx::query(
             "UPDATE proposals SET state = CASE WHEN appealed_at IS NULL THEN 'refused' ELSE 'appeal_refused' END, \
              decided_at = $4, decided_by = $5, reason = $6, reason_note = $7 \
@@ -285,7 +291,7 @@ impl Change for Refuse {
         .bind(ruling.first_approved_by.as_deref().unwrap_or_default())
         .bind(ruling.at)
         .bind(&ruling.reviewer)
-        .bind(&ruling.reason)
+        .bind(reason)
         .bind(&ruling.note)
         .bind(&ruling.unit)
         .fetch_optional(&mut **transaction)
@@ -294,7 +300,7 @@ impl Change for Refuse {
         let row = row.ok_or(Refusal::MovedOn("proposal"))?;
         let word: String = row.try_get(0).map_err(failed("refusing a proposal"))?;
         let state = ProposalState::parse(&word).ok_or_else(|| Fault::new("refusing a proposal", "unknown state"))?;
-        ruling.record(transaction, &word, "proposal.refused").await?;
+        ruling.record(transaction, &word, Some(reason), "proposal.refused").await?;
         Ok(state)
     }
 }

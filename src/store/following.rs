@@ -187,6 +187,14 @@ impl Change for Follow {
         let by = By::Facts { hold: cards::STATUS, because: &because };
         let wanted = Move { step: *step, reason: *reason, actor: ACTOR, at: *at, by };
         for selector in selectors {
+            if let Selector::Person(person) = selector {
+                // A card that is about to be made from another record of theirs is waited for, and then found.
+                sqlx::query("UPDATE records SET version = version WHERE person = $1")
+                    .bind(person.expose())
+                    .execute(&mut **transaction)
+                    .await
+                    .map_err(&doing)?;
+            }
             cards::move_all(transaction, selector, &wanted).await?;
         }
         Ok(true)

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::card_search::search_name;
 use super::cards::handle;
-use super::{Change, Line, Store, Transaction, failed, places};
+use super::{Change, Line, Store, Transaction, failed, places, proposals};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
 use crate::model::amendment::Amendment;
@@ -213,6 +213,9 @@ impl Change for ImportBatch {
                     count(if *version == 1 { &mut progress.new } else { &mut progress.changed }, incoming.line);
                 }
                 self.write_versions(transaction, &writes).await?;
+                let changed: Vec<_> =
+                    writes.iter().filter(|write| write.version > 1).map(|write| &write.handle).collect();
+                proposals::expire_of_others(transaction, &changed, self.at).await?;
                 written.extend(writes);
             }
         }

@@ -230,6 +230,7 @@ async fn earlier_offer(
 pub(super) async fn card_in_force(transaction: &mut Transaction<'_>, new: &NewCard, actor: &str) -> Result<Handle> {
     let now = new.created_at;
     still_verified(transaction, new).await?;
+    not_dead(transaction, new).await?;
     let mut over = None;
     if let Some(FoundCard { card, facts }) = cards::in_force(transaction, &new.record).await? {
         let is_newer = card.record_version != new.record_version;
@@ -309,6 +310,23 @@ async fn still_verified(transaction: &mut Transaction<'_>, card: &NewCard) -> Re
         return Err(Refusal::NotVerified("it has just changed; ask again").into());
     }
     Ok(())
+}
+
+/// Refuses a card of whoever died, as any of their units says: a death is of the person, not of one record. After
+/// [`still_verified`], for which whoever withdraws the cards of the dead waits.
+async fn not_dead(transaction: &mut Transaction<'_>, card: &NewCard) -> Result<()> {
+    let dead = sqlx::query(
+        "SELECT 1 FROM records WHERE person = $1 AND out_of_service = 'deceased' AND confirmed_at IS NOT NULL \
+         AND population = 'matched' AND removed_at IS NULL LIMIT 1",
+    )
+    .bind(card.facts.personal_id_number.expose())
+    .fetch_optional(&mut **transaction)
+    .await
+    .map_err(failed("reading whether somebody has died"))?;
+    match dead {
+        Some(_) => Err(Refusal::NotVerified("another record says that the person has died").into()),
+        None => Ok(()),
+    }
 }
 
 /// Refuses another card from a version after [`Reason::ENDING`].

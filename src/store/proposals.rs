@@ -11,6 +11,7 @@ use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::{DAY_SECONDS, UnixSeconds};
 use crate::error::{Fault, Refusal, Result};
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::HOLDER;
 use crate::model::proposal::ProposalState;
 
 /// A proposal as it stands.
@@ -350,7 +351,11 @@ fn person(text: &str) -> Result<PersonalNumber, Fault> {
 }
 
 /// Holds the person's row until the transaction ends, so that nobody else counts what they have meanwhile.
-async fn hold(transaction: &mut Transaction<'_>, person: &PersonalNumber, at: UnixSeconds) -> Result<(), Fault> {
+pub(super) async fn hold(
+    transaction: &mut Transaction<'_>,
+    person: &PersonalNumber,
+    at: UnixSeconds,
+) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO self_service_people (person, at) VALUES ($1, $2) \
          ON CONFLICT (person) DO UPDATE SET at = excluded.at",
@@ -396,9 +401,9 @@ async fn give(transaction: &mut Transaction<'_>, proposal: &str, evidence: &[Str
     Ok(())
 }
 
-/// The line about a step of the person's own: `holder`, as everywhere.
+/// The line about a step of the person's own.
 fn line(at: UnixSeconds, action: &'static str, subject: &str, detail: String) -> Line {
-    Line { at, actor: "holder".to_owned(), action, subject: subject.to_owned(), detail }
+    Line { at, actor: HOLDER.to_owned(), action, subject: subject.to_owned(), detail }
 }
 
 /// What is not decided for good goes with its record: it is for the unit that manages the record now, and no longer for the
@@ -436,7 +441,7 @@ pub(super) async fn expire(
     let doing = failed("ending proposals with their record");
     let statement = format!(
         "UPDATE proposals SET state = 'expired', decided_at = $3 WHERE record = $1 AND person <> $2 \
-         AND state IN {WAITING} RETURNING id"
+         AND state IN {WAITING} RETURNING id, record"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(record.as_str())
@@ -445,11 +450,37 @@ pub(super) async fn expire(
         .fetch_all(&mut **transaction)
         .await
         .map_err(&doing)?;
+    note_expired(transaction, &rows, at).await
+}
+
+/// The same for what waits for these records, which have just come to say whose they are.
+pub(super) async fn expire_of_others(
+    transaction: &mut Transaction<'_>,
+    records: &[&Handle],
+    at: UnixSeconds,
+) -> Result<(), Fault> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let statement = format!(
+        "UPDATE proposals SET state = 'expired', decided_at = $1 WHERE record IN ({}) AND state IN {WAITING} AND person <> \
+         COALESCE((SELECT records.person FROM records WHERE records.id = proposals.record), '') RETURNING id, record",
+        (2..records.len() + 2).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(at);
+    let query = records.iter().fold(query, |query, record| query.bind(record.as_str()));
+    let rows = query.fetch_all(&mut **transaction).await.map_err(failed("ending proposals with their record"))?;
+    note_expired(transaction, &rows, at).await
+}
+
+/// Proposals and their records, which were just ended.
+async fn note_expired(transaction: &mut Transaction<'_>, rows: &[AnyRow], at: UnixSeconds) -> Result<(), Fault> {
+    let doing = failed("ending proposals with their record");
     for row in rows {
-        let subject: String = row.try_get(0).map_err(&doing)?;
+        let subject: String = row.try_get("id").map_err(&doing)?;
         let delete = sqlx::query("DELETE FROM proposal_claims WHERE proposal = $1").bind(subject.clone());
         delete.execute(&mut **transaction).await.map_err(&doing)?;
-        let (actor, detail) = ("system".to_owned(), record.to_string());
+        let (actor, detail) = ("system".to_owned(), row.try_get("record").map_err(&doing)?);
         transaction.note(Line { at, actor, action: "proposal.expired", subject, detail });
     }
     Ok(())

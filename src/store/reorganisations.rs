@@ -546,6 +546,15 @@ impl Change for MoveRecord {
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<i64> {
         let version = versions::write(transaction, &self.write).await?;
+        if let Some(unit) = &self.write.new.works_in[0] {
+            // A card that is not replaced yet is for the new unit to lock, give back or withdraw; what it says stays.
+            sqlx::query("UPDATE cards SET unit = $2 WHERE record_id = $1 AND state IN ('active', 'locked')")
+                .bind(self.write.record.as_str())
+                .bind(unit)
+                .execute(&mut **transaction)
+                .await
+                .map_err(failed("moving the cards of a record"))?;
+        }
         for moved in &self.waiting {
             waiting::rewrite(transaction, moved).await?;
         }

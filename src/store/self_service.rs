@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::cards::{By, Move, move_all, report};
+use super::proposals::hold;
 use super::{Change, Line, Store, Transaction, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
@@ -136,7 +137,9 @@ impl Store {
         self.write(RedeemCode { code, client, now }).await
     }
 
-    /// Begins a session for an occasion; `false` if there was one for it. The audit lines are about the person's records.
+    /// Begins a session for an occasion; `false` if there was one for it, if a card of the person was locked as lost or stolen
+    /// since they signed in or presented, or if they presented one and have none in force any more. The audit lines are about
+    /// the person's records.
     pub async fn begin_self_session(&self, session: SelfSession, records: Vec<Handle>) -> Result<bool> {
         self.write(BeginSession { session, records }).await
     }
@@ -157,12 +160,12 @@ impl Store {
 
     /// Ends one session.
     pub async fn end_self_session(&self, id: String) -> Result<()> {
-        self.write(EndSessions { column: "id", value: id, but: String::new() }).await
+        self.write(EndSession { id }).await
     }
 
-    /// Ends every session of a person but one: a device is in other hands.
-    pub async fn end_self_sessions_of(&self, person: &PersonalNumber, but: String) -> Result<()> {
-        self.write(EndSessions { column: "person", value: person.expose().to_owned(), but }).await
+    /// Ends every session of a person but one, and every code that could still become one: a device is in other hands.
+    pub async fn end_self_sessions_of(&self, person: &PersonalNumber, but: String, at: UnixSeconds) -> Result<()> {
+        self.write(EndSessionsOf { person: person.clone(), but, at }).await
     }
 }
 
@@ -388,15 +391,19 @@ impl Change for BeginSession {
     type Done = bool;
 
     fn order(&self) -> &str {
-        &self.session.occasion
+        self.session.person.expose()
     }
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let SelfSession { id, person, by_card, client, occasion, signed_in_at, created_at, expires_at } = &self.session;
         let way = if *by_card { "card" } else { "sign_in" };
+        hold(transaction, person, *created_at).await?;
         let begun = sqlx::query(
             "INSERT INTO self_service_sessions (id, person, way, client, occasion, signed_in_at, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (occasion) DO NOTHING",
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE NOT EXISTS (SELECT 1 FROM cards WHERE cards.person = $2 \
+             AND cards.state = 'locked' AND cards.state_reason IN ('lost', 'stolen') AND cards.state_at > $6) \
+             AND ($3 <> 'card' OR EXISTS (SELECT 1 FROM cards WHERE cards.person = $2 AND cards.state = 'active' \
+             AND cards.valid_until > $7)) ON CONFLICT (occasion) DO NOTHING",
         )
         .bind(id)
         .bind(person.expose())
@@ -425,23 +432,49 @@ impl Change for BeginSession {
     }
 }
 
-struct EndSessions {
-    column: &'static str,
-    value: String,
-    but: String,
+struct EndSession {
+    id: String,
 }
 
-impl Change for EndSessions {
+impl Change for EndSession {
     type Done = ();
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        let statement = format!("DELETE FROM self_service_sessions WHERE {} = $1 AND id <> $2", self.column);
-        sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(&self.value)
+        let ended = sqlx::query("DELETE FROM self_service_sessions WHERE id = $1").bind(&self.id);
+        ended.execute(&mut **transaction).await.map_err(failed("ending a session"))?;
+        Ok(())
+    }
+}
+
+struct EndSessionsOf {
+    person: PersonalNumber,
+    but: String,
+    at: UnixSeconds,
+}
+
+impl Change for EndSessionsOf {
+    type Done = ();
+
+    fn order(&self) -> &str {
+        self.person.expose()
+    }
+
+    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+        let doing = failed("ending sessions");
+        // Who is about to begin one has begun it, or will find the card locked.
+        hold(transaction, &self.person, self.at).await?;
+        sqlx::query("DELETE FROM self_service_sessions WHERE person = $1 AND id <> $2")
+            .bind(self.person.expose())
             .bind(&self.but)
             .execute(&mut **transaction)
             .await
-            .map_err(failed("ending sessions"))?;
+            .map_err(&doing)?;
+        sqlx::query("UPDATE self_service_sign_ins SET ended_at = $2 WHERE person = $1 AND ended_at IS NULL")
+            .bind(self.person.expose())
+            .bind(self.at)
+            .execute(&mut **transaction)
+            .await
+            .map_err(&doing)?;
         Ok(())
     }
 }

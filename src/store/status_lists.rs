@@ -82,7 +82,7 @@ impl Store {
 
     /// Has checkpoints carry the lists of other credentials in which one of the newest credentials is shown as a QR code: a
     /// process from before lists had purposes, which serves on while others are replaced, may have put it there.
-    pub async fn carry_lists_of_codes(&self) -> Result<()> {
+    pub async fn carry_lists_of_codes(&self, at: UnixSeconds) -> Result<()> {
         let doing = "looking for QR codes in other status lists";
         let rows = sqlx::query(
             "SELECT DISTINCT l.id FROM credentials c JOIN issuances i ON i.id = c.issuance \
@@ -94,7 +94,7 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         for row in rows {
-            self.write(CarryList { id: row.try_get(0).map_err(failed(doing))? }).await?;
+            self.write(CarryList { id: row.try_get(0).map_err(failed(doing))?, at }).await?;
         }
         Ok(())
     }
@@ -185,18 +185,24 @@ impl Change for OpenList {
 
 struct CarryList {
     id: i64,
+    at: UnixSeconds,
 }
 
 impl Change for CarryList {
     type Done = ();
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        sqlx::query("UPDATE status_lists SET purpose = $2 WHERE id = $1")
+        let carried = sqlx::query("UPDATE status_lists SET purpose = $2 WHERE id = $1 AND purpose <> $2")
             .bind(self.id)
             .bind(ListPurpose::Any.word())
             .execute(&mut **transaction)
             .await
             .map_err(failed("having a status list carried"))?;
+        if carried.rows_affected() == 1 {
+            let (actor, subject) = ("system".to_owned(), format!("status-list/{}", self.id));
+            let detail = ListPurpose::Any.word().to_owned();
+            transaction.note(Line { at: self.at, actor, action: "status_list.carried", subject, detail });
+        }
         Ok(())
     }
 }

@@ -24,6 +24,8 @@ pub struct VersionWrite {
     pub record: Handle,
     /// The version that it was decided on; 0 for a record that is not there yet.
     pub base_version: i64,
+    /// When the unit had confirmed that version by then, if it had.
+    pub base_confirmed_at: Option<UnixSeconds>,
     /// What it will say.
     pub new: IncomingRecord,
     /// Where it comes from.
@@ -50,23 +52,11 @@ pub enum CardStep {
         /// Why.
         reason: Reason,
     },
-    /// It is withdrawn.
-    End {
-        /// The card in force.
-        card: Handle,
-        /// Why.
-        reason: Reason,
-    },
-    /// Its term is over.
-    Expire {
-        /// The card in force.
-        card: Handle,
-    },
 }
 
 impl Store {
     /// Writes versions, and what waits for its day, together or not at all. Refuses with [`Refusal::MovedOn`] when one of
-    /// the records is not at the version that was decided on.
+    /// the records is not at the version that was decided on, or the unit has given its word for it since.
     pub async fn write_versions(
         &self,
         writes: Vec<VersionWrite>,
@@ -116,7 +106,7 @@ impl Change for WriteVersions {
 
 /// Writes one version. Refuses before it has written anything.
 pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrite) -> Result<i64> {
-    let VersionWrite { record, base_version, new, origin, confirmed_by, card, at } = write;
+    let VersionWrite { record, base_version, new, origin, confirmed_by, card, at, .. } = write;
     let version = base_version + 1;
     let before = if *base_version == 0 { None } else { whereabouts(transaction, record).await? };
     if !write_record(transaction, write).await? {
@@ -157,21 +147,8 @@ pub(super) async fn write(transaction: &mut Transaction<'_>, write: &VersionWrit
         let (actor, detail) = (officer.clone(), format!("version {version}"));
         transaction.note(Line { at: *at, actor, action: "record.confirmed", subject, detail });
     }
-    match card {
-        CardStep::Keep => {}
-        CardStep::Replace { old, new, reason } => {
-            cards::replace(transaction, old, new, *reason, &origin.actor).await?;
-        }
-        CardStep::End { card, reason } => {
-            let because = format!("record version {version}");
-            let by = By::Facts { hold: "", because: &because };
-            let wanted = Move { step: Step::Withdraw, reason: *reason, actor: &origin.actor, at: *at, by };
-            cards::move_all(transaction, &Selector::Card(card.clone()), &wanted).await?;
-        }
-        CardStep::Expire { card } => {
-            let selector = Selector::Card(card.clone());
-            cards::end_term(transaction, &selector, version, &origin.actor, *at).await?;
-        }
+    if let CardStep::Replace { old, new, reason } = card {
+        cards::replace(transaction, old, new, *reason, &origin.actor).await?;
     }
     Ok(version)
 }
@@ -191,10 +168,11 @@ async fn whereabouts(
     row.map(read).transpose().map_err(doing)
 }
 
-/// The record's row; `false` when it is not at the version that was decided on.
+/// The record's row; `false` when it is not at the version that was decided on, or confirmed since: what was decided without
+/// the unit's word would take it away.
 async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -> Result<bool, Fault> {
     let new = &write.new;
-    // The same parameters for both: what the row says afterwards.
+    // The same parameters for both: what the row says afterwards. The last one is what it said before.
     let statement = if write.base_version == 0 {
         "INSERT INTO records (id, unit, number, version, digest, run, person, changed_at, match_key, out_of_service, \
          confirmed_at, confirmed_by, confirmed_version, using_unit, work_unit, search_name) \
@@ -208,7 +186,8 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
              confirmed_at = CASE WHEN CAST($12 AS TEXT) IS NULL THEN NULL ELSE COALESCE($11, confirmed_at) END, \
              confirmed_by = $12, confirmed_version = COALESCE($13, confirmed_version), \
              using_unit = $14, work_unit = $15, search_name = $16 \
-             WHERE id = $1 AND version = CAST($4 AS BIGINT) - 1 AND NOT EXISTS (SELECT 1 FROM records other \
+             WHERE id = $1 AND version = CAST($4 AS BIGINT) - 1 AND COALESCE(confirmed_at, 0) = COALESCE(CAST($17 AS BIGINT), 0) \
+             AND NOT EXISTS (SELECT 1 FROM records other \
              WHERE other.unit = $2 AND other.number = $3 AND other.id <> $1)",
             carried_over("$9")
         )
@@ -216,7 +195,7 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
     let confirmed = write.confirmed_by.as_ref();
     // What the official changes without the unit leaves the unit's word as it was given.
     let confirmed_at = confirmed.filter(|_| !write.origin.is_of_holder()).map(|_| write.at);
-    let written = sqlx::query(sqlx::AssertSqlSafe(statement))
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(write.record.as_str())
         .bind(&new.key.unit)
         .bind(&new.key.number)
@@ -232,10 +211,11 @@ async fn write_record(transaction: &mut Transaction<'_>, write: &VersionWrite) -
         .bind(confirmed.map(|_| write.base_version + 1))
         .bind(new.works_in[0].as_deref())
         .bind(new.works_in[1].as_deref())
-        .bind(&new.search_name)
-        .execute(&mut **transaction)
-        .await
-        .map_err(failed("writing a record"))?;
+        .bind(&new.search_name);
+    if write.base_version > 0 {
+        query = query.bind(write.base_confirmed_at);
+    }
+    let written = query.execute(&mut **transaction).await.map_err(failed("writing a record"))?;
     Ok(written.rows_affected() == 1)
 }
 

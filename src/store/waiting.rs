@@ -397,7 +397,6 @@ struct ActOn {
 
 impl Change for ActOn {
     type Done = bool;
-    const MOVES_CARDS: bool = true;
     const TAKES_BACK: bool = true;
 
     async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<bool> {

@@ -149,6 +149,9 @@ story! {
         assert_eq!(check(&town, &mut device, &text, &Options::default()), gist("valid-live", ""));
         let lists = town.service.store().status_lists().await.unwrap();
         assert!(lists.iter().any(|list| list.purpose == ListPurpose::Other), "and no others");
+        let carried = lists.iter().find(|list| list.purpose == ListPurpose::Any).unwrap();
+        let history = town.service.store().history(&format!("status-list/{}", carried.id)).await.unwrap();
+        assert_eq!(history.iter().filter(|line| line.2 == "status_list.carried").count(), 1, "{history:?}");
     }
 }
 

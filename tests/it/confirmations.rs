@@ -37,7 +37,8 @@ async fn waiting(officer: &Officer<'_>, query: &str) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
 }
 
-async fn confirms(officer: &Officer<'_>, unit: &str, seen: &[(&Handle, i64)]) -> Vec<String> {
+/// Says yes to versions; what each became.
+pub async fn confirms(officer: &Officer<'_>, unit: &str, seen: &[(&Handle, i64)]) -> Vec<String> {
     let records: Vec<_> =
         seen.iter().map(|(record, version)| json!({"record": record.to_string(), "version": version})).collect();
     let answer = officer.post("/api/v1/records/confirm", json!({"unit": unit, "records": records})).await.expect(200);

@@ -94,6 +94,20 @@ story! {
 }
 
 story! {
+    async fn who_died_meanwhile_gets_no_card_from_another_record(town) {
+        let office = office(town).await;
+        let wallet = office.wallet();
+        let (tokens, later) = asks(&wallet, PERSON).await;
+        office.town.imports_as("other", PERSON, "H29", "001", "deceased").await;
+        office.town.matches_and_confirms("H29").await;
+        office.town.service.follow_records().await.unwrap();
+        office.town.confirms("H26").await;
+        let collected = collect(&wallet, &tokens.access, &later["transaction_id"]).send().await;
+        assert_eq!(collected.error(400), "credential_request_denied");
+    }
+}
+
+story! {
     async fn many_who_collect_at_once_get_one_copy(town) {
         let office = office(town).await;
         let other = office.town.second_process().await;

@@ -527,7 +527,7 @@ story! {
 story! {
     async fn terms_that_end_are_warned_of(town) {
         town.hires(PERSON, UNIT).await;
-        says(&town, &[("full_time_term", "20240101-20261231")], Some("unit")).await;
+        says(&town, &[("full_time_term", "Nhiệm kỳ từ 01/01/2024 đến 31/12/2026")], Some("unit")).await;
         let officer = town.officer("hanoi").await;
         let card = card_of(&officer).await;
         let ending = officer.get("/api/v1/cards/ending?unit=H26&within_days=60").await.expect(200);
@@ -568,23 +568,5 @@ story! {
         // A new term is a new card.
         says(&town, &[("full_time_term", "20240101-20291031")], Some("unit")).await;
         assert_ne!(card_of(&officer).await, card);
-    }
-}
-
-story! {
-    async fn an_approval_that_ends_the_term_ends_the_card_with_it(town) {
-        town.hires(PERSON, UNIT).await;
-        let desk = crate::review::desk(&town).await;
-        let officer = town.officer("vneid").await;
-        let credential = town.wallet().card(&officer, PERSON, "official-card-sdjwt").await;
-        let card = card_of(&officer).await;
-        let proposal = crate::review::proposes(&desk, PERSON, "p1", json!({"full_time_term": "2021-2025"})).await;
-        let mut answer = desk.officer("an").await.approves(&proposal, json!({})).await.expect(200);
-        if answer["state"] == "first_approved" {
-            answer = desk.officer("binh").await.approves(&proposal, json!({})).await.expect(200);
-        }
-        assert_eq!(answer["state"], "approved", "{answer}");
-        assert_eq!(state(&officer, &card).await, ("expired".into(), Value::Null));
-        assert_eq!(published(&town, &status_of(&credential)).await, 1);
     }
 }

@@ -74,6 +74,7 @@ fn write(base: &StoredRecord, record: &Record) -> VersionWrite {
     VersionWrite {
         record: base.handle.clone(),
         base_version: base.version,
+        base_confirmed_at: base.standing.confirmed_at,
         new: IncomingRecord::of(record, 0, base.handle.clone()),
         origin: origin(),
         confirmed_by: Some("unit".into()),
@@ -136,6 +137,28 @@ story! {
         let told = town.service.store().waiting_change("0000000000000000").await.unwrap().unwrap();
         assert_eq!((told.state.as_str(), told.detail.as_str()), ("conflict", "unreadable"), "the unit decides");
         assert_eq!(stored_in(&town, UNIT).await.record.text("position_title"), Some("003"));
+    }
+}
+
+story! {
+    async fn the_units_word_that_comes_between_a_look_and_a_write_is_not_lost(town) {
+        town.hires(PERSON, UNIT).await;
+        let record = changed(&town, &[("employment_status", "resigned")]).await;
+        let unconfirmed = Incoming { confirmed_by: None, ..incoming(record) };
+        town.service.receive(&origin(), vec![unconfirmed]).await.unwrap();
+        // Somebody looks, the unit gives its word, and then comes what was made of the look.
+        let base = stored_in(&town, UNIT).await;
+        town.confirms(UNIT).await;
+        let moved = changed(&town, &[("email", "an@example.vn")]).await;
+        let late = VersionWrite { confirmed_by: None, ..write(&base, &moved) };
+        let late = town.service.store().write_versions(vec![late], Vec::new(), TakenBack::default()).await;
+        assert!(matches!(late, Err(Error::Refusal(Refusal::MovedOn("record")))), "{late:?}");
+        let stands = stored_in(&town, UNIT).await;
+        assert_eq!((stands.version, stands.confirmed_by.as_deref()), (base.version, Some("test")));
+        // Who looks again writes.
+        let again = VersionWrite { confirmed_by: stands.confirmed_by.clone(), ..write(&stands, &moved) };
+        town.service.store().write_versions(vec![again], Vec::new(), TakenBack::default()).await.unwrap();
+        assert!(stored_in(&town, UNIT).await.standing.confirmed_at.is_some());
     }
 }
 
@@ -235,6 +258,37 @@ story! {
 }
 
 story! {
+    async fn whoever_died_gets_no_card_from_what_another_unit_sends(town) {
+        town.hires(PERSON, UNIT).await;
+        town.imports_as("other", PERSON, "H29", "001", "active").await;
+        town.matches_and_confirms("H29").await;
+        let officer = town.officer("vneid").await;
+        let offered = async || {
+            let ask = json!({"personal_id_number": PERSON, "assurance_level": 2, "unit": "H29"});
+            officer.post("/api/v1/offers", ask).await
+        };
+        let card = offered().await.expect(201)["card"].as_str().unwrap().to_owned();
+        says(&town, &[("employment_status", "deceased")]).await;
+        town.service.follow_records().await.unwrap();
+        assert_eq!(state(&officer, &card).await, ("withdrawn".into(), json!("deceased")));
+        // The other unit's system does not know yet, and sends its monthly step of the salary.
+        let key = RecordKey { unit: "H29".into(), number: "Nother".into() };
+        let sends = async |field: &str, value: &str| {
+            let stored = town.service.store().record(&key).await.unwrap().unwrap();
+            let mut members: Value = serde_json::from_str(&stored.record.content()).unwrap();
+            members[field] = json!(value);
+            let record = Record::restore(Catalogue::current(), &members.to_string()).unwrap();
+            town.service.receive(&origin(), vec![incoming(record)]).await.unwrap();
+        };
+        sends("email", "an@example.vn").await;
+        assert_eq!(offered().await.problem(409), "not-verified");
+        // It was a mistake: the unit that said so takes it back.
+        says(&town, &[("employment_status", "active")]).await;
+        offered().await.expect(201);
+    }
+}
+
+story! {
     async fn a_status_of_a_day_too_far_ahead_is_a_rejected_row_and_no_more(town) {
         town.hires(PERSON, UNIT).await;
         let content = stored_in(&town, UNIT).await.record.content();
@@ -248,6 +302,26 @@ story! {
         let summary = import(town.service.store(), &town.clock, &town.service.chance, request, |_| {}).await.unwrap();
         assert_eq!((summary.rejected, summary.new, summary.waiting), (1, 1, 0));
         assert!(std::fs::read_to_string(rejects).unwrap().contains("employment_status_date"));
+    }
+}
+
+story! {
+    async fn a_term_that_does_not_say_when_it_ends_is_a_rejected_row(town) {
+        town.hires(PERSON, UNIT).await;
+        let portrait = stored_in(&town, UNIT).await.record.portrait().unwrap().name();
+        let content = stored_in(&town, UNIT).await.record.content();
+        let row = |number: &str, term: &str| {
+            let row = content.replace(&format!("\"{portrait}\""), "\"/9j/4AAEAAD/2Q==\"").replace(&format!("N{PERSON}"), number);
+            row.replacen('{', &format!("{{\"full_time_term\":\"{term}\","), 1)
+        };
+        let rows = [row("N1", "Khóa XVIII"), row("N2", "2026"), row("N3", "01/06/2021 - 31/05/2026"), row("N4", "Nhiệm kỳ 2021–2026")];
+        let file = town.file("terms.ndjson", rows.join("\n"));
+        let rejects = file.with_extension("rejects");
+        let request = ImportRequest { file, format: Format::Ndjson, dry_run: false, rejects: rejects.clone(), actor: "test".into() };
+        let summary = import(town.service.store(), &town.clock, &town.service.chance, request, |_| {}).await.unwrap();
+        assert_eq!((summary.rejected, summary.new), (2, 2));
+        let told = std::fs::read_to_string(rejects).unwrap();
+        assert_eq!(told.matches("01/06/2021 - 31/05/2026").count(), 4, "both in both languages: {told}");
     }
 }
 

@@ -233,6 +233,26 @@ story! {
 }
 
 story! {
+    async fn of_a_card_that_was_replaced_meanwhile_the_new_one_is_frozen(town) {
+        let office = Office::open(town).await;
+        let old = office.town.officer("vneid").await.offer(PERSON).await["card"].as_str().unwrap().to_owned();
+        let me = Me::signs_in(&office, PERSON).await;
+        // The wallet still shows the old one.
+        office.town.imports(PERSON, "H26", "002", "active").await;
+        office.town.matches_and_confirms("H26").await;
+        office.town.service.refresh_cards().await.unwrap();
+        let frozen = me.post(&format!("/cards/{old}/freeze"), json!({"reason": "stolen"})).await.expect(200);
+        assert_ne!(frozen["card"], old.as_str());
+        assert_eq!((&frozen["state"], &frozen["reason"]), (&json!("locked"), &json!("stolen")));
+        // One that was not replaced by the facts is over.
+        let new = frozen["card"].as_str().unwrap();
+        office.town.officer("vneid").await.step(new, "replace", "stolen").await.expect(201);
+        let answer = me.post(&format!("/cards/{new}/freeze"), json!({"reason": "stolen"})).await;
+        assert_eq!(answer.problem(409), "card-state");
+    }
+}
+
+story! {
     async fn a_card_is_frozen_at_once_and_given_back_by_who_froze_it(town) {
         let office = Office::open(town).await;
         let officer = office.town.officer("vneid").await;

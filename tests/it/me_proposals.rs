@@ -2,9 +2,12 @@
 //! on the way.
 
 use futures_util::future::join_all;
+use officials_card::model::calendar::start_of;
 use officials_card::model::id::PersonalNumber;
+use officials_card::store::Confirmed;
 use serde_json::{Value, json};
 use sqlx::Connection;
+use time::macros::date;
 
 use crate::holder::{NEIGHBOUR, Office, PERSON};
 use crate::me::{Me, field};
@@ -66,6 +69,32 @@ story! {
         office.town.imports(PERSON, "H26", "002", "active").await;
         me.proposes(json!({"phone_number": "0987654321"})).await.expect(201);
         assert_eq!(me.record().await["confirmed_at"], Value::Null);
+    }
+}
+
+story! {
+    async fn a_change_of_a_later_day_leaves_the_unit_s_word_as_it_stands_then(town) {
+        let office = Office::open(town).await;
+        let town = &office.town;
+        let me = Me::signs_in(&office, PERSON).await;
+        let record = me.handle().await;
+        let will = async |changes: Value| {
+            let change = json!({"record": record, "changes": changes, "effective_on": "2026-12-01"});
+            me.post("/proposals", change).await.expect(201);
+        };
+        // One while the word is somebody's, one while nobody has given it.
+        will(json!({"email": "an@example.vn"})).await;
+        town.imports(PERSON, "H26", "002", "active").await;
+        will(json!({"phone_number": "0912345678"})).await;
+        town.clock.advance(3_600);
+        let given = town.clock.now();
+        let store = town.service.store();
+        store.confirm_records("H26", Confirmed::All, "binh", given, given).await.unwrap();
+        town.clock.advance(start_of(date!(2026 - 12 - 01)) - given);
+        assert_eq!(town.service.act_on_waiting().await.unwrap(), 2);
+        let stored = store.records_of(&PersonalNumber::parse(PERSON).unwrap()).await.unwrap().pop().unwrap();
+        assert_eq!((stored.record.text("email"), stored.record.text("phone_number")), (Some("an@example.vn"), Some("0912345678")));
+        assert_eq!((stored.confirmed_by.as_deref(), stored.standing.confirmed_at), (Some("binh"), Some(given)));
     }
 }
 

@@ -241,6 +241,45 @@ story! {
     }
 }
 
+/// Somebody who has the device presents its card and signs in, but has redeemed neither; then the owner freezes the card.
+/// Nothing comes of either, and the owner can sign in.
+async fn freezes_between(office: &Office, seconds: i64) {
+    let (product, holder) = (office.wallet(), office.town.wallet());
+    let officer = office.town.officer("vneid").await;
+    let credential = holder.card(&officer, PERSON, "official-card-sdjwt").await;
+    let me = Me::signs_in(office, PERSON).await;
+    let card = me.get("").await.expect(200)["cards"][0]["card"].as_str().unwrap().to_owned();
+    office.town.imports_as("other", PERSON, "H29", "001", "active").await;
+    office.town.matches_and_confirms("H29").await;
+    if seconds > 0 {
+        // A card of another unit is in force all the time.
+        let other = json!({"personal_id_number": PERSON, "assurance_level": 2, "unit": "H29"});
+        officer.post("/api/v1/offers", other).await.expect(201);
+    }
+    let anchors = Anchors::from_pem(office.town.service.anchor_pem()).unwrap();
+    let presenter = Presenter::new(anchors, vec![Kept::sd_jwt(&credential, holder.key)]);
+    let (made, browser) = (begins(office, &product).await, office.browser());
+    let presented = presents(office, &product, &browser, &presenter, &made).await;
+    let signed_in = lands(office, &product, PERSON).await.code();
+    office.town.clock.advance(seconds);
+    me.post(&format!("/cards/{card}/freeze"), json!({"reason": "stolen"})).await.expect(200);
+    assert_eq!(exchange(&product, &made, &presented).send().await.error(400), "invalid_grant");
+    assert_eq!(redeem(&product, &signed_in).send().await.error(400), "invalid_grant");
+    Me::signs_in(office, PERSON).await.get("").await.expect(200);
+}
+
+story! {
+    async fn a_freeze_ends_what_is_about_to_become_a_session(town) {
+        freezes_between(&Office::open(town).await, 0).await;
+    }
+}
+
+story! {
+    async fn a_freeze_of_one_of_several_cards_ends_what_is_about_to_become_a_session(town) {
+        freezes_between(&Office::open(town).await, 1).await;
+    }
+}
+
 story! {
     async fn nobody_but_this_service_asks_with_its_template(town) {
         let office = Office::open(town).await;

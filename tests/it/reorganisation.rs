@@ -111,6 +111,38 @@ story! {
 }
 
 story! {
+    async fn a_card_that_is_not_replaced_yet_is_the_new_provinces_to_lock_and_give_back(town) {
+        departments(&town).await;
+        let town = town.configured(|config| {
+            let hanoi = config.clients.iter().find(|client| client.name == "hanoi").unwrap().clone();
+            config.clients.push(officials_card::config::Client { name: "saigon".into(), units: Some(vec!["H29".into()]), ..hanoi });
+        });
+        let [lost, unconfirmed, gone] = [0, 1, 2].map(|number| people(number..number + 1).remove(0));
+        let officer = town.officer("hanoi").await;
+        let cards = [card(&officer, &lost).await, card(&officer, &unconfirmed).await, card(&officer, &gone).await];
+        officer.step(&cards[0], "lock", "lost").await.expect(200);
+        officer.step(&cards[2], "withdraw", "issued_in_error").await.expect(200);
+        town.imports(&unconfirmed, "H26.05", "002", "active").await;
+        let nation = town.officer("vneid").await;
+        let id = planned(&nation, plan(json!([{"from": "H26.05", "to": "H29.06", "to_name": "Sở Mới"}]))).await;
+        step(&nation, &id, "start").await.expect(200);
+        the_day_comes(&town);
+        town.service.reorganise().await.unwrap();
+
+        let (old, new) = (town.officer("hanoi").await, town.officer("saigon").await);
+        for card in &cards[..2] {
+            assert_eq!(old.get(&format!("/api/v1/cards/{card}")).await.problem(404), "not-found");
+            assert_eq!(new.get(&format!("/api/v1/cards/{card}")).await.expect(200)["unit"], "H29.06");
+        }
+        assert_eq!(old.get(&format!("/api/v1/cards/{}", cards[2])).await.expect(200)["unit"], "H26.05", "it is over");
+        new.step(&cards[0], "unlock", "found").await.expect(200);
+        new.step(&cards[1], "lock", "stolen").await.expect(200);
+        let all = new.post("/api/v1/cards/withdraw", json!({"unit": "H29.06.01", "reason": "issued_in_error"})).await;
+        assert_eq!(all.status, 200, "{}", String::from_utf8_lossy(&all.bytes));
+    }
+}
+
+story! {
     async fn waves_are_paused_and_resumed_and_a_plan_is_taken_back_before_its_day(town) {
         departments(&town).await;
         let officer = town.officer("hanoi").await;

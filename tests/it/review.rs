@@ -3,20 +3,28 @@
 use officials_card::config::{Client, Config};
 use officials_card::credential::Signer;
 use officials_card::flow::{Caller, NewOfficer};
+use officials_card::model::calendar::start_of;
 use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::model::origin::Way;
 use officials_card::model::patch::Patch;
 use officials_card::model::rights::Role;
 use officials_card::protocol::oauth::SCOPES;
 use officials_card::store::{NewProposal, OfficeSession, OfficerSignIn};
 use serde_json::{Value, json};
 use sha2::Digest;
+use time::macros::date;
 
+use crate::confirmations::{confirms, sends};
 use crate::revoke::{published, status_of};
 use crate::story;
 use crate::town::{Answer, Officer, Town, client_key};
 
 pub const PERSON: &str = "001199000018";
 pub const SD_JWT: &str = "official-card-sdjwt";
+/// A picture that the tests of portraits take for another one.
+const OTHER_PORTRAIT: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xd9];
+/// With the SHA-256 of its bytes.
+const OTHER_PORTRAIT_NAME: &str = "sha256:8ec72c37890c1c168cf008bad0a72db89077e8fbcc3f040583173fd6dad841c1";
 /// Three days, of which two are a weekend's.
 const DUE_SECONDS: i64 = 3 * 86_400;
 
@@ -71,6 +79,14 @@ pub async fn content_of(town: &Town, person: &str) -> Value {
 /// A person proposes: the fields with what they shall say. Returns the proposal's name.
 pub async fn proposes(town: &Town, person: &str, name: &str, changes: Value) -> String {
     town.service.store().make_proposal(new_proposal(town, person, name, changes).await).await.unwrap();
+    name.to_owned()
+}
+
+/// A person proposes another portrait, which is printed and takes two. Returns the proposal's name.
+pub async fn proposes_portrait(town: &Town, person: &str, name: &str) -> String {
+    let mut new = new_proposal(town, person, name, json!({"portrait_photo": OTHER_PORTRAIT_NAME})).await;
+    new.portrait = Some((OTHER_PORTRAIT_NAME.replace("sha256:", ""), OTHER_PORTRAIT.to_vec()));
+    town.service.store().make_proposal(new).await.unwrap();
     name.to_owned()
 }
 
@@ -256,8 +272,7 @@ story! {
         let wallet = desk.wallet();
         let copy = status_of(&wallet.card(&desk.officer("vneid").await, PERSON, SD_JWT).await);
         let old = desk.officer("vneid").await.offer(PERSON).await["card"].clone();
-        // What only the unit may propose for the person stands on the card; the rule is the same for both.
-        let proposal = proposes(&desk, PERSON, "p1", json!({"position_title": "002"})).await;
+        let proposal = proposes_portrait(&desk, PERSON, "p1").await;
         assert_eq!(an.looks_at(&proposal).await.expect(200)["needs"], "two");
         let first = an.approves(&proposal, json!({})).await.expect(200);
         assert_eq!((first["state"].as_str(), &first["awaits_second"]), (Some("first_approved"), &json!(true)));
@@ -270,7 +285,7 @@ story! {
         assert_eq!(published(&desk, &copy).await, 1, "the old copy ends in the same transaction");
         let vneid = desk.officer("vneid").await;
         let seen = vneid.get(&format!("/api/v1/cards/{}", old.as_str().unwrap())).await.expect(200);
-        assert_eq!((seen["state"].as_str(), seen["reason"].as_str(), &seen["replaced_by"]), (Some("withdrawn"), Some("position_changed"), &done["card"]));
+        assert_eq!((seen["state"].as_str(), seen["reason"].as_str(), &seen["replaced_by"]), (Some("withdrawn"), Some("data_changed"), &done["card"]));
         assert_eq!(vneid.offer(PERSON).await["card"], done["card"]);
         assert_eq!(desk.service.refresh_cards().await.unwrap(), 0, "nothing is left to do");
     }
@@ -392,6 +407,49 @@ story! {
         assert_eq!((&whole["waiting_change"], &whole["version"]), (&json!("done"), &json!(3)), "what it became is known");
         let whole = an.looks_at(&other).await.expect(200);
         assert_eq!((&whole["waiting_change"], &whole["version"]), (&json!("conflict"), &Value::Null));
+    }
+}
+
+story! {
+    async fn an_approval_of_a_later_day_finds_the_unit_s_word_as_it_stands_then(town) {
+        let desk = desk(&town).await;
+        let (given, not_given) = (PERSON, "001199000019");
+        town.hires(given, "H26").await;
+        town.hires(not_given, "H26").await;
+        for person in [given, not_given] {
+            sends(&desk, person, Way::Sync, "system", json!({"academic_degree": "01"})).await;
+            let proposal = proposes(&desk, person, person, json!({"marital_status": "2"})).await;
+            let later = json!({"effective_on": "2026-12-01"});
+            assert_eq!(desk.officer("an").await.approves(&proposal, later).await.expect(200)["waits_until"], "2026-12-01");
+        }
+        let (record, version) = record_of(&desk, given).await;
+        assert_eq!(confirms(&desk.officer("binh").await, "H26", &[(&record, version)]).await, ["confirmed"]);
+        desk.clock.advance(start_of(date!(2026 - 12 - 01)) - desk.clock.now());
+        assert_eq!(desk.service.act_on_waiting().await.unwrap(), 2);
+        for (person, is_confirmed) in [(given, true), (not_given, false)] {
+            let number = PersonalNumber::parse(person).unwrap();
+            let stored = desk.service.store().records_of(&number).await.unwrap().pop().unwrap();
+            assert_eq!(stored.record.text("marital_status"), Some("2"));
+            assert_eq!(stored.standing.confirmed_at.is_some(), is_confirmed, "{person}");
+        }
+    }
+}
+
+story! {
+    async fn a_file_that_makes_a_record_another_person_s_ends_what_waits_for_it(town) {
+        let desk = desk(&town).await;
+        town.hires(PERSON, "H26").await;
+        let proposal = proposes(&desk, PERSON, "p1", json!({"marital_status": "2"})).await;
+        let an = desk.officer("an").await;
+        an.post("/api/v1/proposals/p1/claim", json!({})).await.expect(200);
+        town.imports(PERSON, "H26", "002", "active").await;
+        assert_eq!(an.looks_at(&proposal).await.expect(200)["state"], "open", "still the same person's");
+        town.imports_as(PERSON, "001199000019", "H26", "002", "active").await;
+        let ended = desk.service.store().proposal(&proposal).await.unwrap().unwrap();
+        assert_eq!(ended.state.word(), "expired");
+        assert_eq!(an.queue("?assigned=me").await, [""; 0]);
+        let lines = desk.service.store().history(&proposal).await.unwrap();
+        assert!(lines.iter().any(|line| (line.1.as_str(), line.2.as_str()) == ("system", "proposal.expired")), "{lines:?}");
     }
 }
 
@@ -640,9 +698,6 @@ story! {
     }
 }
 
-/// A picture that the tests of portraits take for another one.
-const OTHER_PORTRAIT: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xd9];
-
 story! {
     async fn a_proposed_portrait_is_looked_at_by_two_and_comes_to_the_wallet_by_itself(town) {
         use crate::holder::{Office, Tokens};
@@ -653,30 +708,7 @@ story! {
         let first = wallet.issued(&tokens.access).await;
         let old_copy = crate::holder::status_of(&first);
 
-        let person = PersonalNumber::parse(PERSON).unwrap();
-        let stored = desk.service.store().records_of(&person).await.unwrap().pop().unwrap();
-        let old = stored.record.portrait().unwrap().name();
-        let name = officials_card::model::value::hex(&sha2::Sha256::digest(OTHER_PORTRAIT));
-        let patch = json!({"portrait_photo": {"old": old, "new": format!("sha256:{name}")}}).to_string();
-        let now = desk.clock.now();
-        let new = NewProposal {
-            id: "p1".into(),
-            record: stored.handle,
-            unit: "H26".into(),
-            person,
-            base_version: stored.version,
-            patch: Patch::parse(&patch).unwrap().to_json(),
-            note: String::new(),
-            is_sensitive: true,
-            effective_on: None,
-            evidence: Vec::new(),
-            portrait: Some((name, OTHER_PORTRAIT.to_vec())),
-            created_at: now,
-            due_at: now + DUE_SECONDS,
-            most_waiting: 5,
-            most_a_day: 5,
-        };
-        desk.service.store().make_proposal(new).await.unwrap();
+        proposes_portrait(desk, PERSON, "p1").await;
 
         let (an, binh) = (desk.officer("an").await, desk.officer("binh").await);
         let picture = an.get("/api/v1/proposals/p1/portraits/new").await;

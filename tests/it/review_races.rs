@@ -8,7 +8,10 @@ use officials_card::model::origin::{Origin, Way};
 use officials_card::model::patch::Patch;
 use serde_json::{Value, json};
 
-use crate::review::{PERSON, SD_JWT, content_of, desk, proposes, record_of};
+use crate::confirmations::{confirms, sends};
+use crate::holder::Office;
+use crate::me::Me;
+use crate::review::{PERSON, SD_JWT, content_of, desk, proposes, proposes_portrait, record_of, reviewers};
 use crate::revoke::{published, status_of};
 use crate::story;
 use crate::town::{Answer, Town};
@@ -151,7 +154,7 @@ story! {
         let vneid = desk.officer("vneid").await;
         for (round, person) in people.iter().enumerate() {
             let copy = status_of(&desk.wallet().card(&vneid, person, SD_JWT).await);
-            let proposal = proposes(&desk, person, &format!("p{round}"), json!({"position_title": "002"})).await;
+            let proposal = proposes_portrait(&desk, person, &format!("p{round}")).await;
             let mut officers = Vec::new();
             for (at, name) in ["an", "an", "binh", "chi", "head", "binh"].into_iter().enumerate() {
                 officers.push(if at % 2 == 0 { desk.officer(name).await } else { other.officer(name).await });
@@ -195,6 +198,28 @@ story! {
             assert!(statuses == [200, 409] || statuses == [409, 200], "{statuses:?}");
             let won = usize::from(statuses[1] == 200);
             assert_eq!(content_of(&desk, PERSON).await["academic_degree"], format!("{}{round}", won + 1));
+        }
+    }
+}
+
+story! {
+    async fn a_confirmation_and_the_person_s_own_change_at_once_lose_nothing(town) {
+        let office = Office::open_with(town, reviewers).await;
+        let town = &office.town;
+        let other = town.second_process().await;
+        let (me, an) = (Me::signs_in(&office, PERSON).await, other.officer("an").await);
+        for round in 0..10 {
+            sends(town, PERSON, Way::Sync, "system", json!({"academic_degree": format!("1{round}")})).await;
+            let (record, version) = record_of(town, PERSON).await;
+            let change = json!({"record": record.as_str(), "changes": {"email": format!("an{round}@example.vn")}});
+            let seen = [(&record, version)];
+            let (changed, said) =
+                tokio::join!(me.post("/proposals", change), confirms(&an, "H26", &seen));
+            changed.expect(201);
+            let number = PersonalNumber::parse(PERSON).unwrap();
+            let stored = town.service.store().records_of(&number).await.unwrap().pop().unwrap();
+            assert_eq!(stored.version, version + 1);
+            assert_eq!(said[0] == "confirmed", stored.standing.confirmed_at.is_some(), "{said:?}");
         }
     }
 }

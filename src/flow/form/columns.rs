@@ -160,7 +160,7 @@ impl Column {
             Form::OneOf(words) => Check::Words(words.clone()),
             Form::Unit => Check::Unit,
             Form::PersonalNumber => Check::Exactly(12),
-            Form::Text(max) | Form::Name(max) | Form::Code(max) => {
+            Form::Text(max) | Form::Name(max) | Form::Code(max) | Form::Term(max) => {
                 Check::AtMost(u32::try_from(*max).unwrap_or(u32::MAX))
             }
             _ => Check::Nothing,
@@ -237,6 +237,7 @@ fn example(code: &str, form: &Form, codes: &CodeBook) -> Option<String> {
         Form::PersonalNumber => "001087000000".to_owned(),
         Form::Unit | Form::Agency => "H26.05".to_owned(),
         Form::Date(_) => "02/05/1987 hoặc 19870502".to_owned(),
+        Form::Term(_) => "01/06/2021 - 31/05/2026".to_owned(),
         Form::Decimal { .. } => "4,32".to_owned(),
         Form::Integer(low, _) => low.to_string(),
         Form::Range { width: Some(width), low, .. } => format!("{low:0width$}"),

@@ -10,6 +10,7 @@ use crate::error::{Refusal, Result};
 use crate::flow::Caller;
 use crate::model::card::Step;
 use crate::model::id::{Handle, PersonalNumber};
+use crate::model::origin::HOLDER;
 use crate::model::person::{MatchOutcome, PopulationPerson, compare, question};
 use crate::model::text::is_invisible;
 use crate::remote::population::{PopulationRegistry, Unreachable};
@@ -21,8 +22,6 @@ const MAX_PURPOSE_CHARACTERS: usize = 200;
 const RETRY_SECONDS: u64 = 30;
 /// Questions on one page at most.
 const MOST_LINES: i64 = 200;
-/// The officer of a person's question about themselves, in the records of questions.
-const HOLDER: &str = "holder";
 /// Why the values of a discrepancy are read, in the audit table.
 const READ_PURPOSE: &str = "population.match";
 

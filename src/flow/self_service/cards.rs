@@ -69,19 +69,28 @@ pub struct CardChange {
 
 impl Service {
     /// The official locks their card, at once. What is locked already stays so: for this reason too, when the others give
-    /// theirs up.
+    /// theirs up. Of one that was replaced because the facts changed, which their wallet may still show, the one in its
+    /// place is locked.
     pub async fn self_freeze(&self, official: &Official, handle: &Handle, reason: Reason) -> Result<OwnCard> {
-        self.card_of_official(official, handle).await?;
+        let mut found = self.newest_card_of_official(official, handle).await?;
         if !matches!(reason, Reason::Lost | Reason::Stolen | Reason::DeviceChange) {
             return Err(Refusal::malformed("body.reason", "must be one of lost, stolen, device_change").into());
         }
-        if matches!(reason, Reason::Lost | Reason::Stolen) {
-            // First, whatever the card is: whoever has the device may have a session on it.
-            self.store.end_self_sessions_of(&official.person, official.session.id.clone()).await?;
-        }
         let now = self.clock.now();
-        let moved = self.store.hold_card(handle.clone(), Step::Lock, reason, now).await?;
-        let card = self.card_of_official(official, handle).await?.card;
+        let (moved, card) = loop {
+            let moved = self.store.hold_card(found.card.handle.clone(), Step::Lock, reason, now).await?;
+            let newest = self.newest_card_of_official(official, &found.card.handle).await?;
+            if !moved.cards.is_empty() || newest.card.handle == found.card.handle {
+                break (moved, newest.card);
+            }
+            // It was replaced between the look and the lock.
+            found = newest;
+        };
+        if matches!(reason, Reason::Lost | Reason::Stolen) {
+            // Whatever the card is: whoever has the device may have a session on it, or be about to. After the lock, which
+            // keeps those from beginning.
+            self.store.end_self_sessions_of(&official.person, official.session.id.clone(), now).await?;
+        }
         if moved.cards.is_empty() && !matches!(card.state_at(now), State::Locked { .. }) {
             card.may(Step::Lock, now)?;
         }
@@ -136,6 +145,18 @@ impl Service {
         let found = self.store.card(handle).await?;
         let own = found.filter(|found| found.facts.personal_id_number == official.person);
         Ok(own.ok_or(Refusal::NotFound("card"))?)
+    }
+
+    /// The same, or the card that stands in its place because what it says has changed.
+    async fn newest_card_of_official(&self, official: &Official, handle: &Handle) -> Result<FoundCard> {
+        let mut found = self.card_of_official(official, handle).await?;
+        while let State::Withdrawn { reason, .. } = &found.card.state
+            && reason.is_change_of_facts()
+            && let Some(newer) = found.card.replaced_by.clone()
+        {
+            found = self.card_of_official(official, &newer).await?;
+        }
+        Ok(found)
     }
 
     pub(super) async fn own_card(&self, card: &Card) -> Result<OwnCard> {

@@ -251,7 +251,7 @@ impl Service {
                 record,
                 expects: Expects::Version(current.version),
                 effective_on,
-                confirmed_by: current.confirmed_by.clone(),
+                confirmed_by: None,
                 says: Says::Fields(patch.fields().map(str::to_owned).collect()),
             };
             match self.receive(&origin, vec![incoming]).await {

@@ -312,7 +312,8 @@ pub struct Freeze {
 pub struct Nothing {}
 
 /// Freezes one of your cards, at once. After a loss or theft your other sessions end. A card that is locked already stays
-/// so: for the graver of your reasons, and also when your unit gives its own lock up.
+/// so: for the graver of your reasons, and also when your unit gives its own lock up. Of a card that was replaced because
+/// what it says has changed, the one in its place is frozen.
 #[utoipa::path(post, operation_id = "me_freeze", path = "/api/v1/me/cards/{handle}/freeze", tag = "me", params(("handle" = String, Path)),
     request_body = Freeze, security(("official" = [])),
     responses((status = 200, body = OwnCard), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
