@@ -433,7 +433,8 @@ impl Change for MarkSigned {
             let statement = format!(
                 "INSERT INTO signed_records (record, version, signed_at, approval) VALUES {} \
                  ON CONFLICT (record) DO UPDATE SET version = excluded.version, signed_at = excluded.signed_at, \
-                 approval = excluded.approval WHERE signed_records.signed_at < excluded.signed_at",
+                 approval = excluded.approval WHERE signed_records.version < excluded.version \
+                 OR (signed_records.version = excluded.version AND signed_records.signed_at < excluded.signed_at)",
                 places(chunk.len(), 4)
             );
             let mut query = sqlx::query(AssertSqlSafe(statement));
