@@ -34,6 +34,11 @@ impl Town {
         }
     }
 
+    async fn handle_in(&self, unit: &str, number: u32) -> Handle {
+        let key = RecordKey { unit: unit.into(), number: format!("N{}", person(number)) };
+        self.service.store().record(&key).await.unwrap().unwrap().handle
+    }
+
     async fn handle(&self, number: u32) -> Handle {
         let person = PersonalNumber::parse(&person(number)).unwrap();
         self.service.store().records_of(&person).await.unwrap().remove(0).handle
@@ -211,6 +216,10 @@ story! {
         assert_eq!(town.computes().await, 1);
         assert_eq!(causes(&vneid, "H26").await, told(&[("open_discrepancy", 1)]));
         store.close_discrepancy(&record, "proposal", "p1").await.unwrap();
+        // Whoever opens one of the two reads it there.
+        let record = vneid.get(&format!("/api/v1/records/{}", town.handle_in("H26", 1).await)).await.expect(200);
+        let flags: Vec<_> = record["flags"].as_array().unwrap().iter().map(|flag| flag["message_en"].as_str().unwrap()).collect();
+        assert_eq!(flags, ["the person serves in two units"]);
         assert_eq!(town.computes().await, 1);
         assert_eq!(causes(&vneid, "H26").await, told(&[("open_discrepancy", 1)]));
         store.close_discrepancy(&record, "conflict", "c1").await.unwrap();

@@ -177,6 +177,14 @@ impl Store {
             )
             .bind(unit.to_owned())
             .bind(month.to_string()),
+    /// What is held against a version of a record; `None` while that was not computed.
+    pub async fn quality_of(&self, record: &Handle, version: i64) -> Result<Option<FlagSet>, Fault> {
+        let query = sqlx::query("SELECT flags FROM quality WHERE record = $1 AND version = $2");
+        let row = query.bind(record.as_str()).bind(version).fetch_optional(self.readers()).await;
+        let flags = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
+        Ok(flags.map_err(failed("reading the quality of a record"))?.map(FlagSet::restored))
+    }
+
         };
         let rows = query.fetch_all(self.readers()).await.map_err(failed(doing))?;
         let read = |row: &AnyRow| -> Result<Option<(Flag, i64)>, sqlx::Error> {
