@@ -426,3 +426,15 @@ story! {
         }
     }
 }
+        // What a record took with it when its unit took it back is told by the unit as by the nation.
+        town.hires(&person(3), "H26.05").await;
+        vneid.offer(&person(3)).await;
+        let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "hanoi".into() };
+        let key = RecordKey { unit: "H26.05".into(), number: format!("N{}", person(3)) };
+        town.service.remove_record(&origin, &key).await.unwrap();
+        town.computes().await;
+        for of in ["?unit=H26", "?unit=H26.05", ""] {
+            let report = vneid.get(&format!("/api/v1/reports/2026-12.json{of}")).await.expect(200);
+            let withdrawn = if of == "?unit=H26.05" { 1 } else { 2 };
+            assert_eq!((&report["cards_issued"], &report["cards_withdrawn"]), (&json!(1), &json!(withdrawn)), "{of}");
+        }

@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 
 use super::super::cards::handle;
+use super::super::records::UNIT_AND_BELOW;
 use super::super::{Store, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
@@ -280,17 +281,18 @@ impl Store {
     pub async fn cards_moved(&self, unit: &str, from: UnixSeconds, until: UnixSeconds) -> Result<(i64, i64), Fault> {
         let doing = "counting cards";
         let count = async |instant: &str| {
-            // A card is its record's unit's: `cards.unit` is where the person works.
+            // A card is its record's unit's (`cards.unit` is where the person works), also after the unit took the record
+            // back: that is what withdrew it.
             let statement = if unit.is_empty() {
-                format!("SELECT COUNT(*) FROM cards WHERE {instant} >= $1 AND {instant} < $2 AND $3 < $4")
+                format!("SELECT COUNT(*) FROM cards WHERE {instant} >= $3 AND {instant} < $4 AND $1 < $2")
             } else {
                 format!(
-                    "SELECT COUNT(*) FROM quality JOIN cards ON cards.record_id = quality.record \
-                     WHERE {instant} >= $1 AND {instant} < $2 AND quality.unit >= $3 AND quality.unit < $4"
+                    "SELECT COUNT(*) FROM records JOIN cards ON cards.record_id = records.id \
+                     WHERE {instant} >= $3 AND {instant} < $4 AND records.unit IN {UNIT_AND_BELOW}"
                 )
             };
-            let query = sqlx::query(AssertSqlSafe(statement)).bind(from).bind(until).bind(unit.to_owned());
-            let row = query.bind(end_of(unit)).fetch_one(self.readers()).await;
+            let query = sqlx::query(AssertSqlSafe(statement)).bind(unit.to_owned()).bind(format!("{unit}."));
+            let row = query.bind(from).bind(until).fetch_one(self.readers()).await;
             row.and_then(|row| row.try_get::<i64, _>(0)).map_err(failed(doing))
         };
         Ok((count("cards.created_at").await?, count("cards.state = 'withdrawn' AND cards.state_at").await?))
