@@ -6,7 +6,7 @@
 //! | đúng, correct | the population match passed; number, sex and birth year agree; no date contradicts another |
 //! | đủ, sufficient | every field that a card needs is there, the birth date to the day |
 //! | sạch, clean | confirmed by the unit, and signed in a monthly approval once the month of the change is over; nobody else has the same personal number there, the person serves nowhere else, nothing about the record is in dispute |
-//! | sống, live | confirmed within three working days of the last change; confirmed or signed again by the end of the month after |
+//! | sống, live | confirmed within three working days of a change, whatever changes after it; confirmed or signed again by the end of the month after |
 //!
 //! [`assess`] is the whole rule; some flags come with time alone, so it also says when to ask again. How many records of
 //! a unit a word holds for is [`score`]'s.
@@ -48,6 +48,10 @@ pub struct Surroundings {
     pub discrepancies: u32,
     /// When this version was last part of a signed monthly approval.
     pub signed_at: Option<UnixSeconds>,
+    /// When the oldest version came in that the unit has not confirmed; `None` where that is this version.
+    pub unconfirmed_since: Option<UnixSeconds>,
+    /// The same of versions that no approval has signed.
+    pub unsigned_since: Option<UnixSeconds>,
 }
 
 /// One thing that keeps a record from one of the four words.
@@ -81,9 +85,10 @@ pub enum Flag {
     OpenDiscrepancy,
     /// The unit did not confirm this version.
     NotConfirmed,
-    /// No monthly approval has signed this version, and the month in which it came is over (Circular 06/2023/TT-BNV).
+    /// No monthly approval has signed this version, and the month of the oldest change that none has signed is over
+    /// (Circular 06/2023/TT-BNV).
     NotSigned,
-    /// Not confirmed within three working days of the change (Decree 27/2026/NĐ-CP).
+    /// Not confirmed within three working days of the oldest change that is unconfirmed (Decree 27/2026/NĐ-CP).
     ConfirmationOverdue,
     /// Neither confirmed nor signed in this month or the one before (Circular 06/2023/TT-BNV: approval in the last days of
     /// each month).
@@ -305,12 +310,15 @@ pub fn assess(
     }
     let mut timed = Vec::with_capacity(2);
     if surroundings.signed_at.is_none() {
-        timed.push((Flag::NotSigned, Month::of(standing.changed_at).ends_at()));
+        let since = surroundings.unsigned_since.unwrap_or(standing.changed_at);
+        timed.push((Flag::NotSigned, Month::of(since).ends_at()));
     }
     match standing.confirmed_at {
         None => {
             flags.push(Flag::NotConfirmed);
-            let end = calendar.end_of_working_day_after(standing.changed_at, CONFIRMATION_WORKING_DAYS);
+            // A further change does not give the unit more time for the one before.
+            let since = surroundings.unconfirmed_since.unwrap_or(standing.changed_at);
+            let end = calendar.end_of_working_day_after(since, CONFIRMATION_WORKING_DAYS);
             timed.push((Flag::ConfirmationOverdue, end));
         }
         Some(at) => {
@@ -472,7 +480,8 @@ mod tests {
             confirmed_at: Some(now),
             namesakes: 1,
         };
-        let surroundings = Surroundings { elsewhere: 1, discrepancies: 2, signed_at: Some(now) };
+        let surroundings =
+            Surroundings { elsewhere: 1, discrepancies: 2, signed_at: Some(now), ..Surroundings::default() };
         let flags = assess(&record(PERFECT), &standing, &surroundings, Calendar::shipped(), now).flags;
         let expected = [Flag::Duplicate, Flag::InTwoUnits, Flag::OpenDiscrepancy];
         assert_eq!(flags.iter().collect::<Vec<_>>(), expected);
@@ -549,5 +558,16 @@ mod tests {
         let end = at(datetime!(2025-11-27 00:00 +7));
         assert_eq!(flags(end - 1), [Flag::NotMatched, Flag::NotConfirmed]);
         assert_eq!(flags(end), [Flag::NotMatched, Flag::NotConfirmed, Flag::ConfirmationOverdue]);
+    }
+
+    #[test]
+    fn a_further_change_gives_no_more_time_for_the_one_before() {
+        let (first, last) = (at(datetime!(2026-11-03 10:00 +7)), at(datetime!(2026-12-02 10:00 +7)));
+        let standing = Standing { changed_at: last, population: Some(MatchOutcome::Matched), ..Standing::default() };
+        let since = |since| Surroundings { unconfirmed_since: since, unsigned_since: since, ..Surroundings::default() };
+        let found = |since| assess(&record(PERFECT), &standing, &since, Calendar::shipped(), last).flags;
+        assert_eq!(found(since(None)), [Flag::NotConfirmed].into_iter().collect());
+        let late = [Flag::NotConfirmed, Flag::NotSigned, Flag::ConfirmationOverdue];
+        assert_eq!(found(since(Some(first))), late.into_iter().collect());
     }
 }

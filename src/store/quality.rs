@@ -260,7 +260,11 @@ const DIRTY: &str = "SELECT dirty.record, records.unit, records.person, records.
     records.population, records.population_detail, records.confirmed_at, \
     record_versions.catalogue, record_versions.content, \
     quality.revision, quality.unit AS unit_before, quality.person AS person_before, quality.serving, quality.signed, \
-    quality.flags, signed_records.signed_at, \
+    quality.flags, CASE WHEN signed_records.version = records.version THEN signed_records.signed_at END AS signed_at, \
+    CASE WHEN records.version > COALESCE(records.confirmed_version, 0) + 1 THEN (SELECT oldest.at FROM record_versions oldest \
+     WHERE oldest.record = records.id AND oldest.version = COALESCE(records.confirmed_version, 0) + 1) END AS unconfirmed_since, \
+    CASE WHEN records.version > COALESCE(signed_records.version, 0) + 1 THEN (SELECT oldest.at FROM record_versions oldest \
+     WHERE oldest.record = records.id AND oldest.version = COALESCE(signed_records.version, 0) + 1) END AS unsigned_since, \
     (SELECT COUNT(*) FROM discrepancies WHERE discrepancies.record = dirty.record) AS disputes, \
     (SELECT COUNT(*) FROM cards WHERE cards.record_id = dirty.record AND cards.state = 'locked' \
      AND cards.state_reason = 'under_review') AS reviews \
@@ -268,7 +272,7 @@ const DIRTY: &str = "SELECT dirty.record, records.unit, records.person, records.
     LEFT JOIN records ON records.id = dirty.record AND records.removed_at IS NULL \
     LEFT JOIN record_versions ON record_versions.record = records.id AND record_versions.version = records.version \
     LEFT JOIN quality ON quality.record = dirty.record \
-    LEFT JOIN signed_records ON signed_records.record = records.id AND signed_records.version = records.version";
+    LEFT JOIN signed_records ON signed_records.record = records.id";
 
 /// Every record of the people whom the claimed records are, or were, about. Each person once, however many records.
 const NEIGHBOURS: &str = "WITH dirty AS \
@@ -316,6 +320,8 @@ fn dirty(row: &AnyRow) -> Result<DirtyRecord, Fault> {
                     )
                     .unwrap_or(u32::MAX),
                     signed_at: row.try_get("signed_at")?,
+                    unconfirmed_since: row.try_get("unconfirmed_since")?,
+                    unsigned_since: row.try_get("unsigned_since")?,
                 },
             }),
         };

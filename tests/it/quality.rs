@@ -174,6 +174,37 @@ story! {
 }
 
 story! {
+    async fn a_further_change_gives_no_more_time_for_the_one_before(town) {
+        let hanoi = town.stays("hanoi").await;
+        town.hires(&person(1), "H26").await;
+        // Sunday noon, and three of the days after: the unit says nothing.
+        for position in ["002", "003", "004", "005"] {
+            town.imports(&person(1), "H26", position, "active").await;
+            assert_eq!(town.computes().await, 1);
+            assert_eq!(causes(&hanoi, "H26").await, told(&[("not_confirmed", 1)]));
+            town.clock.advance(86_400);
+        }
+        let end = datetime!(2026-11-26 00:00 +7).unix_timestamp();
+        assert!(town.clock.now() > end);
+        assert_eq!(town.computes().await, 1);
+        assert_eq!(causes(&hanoi, "H26").await, told(&[("not_confirmed", 1), ("confirmation_overdue", 1)]));
+        let waiting = hanoi.get("/api/v1/confirmations?unit=H26").await.expect(200);
+        assert_eq!(waiting["items"][0]["due_at"], end);
+        // The unit's word ends it, and the next change has its own time.
+        town.confirms("H26").await;
+        town.imports(&person(1), "H26", "006", "active").await;
+        assert_eq!(town.computes().await, 1);
+        assert_eq!(causes(&hanoi, "H26").await, told(&[("not_confirmed", 1)]));
+        // Nor does a change of the new month hide that the month before was never signed.
+        town.clock.advance(datetime!(2026-12-01 09:00 +7).unix_timestamp() - town.clock.now());
+        town.imports(&person(1), "H26", "007", "active").await;
+        town.confirms("H26").await;
+        town.computes().await;
+        assert_eq!(causes(&hanoi, "H26").await, told(&[("not_signed", 1)]));
+    }
+}
+
+story! {
     async fn a_second_record_of_a_person_is_held_against_both_until_it_ends(town) {
         let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         town.hires(&person(1), "H26").await;
