@@ -80,7 +80,7 @@ impl Service {
         let Some((step, reason)) = step_of(stored) else { return Ok(false) };
         let mut selectors = vec![Selector::Record(stored.handle.clone())];
         // A number that the population database did not find to be this person's ends nobody else's cards.
-        let is_matched = stored.standing.population == Some(MatchOutcome::Matched);
+        let is_matched = stored.standing.population.as_ref().is_some_and(MatchOutcome::is_match);
         if reason == Reason::Deceased && is_matched {
             selectors.extend(stored.record.personal_number().map(Selector::Person));
         }
@@ -117,7 +117,7 @@ impl Service {
             return Ok(if is_one { CardStep::End { card: card.handle, reason } } else { CardStep::Keep });
         }
         // What has to be asked first, and a card under review, wait for the rounds.
-        let is_matched = base.standing.population == Some(MatchOutcome::Matched);
+        let is_matched = base.standing.population.as_ref().is_some_and(MatchOutcome::is_match);
         let is_active = matches!(card.state_at(now), State::Active);
         if !is_matched || !is_active || base.record.match_key() != new.match_key() {
             return Ok(CardStep::Keep);
