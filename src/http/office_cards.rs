@@ -36,7 +36,7 @@ pub struct CardListed {
 }
 
 impl CardListed {
-    fn new(listed: ListedCard, now: i64) -> Self {
+    pub(super) fn new(listed: ListedCard, now: i64) -> Self {
         Self {
             card: CardAnswer::new(&listed.card, now),
             record: listed.card.record.to_string(),

@@ -335,10 +335,12 @@ describe("cards and records", () => {
     await looks(desk, "cards-found");
     await found.click();
     await page.getByRole("heading", { name: "Thẻ", exact: true, level: 1 }).waitFor();
+    await page.locator(".facts").getByText("Lê Đức Thắng").waitFor();
     await desk.rests();
     const step = async (name: string, reason: string, state: string) => {
       await page.getByRole("button", { name, exact: true }).click();
       await page.getByRole("dialog").getByRole("combobox").selectOption(reason);
+      await page.getByRole("dialog").getByText("Lê Đức Thắng").waitFor();
       if (name === "Thu hồi") await page.getByRole("checkbox").check();
       await dialogLooks(desk, `card-${reason}`);
       await page.getByRole("dialog").getByRole("button", { name, exact: true }).click();
