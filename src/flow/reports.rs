@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use time::Date;
+use tokio::task::spawn_blocking;
 
-use super::quality::{Cell, DayScores, Sheet, Table, UnitScores, quality_unit};
+use super::quality::{Cell, DayScores, Sheet, Table, TableForm, UnitScores, quality_unit};
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
-use crate::error::{Refusal, Result};
+use crate::error::{Fault, Refusal, Result};
 use crate::model::calendar::{Month, day_of};
 use crate::model::quality::Flag;
 use crate::model::quality::score::{Score, Tally, counted_for};
@@ -122,6 +123,15 @@ impl Service {
 }
 
 /// The words as column heads.
+impl Service {
+    /// The same as a workbook.
+    pub async fn monthly_report_file(&self, caller: &Caller, month: Month, unit: Option<&str>) -> Result<Vec<u8>> {
+        let (report, at) = (self.monthly_report(caller, month, unit).await?, self.clock.now());
+        let made = spawn_blocking(move || report.table().file(TableForm::Xlsx, at)).await;
+        Ok(made.map_err(|error| Fault::new("making a monthly report", error))??)
+    }
+}
+
 const WORDS: [&str; 5] = ["Đúng / correct", "Đủ / sufficient", "Sạch / clean", "Sống / live", "Cả bốn / all four"];
 
 /// For each word: how many, what share, and the share of the month before.

@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
+use super::answer::{Problem, ProblemDocument, attachment};
 use super::extract::{ApiJson, InPath, InQuery, page_size};
-use super::quality::file;
 use crate::error::{Error, Refusal};
 use crate::flow::{After, Caller, NewApproverCertificate, QualityApproval, Service};
 use crate::model::approval::{MAX_DOCUMENT_BYTES, StateDocument};
@@ -151,7 +150,7 @@ pub async fn approval_document(
 ) -> Result<Response, Problem> {
     let month = Month::parse(&month).ok_or(Refusal::NotFound("month"))?;
     let bytes = service.approval_document(&caller, month, &query.unit).await?;
-    Ok(file("application/json", &format!("approval-{}-{month}.json", query.unit.replace('.', "-")), bytes))
+    Ok(attachment("application/json", &format!("approval-{}-{month}.json", query.unit.replace('.', "-")), bytes))
 }
 
 /// A signed state.
@@ -340,7 +339,7 @@ pub async fn approval_file(
     InPath(id): InPath<String>,
 ) -> Result<Response, Problem> {
     let found = service.approval_file(&caller, &id).await?;
-    Ok(file("application/json", &format!("approval-{id}.json"), serde_json::to_vec(&found).unwrap_or_default()))
+    Ok(attachment("application/json", &format!("approval-{id}.json"), serde_json::to_vec(&found).unwrap_or_default()))
 }
 
 /// How a registered certificate is compared.

@@ -353,6 +353,42 @@ story! {
         let mut rounds = 0;
         while rounds < 50 {
             let done = join_all((0..4).map(|at| services[at % 2].compute_quality())).await;
+story! {
+    async fn an_export_that_is_refused_was_read_by_nobody(town) {
+        town.imports(&person(1), "H26", "001", "active").await;
+        town.computes().await;
+        let (hanoi, record) = (town.stays("hanoi").await, town.handle(1).await);
+        let reads = async || {
+            let lines = town.service.store().history(record.as_str()).await.unwrap();
+            lines.iter().filter(|line| (line.2.as_str(), line.3.as_str()) == ("record.read", "quality")).count()
+        };
+        let pool = sqlx::AnyPool::connect(&town.database_url).await.unwrap();
+        // One more than a file has, all of the unit and all flagged.
+        let more = officials_card::flow::MOST_EXPORTED;
+        for statement in [
+            format!(
+                "INSERT INTO records (id, unit, number, version, digest, run, changed_at) \
+                 WITH RECURSIVE places (at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM places WHERE at < {more}) \
+                 SELECT 'Z' || (100000000000000 + at), 'H26', 'X' || at, 1, '', '', 1 FROM places"
+            ),
+            "INSERT INTO record_versions (record, version, catalogue, content, run, line, at) \
+             SELECT id, 1, '2023', '{}', '', 0, 1 FROM records WHERE number LIKE 'X%'".into(),
+            "INSERT INTO quality (record, unit, serving, signed, version, flags, revision) \
+             SELECT id, 'H26', 1, 0, 1, 1, 1 FROM records WHERE number LIKE 'X%'".into(),
+        ] {
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+        for form in ["xlsx", "csv"] {
+            let refused = hanoi.get(&format!("/api/v1/quality/export.{form}?unit=H26")).await;
+            assert_eq!(refused.problem(413), "too-much");
+        }
+        assert_eq!(reads().await, 0);
+        let few = hanoi.get("/api/v1/quality/export.csv?unit=H26&flag=not_confirmed").await;
+        assert_eq!((few.status.as_u16(), reads().await), (200, 1), "what is handed out is on the record");
+    }
+}
+
             rounds += 1;
             if done.into_iter().all(|round| round.unwrap().entries == 0) {
                 break;

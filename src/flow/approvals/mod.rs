@@ -222,7 +222,7 @@ impl Service {
         let previous = self.previous_approval(unit, month).await?;
         for _ in 0..ATTEMPTS {
             self.need_settled_quality(unit.as_str()).await?;
-            let leaves = self.store.approval_leaves(unit.as_str(), MOST_RECORDS + 1).await?;
+            let mut leaves = self.store.approval_leaves(unit.as_str(), MOST_RECORDS + 1).await?;
             if leaves.is_empty() {
                 return Err(Refusal::NothingToApprove.into());
             }
@@ -236,7 +236,13 @@ impl Service {
                 continue;
             }
             let catalogue = Catalogue::CURRENT.to_owned();
-            let root = Tree::of(&leaves).root();
+            // Up to a million hashes: not on a thread that answers requests.
+            let hashed = spawn_blocking(move || {
+                // By their bytes, whatever order the database has for texts.
+                leaves.sort_unstable_by(|one, two| one.record.cmp(&two.record));
+                (Tree::of(&leaves).root(), leaves)
+            });
+            let (root, leaves) = hashed.await.map_err(|error| Fault::new("computing the state of a unit", error))?;
             return Ok((StateDocument { unit: unit.clone(), month, at, catalogue, tally, root, previous }, leaves));
         }
         Err(Refusal::Busy("changes of the unit's records").into())

@@ -104,6 +104,17 @@ pub(super) fn in_queue(rest: &str) -> String {
     )
 }
 
+impl Rows {
+    /// The condition on `quality`, and what `place` in it stands for.
+    fn condition(self, place: &str) -> (String, i64) {
+        match self {
+            Self::With(flag) => (format!("quality.flags & {place} <> 0"), flag.bit()),
+            Self::Flagged => (format!("quality.flags <> {place}"), 0),
+            Self::Unsigned => (format!("quality.signed = {place}"), 0),
+        }
+    }
+}
+
 impl Store {
     /// The counts of a unit; nothing where there never was a record.
     pub async fn unit_quality(&self, unit: &str) -> Result<UnitQuality, Fault> {
@@ -166,6 +177,14 @@ impl Store {
         Ok(days.into_iter().flatten().collect())
     }
 
+    /// What is held against a version of a record; `None` while that was not computed.
+    pub async fn quality_of(&self, record: &Handle, version: i64) -> Result<Option<FlagSet>, Fault> {
+        let query = sqlx::query("SELECT flags FROM quality WHERE record = $1 AND version = $2");
+        let row = query.bind(record.as_str()).bind(version).fetch_optional(self.readers()).await;
+        let flags = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
+        Ok(flags.map_err(failed("reading the quality of a record"))?.map(FlagSet::restored))
+    }
+
     /// What is held against the records of a unit and how often, worst first: now, or at the end of a month.
     pub async fn quality_causes(&self, unit: &str, month: Option<Month>) -> Result<Vec<(Flag, i64)>, Fault> {
         let doing = "reading the causes of a unit";
@@ -178,14 +197,6 @@ impl Store {
             )
             .bind(unit.to_owned())
             .bind(month.to_string()),
-    /// What is held against a version of a record; `None` while that was not computed.
-    pub async fn quality_of(&self, record: &Handle, version: i64) -> Result<Option<FlagSet>, Fault> {
-        let query = sqlx::query("SELECT flags FROM quality WHERE record = $1 AND version = $2");
-        let row = query.bind(record.as_str()).bind(version).fetch_optional(self.readers()).await;
-        let flags = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
-        Ok(flags.map_err(failed("reading the quality of a record"))?.map(FlagSet::restored))
-    }
-
         };
         let rows = query.fetch_all(self.readers()).await.map_err(failed(doing))?;
         let read = |row: &AnyRow| -> Result<Option<(Flag, i64)>, sqlx::Error> {
@@ -198,6 +209,19 @@ impl Store {
         Ok(causes)
     }
 
+    /// How many records of a unit and of everything below it these are, counted up to `most`.
+    pub async fn count_quality_rows(&self, unit: &str, which: Rows, most: i64) -> Result<i64, Fault> {
+        let (condition, mask) = which.condition("$3");
+        let statement = format!(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM quality WHERE quality.unit >= $1 AND quality.unit < $2 AND {condition} \
+             LIMIT $4) counted"
+        );
+        let query =
+            sqlx::query(AssertSqlSafe(statement)).bind(unit.to_owned()).bind(end_of(unit)).bind(mask).bind(most);
+        let row = query.fetch_one(self.readers()).await;
+        row.and_then(|row| row.try_get(0)).map_err(failed("counting records by their quality"))
+    }
+
     /// Records of a unit and of everything below it, in the order of unit and handle after `after`.
     pub async fn quality_rows(
         &self,
@@ -208,11 +232,7 @@ impl Store {
         with_content: bool,
     ) -> Result<Vec<QualityRow>, Fault> {
         let doing = "reading the quality of records";
-        let (condition, mask) = match which {
-            Rows::With(flag) => ("quality.flags & $5 <> 0", flag.bit()),
-            Rows::Flagged => ("quality.flags <> $5", 0),
-            Rows::Unsigned => ("quality.signed = $5", 0),
-        };
+        let (condition, mask) = which.condition("$5");
         let (content, join) = if with_content {
             (
                 "record_versions.content",
