@@ -311,6 +311,7 @@ story! {
         assert_eq!(hanoi.get("/api/v1/quality/causes?unit=H26").await.expect(200)["items"], json!([]));
         let first = hanoi.get("/api/v1/approvals?unit=H26&limit=1").await.expect(200);
         assert_eq!(first["items"][0]["id"], next["id"]);
+        assert!(first["items"][0].get("changed_since").is_none() && next["changed_since"] == 0, "a list counts nothing");
         let second = hanoi.get(&format!("/api/v1/approvals?unit=H26&after={}", first["next"].as_str().unwrap())).await.expect(200);
         assert_eq!((&second["items"][0]["id"], &second["items"][0]["changed_since"]), (&made["id"], &Value::Null));
         // The root is what anybody computes from the versions that are kept.

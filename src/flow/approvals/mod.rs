@@ -51,11 +51,17 @@ pub struct QualityApproval {
     pub row: ApprovalRow,
     /// What its document says.
     pub document: StateDocument,
-    /// Records whose present version no approval has signed, where this is the unit's last one.
+    /// Records whose present version no approval has signed, where this is the unit's last one; not counted for a list.
     pub changed_since: Option<i64>,
 }
 
 impl QualityApproval {
+    fn of(row: ApprovalRow, changed_since: Option<i64>) -> Result<Self, Fault> {
+        let document = StateDocument::parse(row.document.as_bytes());
+        let document = document.ok_or_else(|| Fault::new("reading an approval", "its document is malformed"))?;
+        Ok(Self { row, document, changed_since })
+    }
+
     /// Certificate, form and signature for whoever checks without us.
     pub fn file(&self, leaves: String) -> ApprovalFile {
         ApprovalFile {
@@ -257,8 +263,8 @@ impl Service {
         Ok(last.map(|last| last.document_sha256))
     }
 
-    /// Approvals of a unit and of the units below it, newest first. `after` is the `next` of the page before. Returns the
-    /// page and where the next one begins.
+    /// Approvals of a unit and of the units below it, newest first; what changed since is not counted. `after` is the `next`
+    /// of the page before. Returns the page and where the next one begins.
     pub async fn approvals(
         &self,
         caller: &Caller,
@@ -279,10 +285,7 @@ impl Service {
         let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = rows.last().filter(|_| more).map(|row| format!("{}~{}", row.approved_at, row.id));
-        let mut approvals = Vec::with_capacity(rows.len());
-        for row in rows {
-            approvals.push(self.told(row).await?);
-        }
+        let approvals = rows.into_iter().map(|row| QualityApproval::of(row, None)).collect::<Result<_, _>>()?;
         Ok((approvals, next))
     }
 
@@ -294,16 +297,15 @@ impl Service {
         self.told(row).await
     }
 
+    /// One approval with what changed since, if it is its unit's last one.
     async fn told(&self, row: ApprovalRow) -> Result<QualityApproval> {
-        let document = StateDocument::parse(row.document.as_bytes());
-        let document = document.ok_or_else(|| Fault::new("reading an approval", "its document is malformed"))?;
         let last = self.store.last_approval(&row.unit).await?;
         // Counted, not summed: the sums follow an approval some seconds later.
         let changed_since = match last {
             Some(last) if last.id == row.id => Some(self.store.count_unsigned(&row.unit).await?),
             _ => None,
         };
-        Ok(QualityApproval { row, document, changed_since })
+        Ok(QualityApproval::of(row, changed_since)?)
     }
 
     /// The last approval of a unit, for a page about it; none for the nation.
