@@ -183,8 +183,12 @@ describe("a filled-in file", () => {
     const desk = await office.officer("unit_head");
     const { page } = desk;
     await desk.goto("reviews/confirmations");
-    await page.getByRole("button", { name: /Xem thay đổi/ }).first().click();
+    const show = page.getByRole("button", { name: /Xem thay đổi/ }).first();
+    await show.click();
     await page.getByRole("table", { name: /Xem thay đổi/ }).waitFor();
+    const opened = page.getByRole("region", { name: /Xem thay đổi/ });
+    await opened.and(page.locator(":focus")).waitFor();
+    assert.deepEqual([await show.getAttribute("aria-expanded"), await show.getAttribute("aria-controls")], ["true", await opened.getAttribute("id")]);
     await looks(desk, "confirmations");
     await page.getByRole("button", { name: /Trả lại/ }).first().click();
     await dialogLooks(desk, "confirmation-return");
