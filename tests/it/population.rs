@@ -686,6 +686,30 @@ story! {
 }
 
 story! {
+    async fn the_unit_where_somebody_works_sees_who_was_asked_about_them(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        let town = town.configured(|config| {
+            let using = officials_card::config::Client {
+                name: "using".into(),
+                units: Some(vec!["G09".into()]),
+                ..config.clients[1].clone()
+            };
+            config.clients.push(using);
+        });
+        town.hires(PERSON, "H26").await;
+        let record = handle(&town, PERSON).await;
+        let queries = format!("/api/v1/records/{record}/population-queries");
+        let using = town.stays("using").await;
+        assert_eq!(using.get(&queries).await.problem(404), "not-found");
+        sends(&town, PERSON, Way::Sync, "system", json!({"using_unit_code": "G09"})).await;
+        assert_eq!(using.get(&queries).await.expect(200)["items"].as_array().unwrap().len(), 1);
+        let last = town.service.store().history(record.as_str()).await.unwrap().pop().unwrap();
+        assert_eq!((&*last.1, &*last.2, &*last.3), ("using", "record.read", "population.match"));
+    }
+}
+
+story! {
     async fn a_field_that_comes_from_the_registry_and_says_something_else_is_outdated(town) {
         let mut person = somebody(PERSON, NAME);
         person.facts.ethnicity = Some("02".into());
