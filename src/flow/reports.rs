@@ -57,7 +57,8 @@ pub struct MonthlyReport {
     pub units: Vec<ReportUnit>,
     /// The ten worst causes.
     pub causes: Vec<(Flag, i64)>,
-    /// Records whose last change was not confirmed in time.
+    /// Records with a change that waited longer than allowed at the end of that day, and still did. What was confirmed late
+    /// by then is not counted.
     pub confirmations_late: i64,
     /// Cards made in the month.
     pub cards_issued: i64,
@@ -122,7 +123,6 @@ impl Service {
     }
 }
 
-/// The words as column heads.
 impl Service {
     /// The same as a workbook.
     pub async fn monthly_report_file(&self, caller: &Caller, month: Month, unit: Option<&str>) -> Result<Vec<u8>> {
@@ -132,6 +132,7 @@ impl Service {
     }
 }
 
+/// The words as column heads.
 const WORDS: [&str; 5] = ["Đúng / correct", "Đủ / sufficient", "Sạch / clean", "Sống / live", "Cả bốn / all four"];
 
 /// For each word: how many, what share, and the share of the month before.
@@ -170,7 +171,7 @@ impl MonthlyReport {
             let before = previous.as_ref().and_then(|tally| tally.scores()[at].1.percent());
             summary.push(vec![word.into(), score.holds.into(), Cell::Percent(score.percent()), Cell::Percent(before)]);
         }
-        summary.push(count("Xác nhận quá hạn / confirmations late", self.confirmations_late));
+        summary.push(count("Quá hạn mà chưa xác nhận / overdue and unconfirmed", self.confirmations_late));
         summary.push(count("Thẻ đã cấp / cards issued", self.cards_issued));
         summary.push(count("Thẻ đã thu hồi / cards withdrawn", self.cards_withdrawn));
         let size = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
