@@ -202,57 +202,6 @@ impl Store {
     pub async fn save_holidays(&self, days: Vec<(Date, DayKind, String)>, actor: &str, at: UnixSeconds) -> Result<u64> {
         self.write(SaveHolidays { days, actor: actor.to_owned(), at }).await
     }
-
-    /// Notes that something about a record is in dispute.
-    pub async fn open_discrepancy(&self, record: &Handle, kind: &str, reference: &str, at: UnixSeconds) -> Result<()> {
-        let (record, kind, reference) = (record.clone(), kind.to_owned(), reference.to_owned());
-        self.write(Dispute { record, kind, reference, opened_at: Some(at) }).await
-    }
-
-    /// Notes that it no longer is.
-    pub async fn close_discrepancy(&self, record: &Handle, kind: &str, reference: &str) -> Result<()> {
-        let (record, kind, reference) = (record.clone(), kind.to_owned(), reference.to_owned());
-        self.write(Dispute { record, kind, reference, opened_at: None }).await
-    }
-}
-
-/// Opens a dispute inside a change of another story; see [`Store::open_discrepancy`].
-pub(super) async fn open(
-    connection: &mut AnyConnection,
-    record: &Handle,
-    kind: &str,
-    reference: &str,
-    at: UnixSeconds,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO discrepancies (record, kind, reference, opened_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (record, kind, reference) DO NOTHING",
-    )
-    .bind(record.as_str())
-    .bind(kind)
-    .bind(reference)
-    .bind(at)
-    .execute(connection)
-    .await
-    .map(|_| ())
-    .map_err(failed("noting a dispute"))
-}
-
-/// Ends a dispute inside a change of another story; see [`Store::close_discrepancy`].
-pub(super) async fn close(
-    connection: &mut AnyConnection,
-    record: &Handle,
-    kind: &str,
-    reference: &str,
-) -> Result<(), Fault> {
-    sqlx::query("DELETE FROM discrepancies WHERE record = $1 AND kind = $2 AND reference = $3")
-        .bind(record.as_str())
-        .bind(kind)
-        .bind(reference)
-        .execute(connection)
-        .await
-        .map(|_| ())
-        .map_err(failed("noting the end of a dispute"))
 }
 
 /// The claimed records with everything that their flags depend on, in one snapshot.
@@ -674,25 +623,5 @@ impl Change for SaveHolidays {
         let (actor, detail) = (self.actor.clone(), format!("{changed} changed of {}", self.days.len()));
         transaction.note(Line { at: self.at, actor, action: "holidays.loaded", subject: "holidays".into(), detail });
         Ok(changed)
-    }
-}
-
-struct Dispute {
-    record: Handle,
-    kind: String,
-    reference: String,
-    /// `None` ends it.
-    opened_at: Option<UnixSeconds>,
-}
-
-impl Change for Dispute {
-    type Done = ();
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        match self.opened_at {
-            Some(at) => open(transaction, &self.record, &self.kind, &self.reference, at).await?,
-            None => close(transaction, &self.record, &self.kind, &self.reference).await?,
-        }
-        Ok(())
     }
 }

@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use officials_card::flow::{Expects, Incoming, Says};
 use officials_card::model::calendar::{self, DayKind};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::origin::{Origin, Way};
+use officials_card::model::patch::Patch;
 use officials_card::model::quality::FlagSet;
 use officials_card::model::record::RecordKey;
 use officials_card::store::Confirmed;
 use serde_json::{Value, json};
 use time::macros::{date, datetime};
 
+use crate::review::proposes;
 use crate::story;
 use crate::town::{NOW, Officer, Town};
 
@@ -216,6 +219,10 @@ story! {
         assert_eq!(town.computes().await, 2, "the new one, and the one that it meets");
         assert_eq!(causes(&vneid, "H26").await, told(&[("in_two_units", 1)]));
         assert_eq!(causes(&vneid, "G09").await["in_two_units"], 1);
+        // Whoever opens one of the two reads it there.
+        let record = vneid.get(&format!("/api/v1/records/{}", town.handle_in("H26", 1).await)).await.expect(200);
+        let flags: Vec<_> = record["flags"].as_array().unwrap().iter().map(|flag| flag["message_en"].as_str().unwrap()).collect();
+        assert_eq!(flags, ["the person serves in two units"]);
         // What changes nothing about person, unit and service concerns nobody else.
         town.matches().await;
         assert_eq!(town.computes().await, 1);
@@ -240,20 +247,11 @@ story! {
         let vneid = town.stays("vneid").await;
         town.hires(&person(1), "H26").await;
         town.computes().await;
-        let (store, record) = (town.service.store(), town.handle(1).await);
-        store.open_discrepancy(&record, "proposal", "p1", NOW).await.unwrap();
-        store.open_discrepancy(&record, "proposal", "p1", NOW).await.unwrap();
-        store.open_discrepancy(&record, "conflict", "c1", NOW).await.unwrap();
+        let proposal = proposes(&town, &person(1), "p1", json!({"marital_status": "2"})).await;
         assert_eq!(town.computes().await, 1);
         assert_eq!(causes(&vneid, "H26").await, told(&[("open_discrepancy", 1)]));
-        store.close_discrepancy(&record, "proposal", "p1").await.unwrap();
-        // Whoever opens one of the two reads it there.
-        let record = vneid.get(&format!("/api/v1/records/{}", town.handle_in("H26", 1).await)).await.expect(200);
-        let flags: Vec<_> = record["flags"].as_array().unwrap().iter().map(|flag| flag["message_en"].as_str().unwrap()).collect();
-        assert_eq!(flags, ["the person serves in two units"]);
-        assert_eq!(town.computes().await, 1);
-        assert_eq!(causes(&vneid, "H26").await, told(&[("open_discrepancy", 1)]));
-        store.close_discrepancy(&record, "conflict", "c1").await.unwrap();
+        let herself = PersonalNumber::parse(&person(1)).unwrap();
+        assert!(town.service.store().withdraw_proposal(&proposal, &herself, NOW).await.unwrap());
         assert_eq!(town.computes().await, 1);
         assert_eq!(causes(&vneid, "H26").await, told(&[]));
 
@@ -265,6 +263,37 @@ story! {
         vneid.step(&card, "unlock", "cleared").await.expect(200);
         assert_eq!(town.computes().await, 1);
         assert_eq!(causes(&vneid, "H26").await, told(&[]));
+
+        // What waited for its day meets what others changed meanwhile: somebody has to decide.
+        let day = date!(2026 - 12 - 01);
+        let says = |position: &str| {
+            let patch = json!({"position_title": {"old": "001", "new": position}}).to_string();
+            Patch::parse(&patch).unwrap()
+        };
+        let stored = town.service.store().records_of(&herself).await.unwrap().remove(0);
+        let waits = Incoming {
+            record: says("002").apply(&stored.record).unwrap(),
+            expects: Expects::Existing,
+            effective_on: Some(day),
+            confirmed_by: Some("test".into()),
+            says: Says::Fields(["position_title".to_owned()].into()),
+        };
+        let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "hanoi".into() };
+        town.service.receive(&origin, vec![waits]).await.unwrap();
+        town.imports(&person(1), "H26", "003", "active").await;
+        town.confirms("H26").await;
+        town.computes().await;
+        assert_eq!(causes(&vneid, "H26").await, told(&[]), "that it waits is no dispute");
+        town.clock.advance(calendar::start_of(day) - town.clock.now());
+        town.service.act_on_waiting().await.unwrap();
+        town.computes().await;
+        assert_eq!(causes(&vneid, "H26").await["open_discrepancy"], 1);
+        let vneid = town.officer("vneid").await;
+        let changes = vneid.get("/api/v1/changes?unit=H26").await.expect(200);
+        let path = format!("/api/v1/changes/{}", changes["items"][0]["id"].as_str().unwrap());
+        assert_eq!(vneid.call("DELETE", &path, Value::Null).await.status, 204);
+        town.computes().await;
+        assert!(!causes(&vneid, "H26").await.contains_key("open_discrepancy"));
     }
 }
 
@@ -325,35 +354,6 @@ story! {
 }
 
 story! {
-    async fn nobody_sees_more_than_their_units(town) {
-        town.imports(&person(1), "G09", "001", "active").await;
-        town.computes().await;
-        let (vneid, hanoi, reader) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("reader").await);
-        for path in ["quality", "quality/history", "quality/causes", "quality/rows", "quality/export.csv", "quality/export.xlsx", "approvals", "reports/2026-11.json", "reports/2026-11.xlsx"] {
-            let ask = |unit: &str| format!("/api/v1/{path}{unit}");
-            assert_eq!(town.get(&ask("?unit=H26")).await.problem(401), "invalid-token");
-            assert_eq!(reader.get(&ask("?unit=H26")).await.problem(403), "insufficient-scope");
-            assert_eq!(hanoi.get(&ask("")).await.problem(403), "foreign-unit", "the nation");
-            assert_eq!(hanoi.get(&ask("?unit=G09")).await.problem(403), "foreign-unit");
-            assert_eq!(hanoi.get(&ask("?unit=H2")).await.problem(403), "foreign-unit");
-            assert_eq!(hanoi.get(&ask("?unit=H26")).await.status, 200);
-            assert_eq!(vneid.get(&ask("")).await.status, 200, "{path}");
-        }
-        let nation = vneid.get("/api/v1/quality").await.expect(200);
-        assert_eq!((&nation["unit"], &nation["records"], &nation["children"]["items"][0]["unit"]), (&Value::Null, &json!(1), &json!("G09")));
-    }
-}
-
-story! {
-    async fn two_processes_share_the_work_and_count_each_record_once(town) {
-        let other = town.second_process().await;
-        let people: Vec<_> = (1..=300).map(person).collect();
-        town.hires_all(&people, "H26").await;
-        let services = [&town.service, &other.service];
-        let mut rounds = 0;
-        while rounds < 50 {
-            let done = join_all((0..4).map(|at| services[at % 2].compute_quality())).await;
-story! {
     async fn an_export_that_is_refused_was_read_by_nobody(town) {
         town.imports(&person(1), "H26", "001", "active").await;
         town.computes().await;
@@ -389,6 +389,35 @@ story! {
     }
 }
 
+story! {
+    async fn nobody_sees_more_than_their_units(town) {
+        town.imports(&person(1), "G09", "001", "active").await;
+        town.computes().await;
+        let (vneid, hanoi, reader) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("reader").await);
+        for path in ["quality", "quality/history", "quality/causes", "quality/rows", "quality/export.csv", "quality/export.xlsx", "approvals", "reports/2026-11.json", "reports/2026-11.xlsx"] {
+            let ask = |unit: &str| format!("/api/v1/{path}{unit}");
+            assert_eq!(town.get(&ask("?unit=H26")).await.problem(401), "invalid-token");
+            assert_eq!(reader.get(&ask("?unit=H26")).await.problem(403), "insufficient-scope");
+            assert_eq!(hanoi.get(&ask("")).await.problem(403), "foreign-unit", "the nation");
+            assert_eq!(hanoi.get(&ask("?unit=G09")).await.problem(403), "foreign-unit");
+            assert_eq!(hanoi.get(&ask("?unit=H2")).await.problem(403), "foreign-unit");
+            assert_eq!(hanoi.get(&ask("?unit=H26")).await.status, 200);
+            assert_eq!(vneid.get(&ask("")).await.status, 200, "{path}");
+        }
+        let nation = vneid.get("/api/v1/quality").await.expect(200);
+        assert_eq!((&nation["unit"], &nation["records"], &nation["children"]["items"][0]["unit"]), (&Value::Null, &json!(1), &json!("G09")));
+    }
+}
+
+story! {
+    async fn two_processes_share_the_work_and_count_each_record_once(town) {
+        let other = town.second_process().await;
+        let people: Vec<_> = (1..=300).map(person).collect();
+        town.hires_all(&people, "H26").await;
+        let services = [&town.service, &other.service];
+        let mut rounds = 0;
+        while rounds < 50 {
+            let done = join_all((0..4).map(|at| services[at % 2].compute_quality())).await;
             rounds += 1;
             if done.into_iter().all(|round| round.unwrap().entries == 0) {
                 break;
@@ -488,11 +517,6 @@ story! {
         let nation = vneid.get("/api/v1/reports/2026-12.json").await.expect(200);
         assert_eq!((&nation["units"][0]["unit"], &nation["cards_withdrawn"]), (&json!("H26"), &json!(1)));
         assert!(hanoi.get("/api/v1/reports/2026-12.xlsx?unit=H26").await.bytes.starts_with(b"PK"));
-        for nothing in ["2027-01.json", "2026-13.json", "2026-12.pdf", "2026-12", "x.json"] {
-            assert_eq!(hanoi.get(&format!("/api/v1/reports/{nothing}?unit=H26")).await.problem(404), "not-found", "{nothing}");
-        }
-    }
-}
         // What a record took with it when its unit took it back is told by the unit as by the nation.
         town.hires(&person(3), "H26.05").await;
         vneid.offer(&person(3)).await;
@@ -505,3 +529,8 @@ story! {
             let withdrawn = if of == "?unit=H26.05" { 1 } else { 2 };
             assert_eq!((&report["cards_issued"], &report["cards_withdrawn"]), (&json!(1), &json!(withdrawn)), "{of}");
         }
+        for nothing in ["2027-01.json", "2026-13.json", "2026-12.pdf", "2026-12", "x.json"] {
+            assert_eq!(hanoi.get(&format!("/api/v1/reports/{nothing}?unit=H26")).await.problem(404), "not-found", "{nothing}");
+        }
+    }
+}
