@@ -267,7 +267,10 @@ async fn show(context: &RecordsContext, key: RecordKey) -> Result<()> {
     if let Some(number) = stored.record.personal_number() {
         println!("Số định danh / personal number: {number}");
     }
-    let flags = flags(&stored.record, &stored.standing, context.clock.now());
+    let flags = match context.store.quality_of(&stored.handle, stored.version).await? {
+        Some(found) => found.iter().collect(),
+        None => flags(&stored.record, &stored.standing, context.clock.now()),
+    };
     for measure in Measure::ALL {
         let against: Vec<_> = flags.iter().filter(|flag| flag.measure() == measure).collect();
         let verdict = if against.is_empty() { "đạt / yes" } else { "chưa / no" };

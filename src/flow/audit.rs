@@ -10,7 +10,7 @@ pub use crate::store::AuditLine;
 pub struct AuditRequest {
     /// Of this unit and below; wherever the caller may look when absent.
     pub unit: Option<String>,
-    /// About this record, card, officer or unit.
+    /// About this record (with its proposals), card, officer, proposal, upload, delegation, reorganisation or unit.
     pub subject: Option<String>,
     /// Of this kind.
     pub action: Option<String>,

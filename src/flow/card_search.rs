@@ -71,7 +71,8 @@ impl Service {
         Ok(cards)
     }
 
-    async fn note_cards_read(&self, caller: &Caller, cards: &[ListedCard]) -> Result<()> {
+    /// The records of cards are read where somebody sees whose they are.
+    pub(super) async fn note_cards_read(&self, caller: &Caller, cards: &[ListedCard]) -> Result<()> {
         let records: Vec<_> = cards.iter().map(|listed| listed.card.record.clone()).collect();
         self.store.note_read(&caller.name, &records, "cards", self.clock.now()).await
     }

@@ -88,7 +88,7 @@ impl Service {
             let before = one.confirmed.as_ref().map(|(_, record)| record.clone());
             let before = before.unwrap_or_else(|| Record::empty(one.record.catalogue()));
             let changes = side_by_side(&Patch::between(&before, &one.record), &one.record, &book);
-            let due_at = calendar.end_of_working_day_after(one.changed_at, WORKING_DAYS);
+            let due_at = calendar.end_of_working_day_after(one.since, WORKING_DAYS);
             confirmations.push(Confirmation { waiting: one, changes, due_at, why_not });
         }
         Ok(confirmations)

@@ -80,7 +80,7 @@ impl Service {
         let Some((step, reason)) = step_of(stored) else { return Ok(false) };
         let mut selectors = vec![Selector::Record(stored.handle.clone())];
         // A number that the population database did not find to be this person's ends nobody else's cards.
-        let is_matched = stored.standing.population == Some(MatchOutcome::Matched);
+        let is_matched = stored.standing.population.as_ref().is_some_and(MatchOutcome::is_match);
         if reason == Reason::Deceased && is_matched {
             selectors.extend(stored.record.personal_number().map(Selector::Person));
         }
@@ -112,7 +112,7 @@ impl Service {
             cards.into_iter().find(|card| matches!(card.state_at(now), State::Active | State::Locked { .. }));
         let Some(card) = in_force.filter(|_| is_confirmed) else { return Ok(CardStep::Keep) };
         // What has to be asked first, and a card under review, wait for the rounds, as does what ends a card.
-        let is_matched = base.standing.population == Some(MatchOutcome::Matched);
+        let is_matched = base.standing.population.as_ref().is_some_and(MatchOutcome::is_match);
         let is_active = matches!(card.state_at(now), State::Active);
         if !is_matched || !is_active || base.record.match_key() != new.match_key() {
             return Ok(CardStep::Keep);

@@ -72,7 +72,7 @@ use crate::store::Store;
 pub use crate::credential::verdict::Verdict;
 pub use crate::store::Delegation;
 pub use crate::store::SyncCall;
-pub use crate::store::{CardFilter, ListedCard};
+pub use crate::store::{ApproverCertificate, CardFilter, ListedCard};
 pub use access::Caller;
 pub use approvals::{
     ApprovalCheck, ApprovalCheckError, ApprovalFile, ChangedRecord, NewApproverCertificate, QualityApproval,
@@ -97,7 +97,8 @@ pub use officers::{Edit, NewOfficer, OfficerEdit, OfficerQuery};
 pub use population::{Connection, PopulationQueryPage, Rematched};
 pub use publish::{PublishedStatusList, StatusFormat};
 pub use quality::{
-    After, Causes, DayScores, FlaggedRecord, MOST_EXPORTED, QualityRound, QualityView, Sheet, Table, UnitScores,
+    After, Causes, DayScores, FlaggedRecord, MOST_EXPORTED, QualityRound, QualityView, Sheet, Table, TableForm,
+    UnitScores,
 };
 pub use receive::{Became, Expects, Incoming, Received, Says};
 pub use reports::{MonthlyReport, ReportApproval, ReportUnit};

@@ -172,7 +172,11 @@ impl Service {
         };
         let sources = stored.record.members().into_iter().filter_map(source).collect();
         let waiting = self.store.waiting_of(&stored.record.key()).await?;
-        let flags = flags(&stored.record, &stored.standing, self.clock.now());
+        // What surrounds it counts, too; only where that was not computed yet, what the record itself tells.
+        let flags = match self.store.quality_of(handle, stored.version).await? {
+            Some(found) => found.iter().collect(),
+            None => flags(&stored.record, &stored.standing, self.clock.now()),
+        };
         Ok(RecordView { stored, flags, sources, waiting })
     }
 

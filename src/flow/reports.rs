@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use time::Date;
+use tokio::task::spawn_blocking;
 
-use super::quality::{Cell, DayScores, Sheet, Table, UnitScores, quality_unit};
+use super::quality::{Cell, DayScores, Sheet, Table, TableForm, UnitScores, quality_unit};
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
-use crate::error::{Refusal, Result};
+use crate::error::{Fault, Refusal, Result};
 use crate::model::calendar::{Month, day_of};
 use crate::model::quality::Flag;
 use crate::model::quality::score::{Score, Tally, counted_for};
@@ -56,7 +57,8 @@ pub struct MonthlyReport {
     pub units: Vec<ReportUnit>,
     /// The ten worst causes.
     pub causes: Vec<(Flag, i64)>,
-    /// Records whose last change was not confirmed in time.
+    /// Records with a change that waited longer than allowed at the end of that day, and still did. What was confirmed late
+    /// by then is not counted.
     pub confirmations_late: i64,
     /// Cards made in the month.
     pub cards_issued: i64,
@@ -121,6 +123,15 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The same as a workbook.
+    pub async fn monthly_report_file(&self, caller: &Caller, month: Month, unit: Option<&str>) -> Result<Vec<u8>> {
+        let (report, at) = (self.monthly_report(caller, month, unit).await?, self.clock.now());
+        let made = spawn_blocking(move || report.table().file(TableForm::Xlsx, at)).await;
+        Ok(made.map_err(|error| Fault::new("making a monthly report", error))??)
+    }
+}
+
 /// The words as column heads.
 const WORDS: [&str; 5] = ["Đúng / correct", "Đủ / sufficient", "Sạch / clean", "Sống / live", "Cả bốn / all four"];
 
@@ -160,7 +171,7 @@ impl MonthlyReport {
             let before = previous.as_ref().and_then(|tally| tally.scores()[at].1.percent());
             summary.push(vec![word.into(), score.holds.into(), Cell::Percent(score.percent()), Cell::Percent(before)]);
         }
-        summary.push(count("Xác nhận quá hạn / confirmations late", self.confirmations_late));
+        summary.push(count("Quá hạn mà chưa xác nhận / overdue and unconfirmed", self.confirmations_late));
         summary.push(count("Thẻ đã cấp / cards issued", self.cards_issued));
         summary.push(count("Thẻ đã thu hồi / cards withdrawn", self.cards_withdrawn));
         let size = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);

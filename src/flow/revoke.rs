@@ -11,7 +11,7 @@ use crate::model::calendar::day_of;
 use crate::model::card::{Moved, Reason, Selector, StateName, Step};
 use crate::model::id::Handle;
 use crate::model::unit::{UnitCode, UnitDirectory};
-use crate::store::FoundCard;
+use crate::store::{FoundCard, ListedCard};
 
 /// Cards that one search returns at most.
 const MOST_FOUND: i64 = 100;
@@ -37,10 +37,15 @@ impl Step {
 }
 
 impl Service {
-    /// A card of a unit that the caller may see.
-    pub async fn find_card(&self, caller: &Caller, handle: &Handle) -> Result<FoundCard> {
+    /// A card of a unit that the caller may see, with whose it is: written down as a read of the record.
+    pub async fn find_card(&self, caller: &Caller, handle: &Handle) -> Result<ListedCard> {
         caller.needs("cards:read")?;
-        self.visible(caller, handle).await
+        let FoundCard { card, facts } = self.visible(caller, handle).await?;
+        let number = facts.card_number();
+        let listed =
+            ListedCard { card, number, name: facts.full_name, position: facts.position_title.or(facts.job_position) };
+        self.note_cards_read(caller, std::slice::from_ref(&listed)).await?;
+        Ok(listed)
     }
 
     /// Takes a step on the cards that are meant, each with all its copies, in one transaction. On one card or person,

@@ -10,6 +10,22 @@ use serde_json::json;
 
 use crate::error::{Error, Refusal};
 
+/// The media type of workbooks.
+pub(super) const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+/// The media type of tables as text.
+pub(super) const CSV: &str = "text/csv; charset=utf-8";
+
+/// A file to be kept, and by nobody in between.
+pub(super) fn attachment(media_type: &'static str, name: &str, file: Vec<u8>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (header::CACHE_CONTROL, "private, no-store".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    (headers, file).into_response()
+}
+
 /// The wire form of a refusal. `code` is the `error` of the OAuth and OpenID4VCI endpoints and, with hyphens, the last
 /// part of the problem type (RFC 9457) of `/api/v1`.
 struct Wire {

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Problem, ProblemDocument};
 use super::extract::{ApiJson, InPath, InQuery, handle};
+use super::office_cards::CardListed;
 use crate::error::Refusal;
 use crate::flow::{BadgeFormat, Caller, Handover, MadeOffer, OfferGrant, OfferRequest, Service, VerifyRequest};
 use crate::model::card::{Card, Reason, Selector, State as CardState, StateName, Step};
@@ -190,7 +191,7 @@ pub struct HistoryLine {
 pub struct CardWithHistory {
     /// The card.
     #[serde(flatten)]
-    card: CardAnswer,
+    card: CardListed,
     /// Oldest first.
     history: Vec<HistoryLine>,
 }
@@ -202,12 +203,13 @@ pub async fn card(
     State(service): State<Service>,
     caller: Caller,
     InPath(name): InPath<String>,
-) -> Result<Json<CardWithHistory>, Problem> {
+) -> Result<Response, Problem> {
     let handle = handle(&name, "card")?;
     let found = service.find_card(&caller, &handle).await?;
     let history = service.card_history(&handle).await?.into_iter();
     let history = history.map(|(at, actor, action, detail)| HistoryLine { at, actor, action, detail }).collect();
-    Ok(Json(CardWithHistory { card: CardAnswer::new(&found.card, service.clock.now()), history }))
+    let answer = CardWithHistory { card: CardListed::new(found, service.clock.now()), history };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
 /// Why a card is locked, unlocked, withdrawn or replaced.

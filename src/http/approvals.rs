@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
+use super::answer::{Problem, ProblemDocument, attachment};
 use super::extract::{ApiJson, InPath, InQuery, page_size};
-use super::quality::file;
 use crate::error::{Error, Refusal};
-use crate::flow::{After, Caller, NewApproverCertificate, QualityApproval, Service};
+use crate::flow::{After, ApproverCertificate, Caller, NewApproverCertificate, QualityApproval, Service};
 use crate::model::approval::{MAX_DOCUMENT_BYTES, StateDocument};
 use crate::model::calendar::Month;
 
@@ -75,7 +74,8 @@ pub struct ApprovalAnswer {
     document_sha256: String,
     /// That of the approval before; null for the first.
     previous: Option<String>,
-    /// Records whose present version no approval has signed, where this is the unit's last one.
+    /// Of a single approval that is its unit's last one: records whose present version no approval has signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     changed_since: Option<i64>,
 }
 
@@ -151,7 +151,7 @@ pub async fn approval_document(
 ) -> Result<Response, Problem> {
     let month = Month::parse(&month).ok_or(Refusal::NotFound("month"))?;
     let bytes = service.approval_document(&caller, month, &query.unit).await?;
-    Ok(file("application/json", &format!("approval-{}-{month}.json", query.unit.replace('.', "-")), bytes))
+    Ok(attachment("application/json", &format!("approval-{}-{month}.json", query.unit.replace('.', "-")), bytes))
 }
 
 /// A signed state.
@@ -340,7 +340,7 @@ pub async fn approval_file(
     InPath(id): InPath<String>,
 ) -> Result<Response, Problem> {
     let found = service.approval_file(&caller, &id).await?;
-    Ok(file("application/json", &format!("approval-{id}.json"), serde_json::to_vec(&found).unwrap_or_default()))
+    Ok(attachment("application/json", &format!("approval-{id}.json"), serde_json::to_vec(&found).unwrap_or_default()))
 }
 
 /// How a registered certificate is compared.
@@ -395,10 +395,9 @@ pub struct ApproverCertificates {
     items: Vec<ApproverCertificateAnswer>,
 }
 
-macro_rules! told {
-    ($certificate:expr) => {{
-        let one = $certificate;
-        ApproverCertificateAnswer {
+impl From<ApproverCertificate> for ApproverCertificateAnswer {
+    fn from(one: ApproverCertificate) -> Self {
+        Self {
             id: one.id,
             officer: one.officer,
             sha256: one.sha256,
@@ -408,7 +407,7 @@ macro_rules! told {
             added_at: one.added_at,
             added_by: one.added_by,
         }
-    }};
+    }
 }
 
 /// `GET /api/v1/approver-certificates`: the certificates with which officers may approve. Only for callers without unit
@@ -420,7 +419,7 @@ pub async fn list_approver_certificates(
     caller: Caller,
 ) -> Result<Json<ApproverCertificates>, Problem> {
     let found = service.approver_certificates(&caller).await?;
-    Ok(Json(ApproverCertificates { items: found.into_iter().map(|one| told!(one)).collect() }))
+    Ok(Json(ApproverCertificates { items: found.into_iter().map(Into::into).collect() }))
 }
 
 /// `POST /api/v1/approver-certificates`: registers the certificate with which an officer approves.
@@ -435,7 +434,7 @@ pub async fn add_approver_certificate(
     let by_subject = matches!(request.r#match, CertificateMatch::Subject);
     let new = NewApproverCertificate { officer: request.officer, certificate: request.certificate, by_subject };
     let added = service.add_approver_certificate(&caller, new).await?;
-    Ok((StatusCode::CREATED, Json(told!(added))))
+    Ok((StatusCode::CREATED, Json(added.into())))
 }
 
 /// `DELETE /api/v1/approver-certificates/{id}`: takes one out. What was approved with it stays approved.

@@ -26,7 +26,8 @@ pub struct AuditQuery {
     /// Of this unit and all below.
     #[serde(default)]
     unit: Option<String>,
-    /// About this record, card or officer (its random name) or unit (its code).
+    /// About this record (with its proposals), card, officer, proposal, upload, delegation or reorganisation (its random
+    /// name), or unit (its code).
     #[serde(default)]
     #[param(example = "7Q2M8K3D5N9R1T4V")]
     subject: Option<String>,

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
+use super::answer::{Problem, ProblemDocument, attachment};
 use super::api::{CardAnswer, person};
 use super::extract::{ApiJson, InQuery, handle, page_size};
 use super::officers::{MAX_PAGE, PAGE};
@@ -36,7 +36,7 @@ pub struct CardListed {
 }
 
 impl CardListed {
-    fn new(listed: ListedCard, now: i64) -> Self {
+    pub(super) fn new(listed: ListedCard, now: i64) -> Self {
         Self {
             card: CardAnswer::new(&listed.card, now),
             record: listed.card.record.to_string(),
@@ -187,10 +187,5 @@ pub async fn badge_sheet(
         _ => return Err(Refusal::malformed("body", "must have exactly one of cards and unit").into()),
     };
     let sheet = service.badge_sheet(&caller, choice).await?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/pdf"),
-        (header::CACHE_CONTROL, "private, no-store"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"badges.pdf\""),
-    ];
-    Ok((headers, sheet).into_response())
+    Ok(attachment("application/pdf", "badges.pdf", sheet))
 }

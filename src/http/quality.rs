@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use time::Date;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
+use super::answer::{CSV, Problem, ProblemDocument, XLSX, attachment};
 use super::approvals::LastApproval;
 use super::extract::{InPath, InQuery, page_size};
 use crate::error::Refusal;
-use crate::flow::{After, Caller, DayScores, FlaggedRecord, MonthlyReport, Service, UnitScores};
+use crate::flow::{After, Caller, DayScores, FlaggedRecord, MonthlyReport, Service, TableForm, UnitScores};
 use crate::model::calendar::{Month, parse_day};
 use crate::model::quality::Flag;
 use crate::model::quality::score::{Score, Tally};
@@ -365,7 +365,7 @@ pub async fn quality_rows(
     let after = query.after.as_deref().map(After::parse).transpose()?;
     let flag = flag(query.flag.as_deref())?;
     let (rows, more) = service.quality_rows(&caller, query.unit.as_deref(), flag, after.as_ref(), limit).await?;
-    let next = rows.last().filter(|_| more).map(|row| format!("{}~{}", row.unit, row.record));
+    let next = rows.last().filter(|_| more).map(|row| row.place().to_string());
     Ok(Json(QualityRowPage { items: rows.into_iter().map(Into::into).collect(), next }))
 }
 
@@ -380,19 +380,6 @@ pub struct ExportQuery {
     flag: Option<String>,
 }
 
-/// The media type of XLSX.
-const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-
-/// A file to keep; nobody else may.
-pub(super) fn file(media_type: &'static str, name: &str, bytes: Vec<u8>) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, media_type.to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-        (header::CACHE_CONTROL, "private, no-store".to_owned()),
-    ];
-    (headers, bytes).into_response()
-}
-
 /// `GET /api/v1/quality/export.xlsx`: the same records as a spreadsheet, at most 100,000.
 #[utoipa::path(get, path = "/api/v1/quality/export.xlsx", tag = "Quality", params(ExportQuery),
     responses((status = 200, content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (status = 413, body = ProblemDocument)),
@@ -402,8 +389,9 @@ pub async fn export_quality_xlsx(
     caller: Caller,
     InQuery(query): InQuery<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let table = service.quality_table(&caller, query.unit.as_deref(), flag(query.flag.as_deref())?).await?;
-    Ok(file(XLSX, "quality.xlsx", table.xlsx(service.clock.now())?))
+    let flag = flag(query.flag.as_deref())?;
+    let made = service.quality_file(&caller, query.unit.as_deref(), flag, TableForm::Xlsx).await?;
+    Ok(attachment(XLSX, "quality.xlsx", made))
 }
 
 /// `GET /api/v1/quality/export.csv`: the same as CSV.
@@ -414,8 +402,9 @@ pub async fn export_quality_csv(
     caller: Caller,
     InQuery(query): InQuery<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let table = service.quality_table(&caller, query.unit.as_deref(), flag(query.flag.as_deref())?).await?;
-    Ok(file("text/csv; charset=utf-8", "quality.csv", table.csv()?))
+    let flag = flag(query.flag.as_deref())?;
+    let made = service.quality_file(&caller, query.unit.as_deref(), flag, TableForm::Csv).await?;
+    Ok(attachment(CSV, "quality.csv", made))
 }
 
 /// Of which unit the report is.
@@ -478,7 +467,8 @@ pub struct MonthlyReportAnswer {
     units: Vec<ReportUnitAnswer>,
     /// The ten worst causes.
     causes: Vec<QualityCause>,
-    /// Records whose last change was not confirmed in time.
+    /// Records with a change that waited longer than allowed at the end of that day, and still did. What was confirmed late
+    /// by then is not counted.
     confirmations_late: i64,
     /// Cards made in the month.
     cards_issued: i64,
@@ -539,8 +529,8 @@ pub async fn monthly_report(
             Ok(([(header::CACHE_CONTROL, "no-store")], Json(MonthlyReportAnswer::from(report))).into_response())
         }
         "xlsx" => {
-            let report = service.monthly_report(&caller, month, query.unit.as_deref()).await?;
-            Ok(file(XLSX, &format!("quality-{month}.xlsx"), report.table().xlsx(service.clock.now())?))
+            let made = service.monthly_report_file(&caller, month, query.unit.as_deref()).await?;
+            Ok(attachment(XLSX, &format!("quality-{month}.xlsx"), made))
         }
         _ => Err(nothing.into()),
     }

@@ -312,13 +312,10 @@ impl From<RecordView> for RecordDocument {
             let (message_vi, message_en) = flag.messages();
             FlagDocument { word: flag.measure().word_vi(), message_vi, message_en }
         });
-        let differs_in = match &view.stored.standing.population {
-            Some(MatchOutcome::Mismatched { fields }) => fields.iter().map(|field| (*field).to_owned()).collect(),
-            _ => Vec::new(),
-        };
+        let differs_in = view.stored.standing.population.iter().flat_map(MatchOutcome::fields);
         Self {
             summary: RecordSummary::from(&view.stored),
-            differs_in,
+            differs_in: differs_in.map(|field| (*field).to_owned()).collect(),
             confirmed_by: view.stored.confirmed_by.clone(),
             flags: flags.collect(),
             fields: fields.collect(),

@@ -14,7 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Problem, ProblemDocument};
+use super::answer::{CSV, Problem, ProblemDocument, XLSX, attachment};
 use super::events::server_sent;
 use super::extract::{self, ApiJson, InPath, InQuery};
 use crate::error::Refusal;
@@ -27,8 +27,6 @@ use crate::flow::{Caller, Service};
 use crate::model::calendar::parse_day;
 use crate::model::upload::{RowOutcome, UploadState};
 
-/// The media type of a workbook.
-const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 /// Items of a page when nothing is said.
 const USUAL_PAGE: i64 = 50;
 
@@ -563,18 +561,7 @@ pub async fn rejects_csv(
     InPath(id): InPath<String>,
 ) -> Result<Response, Problem> {
     let file = service.upload_rejects(&caller, &id, RejectsForm::Csv).await?;
-    Ok(attachment("text/csv; charset=utf-8", "rejects.csv", file))
-}
-
-/// A file to be kept, and by nobody in between.
-fn attachment(media_type: &'static str, name: &str, file: Vec<u8>) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, media_type.to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-        (header::CACHE_CONTROL, "private, no-store".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-    ];
-    (headers, file).into_response()
+    Ok(attachment(CSV, "rejects.csv", file))
 }
 
 fn page(limit: Option<i64>, most: i64) -> Result<i64, Refusal> {

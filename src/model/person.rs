@@ -3,6 +3,7 @@
 
 use crate::error::Refusal;
 use crate::model::card::{AgencyName, CardFacts, CardType};
+use crate::model::catalogue::{Catalogue, Field, PopulationRole};
 use crate::model::code_list::CodeLabels;
 use crate::model::id::{Handle, PersonalNumber};
 use crate::model::partial_date::PartialDate;
@@ -106,8 +107,11 @@ impl PopulationPerson {
 /// What the comparison found. That the registry could not be reached is not an outcome: nothing was learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MatchOutcome {
-    /// Everything that both know agrees.
-    Matched,
+    /// Everything that tells people apart agrees.
+    Matched {
+        /// Codes of the fields whose source the registry is and in which the record says something else.
+        outdated: Vec<&'static str>,
+    },
     /// The registry does not know the number.
     NotFound,
     /// It knows the number otherwise.
@@ -124,29 +128,40 @@ impl MatchOutcome {
     /// The word stored: `matched`, `not_found` or `mismatched`.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Matched => "matched",
+            Self::Matched { .. } => "matched",
             Self::NotFound => "not_found",
             Self::Mismatched { .. } => "mismatched",
         }
     }
 
-    /// The fields that differ, separated by commas; empty unless mismatched.
-    pub fn detail(&self) -> String {
+    /// Whether the registry knows the person as the record does, as far as that tells people apart.
+    pub fn is_match(&self) -> bool {
+        matches!(self, Self::Matched { .. })
+    }
+
+    /// The fields in which the record says something else.
+    pub fn fields(&self) -> &[&'static str] {
         match self {
-            Self::Mismatched { fields } => fields.join(","),
-            _ => String::new(),
+            Self::Matched { outdated: fields } | Self::Mismatched { fields } => fields,
+            Self::NotFound => &[],
         }
+    }
+
+    /// The same, separated by commas.
+    pub fn detail(&self) -> String {
+        self.fields().join(",")
     }
 
     /// From what was stored.
     pub fn parse(word: &str, detail: &str) -> Option<Self> {
+        let told = |field: &&'static str| detail.split(',').any(|part| part == *field);
         match word {
-            "matched" => Some(Self::Matched),
-            "not_found" => Some(Self::NotFound),
-            "mismatched" => {
-                let told = |field: &&'static str| detail.split(',').any(|part| part == *field);
-                Some(Self::Mismatched { fields: Self::COMPARED.into_iter().filter(told).collect() })
+            "matched" => {
+                let fields = Catalogue::current().fields().iter().filter(|field| is_source(field));
+                Some(Self::Matched { outdated: fields.map(|field| field.code.as_str()).filter(told).collect() })
             }
+            "not_found" => Some(Self::NotFound),
+            "mismatched" => Some(Self::Mismatched { fields: Self::COMPARED.into_iter().filter(told).collect() }),
             _ => None,
         }
     }
@@ -167,8 +182,9 @@ pub fn question(reference: &Handle, record: &Record, officer: &str, purpose: &st
 }
 
 /// Compares a record with the registry's answer: the number digit for digit, names in NFC without regard to case and
-/// spacing, birth dates in what both know, sex when both tell it. A record of nine digits differs in its number, which the
-/// unit has to write down: a card cannot be made without, and the twelve are asked about then.
+/// spacing, birth dates in what both know, sex when both tell it. Where all of this agrees, it is the same person, and what
+/// the record says otherwise in a field whose source the registry is, is outdated. A record of nine digits differs in its
+/// number, which the unit has to write down: a card cannot be made without, and the twelve are asked about then.
 pub fn compare(record: &Record, answer: Option<&PopulationPerson>) -> MatchOutcome {
     let Some(person) = answer else { return MatchOutcome::NotFound };
     let agrees = [
@@ -179,7 +195,16 @@ pub fn compare(record: &Record, answer: Option<&PopulationPerson>) -> MatchOutco
     ];
     let fields: Vec<_> =
         MatchOutcome::COMPARED.into_iter().zip(agrees).filter(|(_, agrees)| !agrees).map(|(field, _)| field).collect();
-    if fields.is_empty() { MatchOutcome::Matched } else { MatchOutcome::Mismatched { fields } }
+    if !fields.is_empty() {
+        return MatchOutcome::Mismatched { fields };
+    }
+    let is_sourced = |code: &&'static str| record.catalogue().field(code).is_some_and(is_source);
+    MatchOutcome::Matched { outdated: person.outdated(record).into_iter().filter(is_sourced).collect() }
+}
+
+/// Whether a field's values come from the population database.
+fn is_source(field: &Field) -> bool {
+    field.population_role == PopulationRole::Source
 }
 
 /// A record that a card can be made of: matched with the population database, confirmed by its unit, sufficient, and
@@ -242,7 +267,7 @@ impl VerifiedRecord {
             None => return Err(NotVerified::Unmatched),
             Some(MatchOutcome::NotFound) => return Err(NotVerified::NotFound),
             Some(MatchOutcome::Mismatched { .. }) => return Err(NotVerified::Mismatched),
-            Some(MatchOutcome::Matched) => {}
+            Some(MatchOutcome::Matched { .. }) => {}
         }
         if standing.confirmed_at.is_none() {
             return Err(NotVerified::Unconfirmed);
@@ -301,6 +326,7 @@ mod tests {
     use crate::model::code_list::{CodeBook, shipped};
     use crate::model::unit::UnitRegister;
 
+    const MATCHED: MatchOutcome = MatchOutcome::Matched { outdated: Vec::new() };
     const CONTENT: &str = r#"{"agency_personnel_number":"1","date_of_birth":"19870502","employment_status":"active","employment_status_date":"20200101","full_name":"Nguyễn Thị Đào","full_time_term":"2021-2026","gender":"2","managing_unit_code":"H26","personal_id_number":"001187012345","portrait_photo":"sha256:0000000000000000000000000000000000000000000000000000000000000000","position_title":"012","record_type":"06","using_unit_code":"H26.05","using_unit_name":"Sở Nội vụ"}"#;
 
     fn record(from: &str, to: &str) -> Record {
@@ -319,14 +345,14 @@ mod tests {
 
     #[test]
     fn names_compare_without_case_spacing_and_form() {
-        assert_eq!(compare(&record("", ""), Some(&person())), MatchOutcome::Matched);
+        assert_eq!(compare(&record("", ""), Some(&person())), MATCHED);
         assert_eq!(compare(&record("", ""), None), MatchOutcome::NotFound);
         let whole = PopulationPerson {
             name: NameParts { given: "nguyễn thị đào".into(), ..NameParts::default() },
             sex: None,
             ..person()
         };
-        assert_eq!(compare(&record("", ""), Some(&whole)), MatchOutcome::Matched);
+        assert_eq!(compare(&record("", ""), Some(&whole)), MATCHED);
     }
 
     #[test]
@@ -339,14 +365,25 @@ mod tests {
         };
         let outcome = compare(&record("", ""), Some(&other));
         assert_eq!(outcome, MatchOutcome::Mismatched { fields: vec!["full_name", "date_of_birth", "gender"] });
-        for outcome in [outcome, MatchOutcome::Matched, MatchOutcome::NotFound] {
+        for outcome in [outcome, MATCHED, MatchOutcome::NotFound] {
             assert_eq!(MatchOutcome::parse(outcome.word(), &outcome.detail()), Some(outcome));
         }
     }
 
     #[test]
+    fn a_match_names_the_sourced_fields_that_are_outdated_and_reads_back() {
+        let known = |code: &str| Some(code.to_owned());
+        let facts = PopulationFacts { ethnicity: known("02"), blood_type: known("02"), ..PopulationFacts::default() };
+        let outdated =
+            record("\"full_name\"", "\"blood_type\":\"01\",\"ethnicity\":\"01\",\"nationality\":\"VN\",\"full_name\"");
+        let outcome = compare(&outdated, Some(&PopulationPerson { facts, ..person() }));
+        assert_eq!(outcome, MatchOutcome::Matched { outdated: vec!["ethnicity"] });
+        assert_eq!(MatchOutcome::parse(outcome.word(), &outcome.detail()), Some(outcome));
+    }
+
+    #[test]
     fn only_a_matched_confirmed_sufficient_record_in_service_is_verified() {
-        let good = Standing { population: Some(MatchOutcome::Matched), confirmed_at: Some(1), ..Standing::default() };
+        let good = Standing { population: Some(MATCHED), confirmed_at: Some(1), ..Standing::default() };
         assert!(VerifiedRecord::new(record("", ""), &good).is_ok());
         assert!(VerifiedRecord::new(record(":\"active", ":\"seconded"), &good).is_ok());
         let refused = |record, standing: &Standing| VerifiedRecord::new(record, standing).unwrap_err();
@@ -361,7 +398,7 @@ mod tests {
 
     #[test]
     fn the_card_says_what_the_directory_and_the_labels_say() {
-        let good = Standing { population: Some(MatchOutcome::Matched), confirmed_at: Some(1), ..Standing::default() };
+        let good = Standing { population: Some(MATCHED), confirmed_at: Some(1), ..Standing::default() };
         let verified = VerifiedRecord::new(record("", ""), &good).unwrap();
         let units = UnitRegister::on(date!(2025 - 12 - 01));
         let facts = verified.card_facts(&units, shipped());

@@ -3,10 +3,10 @@
 //!
 //! | word | holds when |
 //! |---|---|
-//! | đúng, correct | the population match passed; number, sex and birth year agree; no date contradicts another |
+//! | đúng, correct | the population match passed, and what comes from the population database says the same there; number, sex and birth year agree; no date contradicts another |
 //! | đủ, sufficient | every field that a card needs is there, the birth date to the day |
 //! | sạch, clean | confirmed by the unit, and signed in a monthly approval once the month of the change is over; nobody else has the same personal number there, the person serves nowhere else, nothing about the record is in dispute |
-//! | sống, live | confirmed within three working days of the last change; confirmed or signed again by the end of the month after |
+//! | sống, live | confirmed within three working days of a change, whatever changes after it; confirmed or signed again by the end of the month after |
 //!
 //! [`assess`] is the whole rule; some flags come with time alone, so it also says when to ask again. How many records of
 //! a unit a word holds for is [`score`]'s.
@@ -48,6 +48,10 @@ pub struct Surroundings {
     pub discrepancies: u32,
     /// When this version was last part of a signed monthly approval.
     pub signed_at: Option<UnixSeconds>,
+    /// When the oldest version came in that the unit has not confirmed; `None` where that is this version.
+    pub unconfirmed_since: Option<UnixSeconds>,
+    /// The same of versions that no approval has signed.
+    pub unsigned_since: Option<UnixSeconds>,
 }
 
 /// One thing that keeps a record from one of the four words.
@@ -81,13 +85,17 @@ pub enum Flag {
     OpenDiscrepancy,
     /// The unit did not confirm this version.
     NotConfirmed,
-    /// No monthly approval has signed this version, and the month in which it came is over (Circular 06/2023/TT-BNV).
+    /// No monthly approval has signed this version, and the month of the oldest change that none has signed is over
+    /// (Circular 06/2023/TT-BNV).
     NotSigned,
-    /// Not confirmed within three working days of the change (Decree 27/2026/NĐ-CP).
+    /// Not confirmed within three working days of the oldest change that is unconfirmed (Decree 27/2026/NĐ-CP).
     ConfirmationOverdue,
     /// Neither confirmed nor signed in this month or the one before (Circular 06/2023/TT-BNV: approval in the last days of
     /// each month).
     ConfirmationStale,
+    /// The population database knows the person, but by it another origin, religion, nationality or residence than the
+    /// record says: fields whose source it is.
+    Outdated,
 }
 
 /// The four words.
@@ -129,7 +137,7 @@ impl Measure {
 }
 
 /// Every flag at its place in a [`FlagSet`], with its code. Sets are stored: this list only grows at its end.
-const FLAGS: [(Flag, &str); 22] = [
+const FLAGS: [(Flag, &str); 23] = [
     (Flag::NotMatched, "not_matched"),
     (Flag::NotFound, "not_found"),
     (Flag::Mismatched, "mismatched"),
@@ -152,6 +160,7 @@ const FLAGS: [(Flag, &str); 22] = [
     (Flag::NotSigned, "not_signed"),
     (Flag::ConfirmationOverdue, "confirmation_overdue"),
     (Flag::ConfirmationStale, "confirmation_stale"),
+    (Flag::Outdated, "outdated"),
 ];
 /// A missing field of a later catalogue that has no place of its own yet.
 const OTHER_MISSING: Flag = Flag::Missing("other");
@@ -171,7 +180,7 @@ impl FlagSet {
         self.0
     }
 
-    /// The flags, in the order of the words.
+    /// The flags, in the order of their places.
     pub fn iter(self) -> impl Iterator<Item = Flag> {
         FLAGS.into_iter().enumerate().filter(move |(at, _)| self.0 >> at & 1 == 1).map(|(_, (flag, _))| flag)
     }
@@ -194,7 +203,7 @@ impl FromIterator<Flag> for FlagSet {
 }
 
 impl Flag {
-    /// Every flag, in the order of the words.
+    /// Every flag, in the order of their places.
     pub fn all() -> impl Iterator<Item = Self> {
         FLAGS.into_iter().map(|(flag, _)| flag)
     }
@@ -221,6 +230,7 @@ impl Flag {
             Self::NotMatched
             | Self::NotFound
             | Self::Mismatched
+            | Self::Outdated
             | Self::Century
             | Self::Sex
             | Self::BirthYear
@@ -241,6 +251,10 @@ impl Flag {
                 ("CSDLQG về dân cư không có người này", "the population database does not know the person")
             }
             Self::Mismatched => ("khác với CSDLQG về dân cư", "differs from the population database"),
+            Self::Outdated => (
+                "có thông tin nguồn từ CSDLQG về dân cư nhưng ghi khác",
+                "a field that comes from the population database says something else there",
+            ),
             Self::Century => {
                 ("chữ số thế kỷ trong số định danh khác ngày sinh", "the number's century differs from the birth date")
             }
@@ -305,12 +319,15 @@ pub fn assess(
     }
     let mut timed = Vec::with_capacity(2);
     if surroundings.signed_at.is_none() {
-        timed.push((Flag::NotSigned, Month::of(standing.changed_at).ends_at()));
+        let since = surroundings.unsigned_since.unwrap_or(standing.changed_at);
+        timed.push((Flag::NotSigned, Month::of(since).ends_at()));
     }
     match standing.confirmed_at {
         None => {
             flags.push(Flag::NotConfirmed);
-            let end = calendar.end_of_working_day_after(standing.changed_at, CONFIRMATION_WORKING_DAYS);
+            // A further change does not give the unit more time for the one before.
+            let since = surroundings.unconfirmed_since.unwrap_or(standing.changed_at);
+            let end = calendar.end_of_working_day_after(since, CONFIRMATION_WORKING_DAYS);
             timed.push((Flag::ConfirmationOverdue, end));
         }
         Some(at) => {
@@ -337,7 +354,7 @@ fn content_flags(record: &Record, standing: &Standing) -> impl Iterator<Item = F
         None => Some(Flag::NotMatched),
         Some(MatchOutcome::NotFound) => Some(Flag::NotFound),
         Some(MatchOutcome::Mismatched { .. }) => Some(Flag::Mismatched),
-        Some(MatchOutcome::Matched) => None,
+        Some(MatchOutcome::Matched { outdated }) => (!outdated.is_empty()).then_some(Flag::Outdated),
     };
     let dates = (!dates_agree(record)).then_some(Flag::DatesInconsistent);
     let duplicate = (standing.namesakes > 0).then_some(Flag::Duplicate);
@@ -435,6 +452,7 @@ mod tests {
         Record::restore(Catalogue::current(), content).unwrap()
     }
 
+    const MATCHED: MatchOutcome = MatchOutcome::Matched { outdated: Vec::new() };
     const PERFECT: &str = r#"{"date_of_birth":"19870502","employment_status":"active","employment_status_date":"20200101","gender":"2","personal_id_number":"001187012345","portrait_photo":"sha256:0000000000000000000000000000000000000000000000000000000000000000","record_type":"01"}"#;
 
     fn at(instant: time::OffsetDateTime) -> UnixSeconds {
@@ -444,7 +462,7 @@ mod tests {
     #[test]
     fn a_perfect_record_has_no_flags_until_the_months_go_by() {
         let noon = at(datetime!(2026-11-10 12:00 +7));
-        let matched = Standing { changed_at: noon, population: Some(MatchOutcome::Matched), ..Standing::default() };
+        let matched = Standing { changed_at: noon, population: Some(MATCHED), ..Standing::default() };
         let standing = Standing { confirmed_at: Some(noon), ..matched };
         let found = |surroundings: &Surroundings, now| {
             let Assessment { flags, due_at } =
@@ -466,13 +484,9 @@ mod tests {
     #[test]
     fn surroundings_are_held_against_the_word_clean() {
         let now = at(datetime!(2026-11-10 12:00 +7));
-        let standing = Standing {
-            changed_at: now,
-            population: Some(MatchOutcome::Matched),
-            confirmed_at: Some(now),
-            namesakes: 1,
-        };
-        let surroundings = Surroundings { elsewhere: 1, discrepancies: 2, signed_at: Some(now) };
+        let standing = Standing { changed_at: now, population: Some(MATCHED), confirmed_at: Some(now), namesakes: 1 };
+        let surroundings =
+            Surroundings { elsewhere: 1, discrepancies: 2, signed_at: Some(now), ..Surroundings::default() };
         let flags = assess(&record(PERFECT), &standing, &surroundings, Calendar::shipped(), now).flags;
         let expected = [Flag::Duplicate, Flag::InTwoUnits, Flag::OpenDiscrepancy];
         assert_eq!(flags.iter().collect::<Vec<_>>(), expected);
@@ -549,5 +563,16 @@ mod tests {
         let end = at(datetime!(2025-11-27 00:00 +7));
         assert_eq!(flags(end - 1), [Flag::NotMatched, Flag::NotConfirmed]);
         assert_eq!(flags(end), [Flag::NotMatched, Flag::NotConfirmed, Flag::ConfirmationOverdue]);
+    }
+
+    #[test]
+    fn a_further_change_gives_no_more_time_for_the_one_before() {
+        let (first, last) = (at(datetime!(2026-11-03 10:00 +7)), at(datetime!(2026-12-02 10:00 +7)));
+        let standing = Standing { changed_at: last, population: Some(MATCHED), ..Standing::default() };
+        let since = |since| Surroundings { unconfirmed_since: since, unsigned_since: since, ..Surroundings::default() };
+        let found = |since| assess(&record(PERFECT), &standing, &since, Calendar::shipped(), last).flags;
+        assert_eq!(found(since(None)), [Flag::NotConfirmed].into_iter().collect());
+        let late = [Flag::NotConfirmed, Flag::NotSigned, Flag::ConfirmationOverdue];
+        assert_eq!(found(since(Some(first))), late.into_iter().collect());
     }
 }

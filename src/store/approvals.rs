@@ -124,7 +124,7 @@ fn certificate(row: &AnyRow) -> Result<ApproverCertificate, sqlx::Error> {
 }
 
 impl Store {
-    /// The state of every record of a unit and of everything below it, in the order of their handles; at most `limit`.
+    /// The state of every record of a unit and of everything below it, in no order; at most `limit`.
     pub async fn approval_leaves(&self, unit: &str, limit: i64) -> Result<Vec<Leaf>, Fault> {
         let doing = "reading the state of a unit";
         let rows = sqlx::query(
@@ -142,10 +142,7 @@ impl Store {
             let digest = row.try_get("digest").map_err(failed(doing))?;
             Ok(Leaf { record: handle(row, "id")?, version, digest })
         };
-        let mut leaves = rows.iter().map(leaf).collect::<Result<Vec<_>, _>>()?;
-        // By their bytes, whatever order the database has for texts.
-        leaves.sort_unstable_by(|one, two| one.record.cmp(&two.record));
-        Ok(leaves)
+        rows.iter().map(leaf).collect()
     }
 
     /// The unit's last approval.
@@ -433,7 +430,8 @@ impl Change for MarkSigned {
             let statement = format!(
                 "INSERT INTO signed_records (record, version, signed_at, approval) VALUES {} \
                  ON CONFLICT (record) DO UPDATE SET version = excluded.version, signed_at = excluded.signed_at, \
-                 approval = excluded.approval WHERE signed_records.signed_at < excluded.signed_at",
+                 approval = excluded.approval WHERE signed_records.version < excluded.version \
+                 OR (signed_records.version = excluded.version AND signed_records.signed_at < excluded.signed_at)",
                 places(chunk.len(), 4)
             );
             let mut query = sqlx::query(AssertSqlSafe(statement));

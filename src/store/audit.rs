@@ -26,9 +26,9 @@ pub struct Line {
 /// Which lines are meant.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// About units, records, cards and officers of one of these units or below one; everything when absent.
+    /// About one of these units or one below, or about what is theirs; everything when absent.
     pub units: Option<Vec<String>>,
-    /// About this thing.
+    /// About this thing; about a record also what was done with its proposals.
     pub subject: Option<String>,
     /// Of this kind.
     pub action: Option<String>,
@@ -37,6 +37,16 @@ pub struct AuditFilter {
     /// At most so many.
     pub limit: i64,
 }
+
+/// What is a unit's, by the names under which lines speak of it. Evidence has the lines of its proposal.
+const OF_UNITS: [(&str, &str); 6] = [
+    ("id", "records"),
+    ("handle", "cards"),
+    ("id", "officers"),
+    ("id", "proposals"),
+    ("id", "uploads"),
+    ("id", "delegations"),
+];
 
 /// Lines that one statement writes.
 const LINES: usize = 500;
@@ -101,14 +111,23 @@ impl Store {
                 let (own, dotted) = (conditions.text(unit), conditions.text(format!("{unit}.")));
                 let below =
                     |column: &str| format!("({column} = {own} OR substr({column}, 1, length({dotted})) = {dotted})");
-                let named = [("id", "records"), ("handle", "cards"), ("id", "officers")]
+                let named = OF_UNITS
                     .map(|(name, table)| format!("subject IN (SELECT {name} FROM {table} WHERE {})", below("unit")));
-                format!("({} OR {})", below("subject"), named.join(" OR "))
+                // Moves are kept as the program writes them: what begins one of their values has no white space.
+                let mut moves = Vec::new();
+                for (end, rest) in ["from", "to"].into_iter().flat_map(|end| [(end, "\"%"), (end, ".%")]) {
+                    moves.push(format!("moves LIKE {}", conditions.text(format!("%\"{end}\":\"{unit}{rest}"))));
+                }
+                let plans = format!("subject IN (SELECT id FROM reorganisations WHERE {})", moves.join(" OR "));
+                format!("({} OR {} OR {plans})", below("subject"), named.join(" OR "))
             };
             let any: Vec<_> = units.iter().map(&mut about).collect();
             wanted.push(if any.is_empty() { "1 = 0".into() } else { format!("({})", any.join(" OR ")) });
         }
-        wanted.extend(filter.subject.as_ref().map(|subject| format!("subject = {}", conditions.text(subject))));
+        wanted.extend(filter.subject.as_ref().map(|subject| {
+            let subject = conditions.text(subject);
+            format!("(subject = {subject} OR subject IN (SELECT id FROM proposals WHERE record = {subject}))")
+        }));
         wanted.extend(filter.action.as_ref().map(|action| format!("action = {}", conditions.text(action))));
         wanted.extend(filter.before.map(|before| format!("seq < {}", conditions.number(before))));
         let statement = format!(

@@ -40,7 +40,10 @@ impl Store {
         };
         let mut below = |unit: &str| {
             let (own, dotted) = (place(unit.to_owned()), place(format!("{unit}.")));
-            format!("(unit = {own} OR substr(unit, 1, length({dotted})) = {dotted})")
+            // By the index of units: every card's unit is in the register.
+            format!(
+                "unit IN (SELECT {own} UNION SELECT code FROM units WHERE substr(code, 1, length({dotted})) = {dotted})"
+            )
         };
         if let Some(units) = &filter.units {
             let any: Vec<_> = units.iter().map(|unit| below(unit)).collect();

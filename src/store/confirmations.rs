@@ -56,6 +56,8 @@ pub struct Unconfirmed {
     pub version: i64,
     /// When it came.
     pub changed_at: UnixSeconds,
+    /// When the oldest version came that the unit has not confirmed: a further change gives no more time for it.
+    pub since: UnixSeconds,
     /// What it says; the portrait without its bytes.
     pub record: Record,
     /// From where it came.
@@ -157,13 +159,16 @@ impl Store {
         }
         let returned = if filter.is_returned { "IS NOT NULL" } else { "IS NULL" };
         let statement = format!(
-            "SELECT records.id, records.version, records.changed_at, newest.catalogue, newest.content, newest.way, \
+            "SELECT records.id, records.version, records.changed_at, COALESCE(oldest.at, records.changed_at) AS since, \
+             newest.catalogue, newest.content, newest.way, \
              newest.reference, newest.actor, records.confirmed_version, confirmed.catalogue AS confirmed_catalogue, \
              confirmed.content AS confirmed_content, CASE WHEN {uploaded} THEN 1 ELSE 0 END AS is_own, \
              record_returns.reason, record_returns.note, record_returns.officer, record_returns.at AS returned_at \
              FROM records JOIN record_versions newest ON newest.record = records.id AND newest.version = records.version \
              LEFT JOIN record_versions confirmed ON confirmed.record = records.id \
              AND confirmed.version = records.confirmed_version \
+             LEFT JOIN record_versions oldest ON oldest.record = records.id \
+             AND oldest.version = COALESCE(records.confirmed_version, 0) + 1 \
              LEFT JOIN record_returns ON record_returns.record = records.id AND record_returns.version = records.version \
              WHERE records.confirmed_at IS NULL AND records.removed_at IS NULL AND record_returns.record {returned} {} \
              ORDER BY records.unit, records.id LIMIT {limit}",
@@ -257,6 +262,7 @@ fn unconfirmed(row: &AnyRow) -> Result<Unconfirmed, Fault> {
         handle: handle(row, "id")?,
         version: row.try_get("version").map_err(&doing)?,
         changed_at: row.try_get("changed_at").map_err(&doing)?,
+        since: row.try_get("since").map_err(&doing)?,
         record: restored(&text("catalogue")?, &text("content")?)?,
         origin: Origin {
             way: Way::parse(&way).ok_or_else(|| Fault::new("reading an unconfirmed record", "its way is unknown"))?,

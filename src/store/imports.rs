@@ -376,14 +376,17 @@ fn progress(row: &AnyRow) -> Result<Progress, sqlx::Error> {
 }
 
 /// A version keeps what the population database said about the one before if it says the same of all that is compared
-/// (`match_key`); else it is asked about at once, even if that was in vain for the one before. Whoever is just asking asks
-/// about a version that is none any more: their claim ends.
+/// (`match_key`) and nothing was outdated, which the version may mend; else it is asked about at once, even if that was in
+/// vain for the one before. Whoever is just asking asks about a version that is none any more: their claim ends.
 pub(super) fn carried_over(match_key: &str) -> String {
+    let stays = format!(
+        "records.match_key = {match_key} AND (records.population <> 'matched' OR records.population_detail = '')"
+    );
     format!(
-        "population = CASE WHEN records.match_key = {match_key} THEN records.population ELSE 'pending' END, \
-         population_detail = CASE WHEN records.match_key = {match_key} THEN records.population_detail ELSE '' END, \
-         checked_at = CASE WHEN records.match_key = {match_key} THEN records.checked_at END, \
-         tried_at = CASE WHEN records.match_key = {match_key} THEN records.tried_at END, claimed_until = NULL"
+        "population = CASE WHEN {stays} THEN records.population ELSE 'pending' END, \
+         population_detail = CASE WHEN {stays} THEN records.population_detail ELSE '' END, \
+         checked_at = CASE WHEN {stays} THEN records.checked_at END, \
+         tried_at = CASE WHEN {stays} THEN records.tried_at END, claimed_until = NULL"
     )
 }
 

@@ -166,7 +166,7 @@ impl Store {
     /// record's card (`under_review`).
     pub async fn conclude(&self, asked: &Asked, outcome: &MatchOutcome, at: UnixSeconds) -> Result<Concluded> {
         let (asked, outcome) = (asked.clone(), outcome.clone());
-        if asked.about.was_matched && outcome != MatchOutcome::Matched {
+        if asked.about.was_matched && !outcome.is_match() {
             self.write(Conclude::<true> { asked, outcome, at }).await
         } else {
             self.write(Conclude::<false> { asked, outcome, at }).await
@@ -327,7 +327,7 @@ impl<const LOCKS: bool> Change for Conclude<LOCKS> {
             at: *at,
             actor: officer.clone(),
             action: match outcome {
-                MatchOutcome::Matched => "population.matched",
+                MatchOutcome::Matched { .. } => "population.matched",
                 MatchOutcome::NotFound => "population.not_found",
                 MatchOutcome::Mismatched { .. } => "population.mismatched",
             },
@@ -345,7 +345,7 @@ impl<const LOCKS: bool> Change for Conclude<LOCKS> {
             let by = By::Facts { hold: HOLD, because: &because };
             let lock = Move { step: Step::Lock, reason: Reason::UnderReview, actor: officer, at: *at, by };
             concluded.locked = cards::move_all(transaction, &Selector::Record(record.clone()), &lock).await?.cards;
-        } else if *outcome == MatchOutcome::Matched {
+        } else if outcome.is_match() {
             let held = sqlx::query("SELECT handle FROM cards WHERE record_id = $1 AND hold = $2 AND state = 'locked'")
                 .bind(record.as_str())
                 .bind(HOLD)

@@ -202,57 +202,6 @@ impl Store {
     pub async fn save_holidays(&self, days: Vec<(Date, DayKind, String)>, actor: &str, at: UnixSeconds) -> Result<u64> {
         self.write(SaveHolidays { days, actor: actor.to_owned(), at }).await
     }
-
-    /// Notes that something about a record is in dispute.
-    pub async fn open_discrepancy(&self, record: &Handle, kind: &str, reference: &str, at: UnixSeconds) -> Result<()> {
-        let (record, kind, reference) = (record.clone(), kind.to_owned(), reference.to_owned());
-        self.write(Dispute { record, kind, reference, opened_at: Some(at) }).await
-    }
-
-    /// Notes that it no longer is.
-    pub async fn close_discrepancy(&self, record: &Handle, kind: &str, reference: &str) -> Result<()> {
-        let (record, kind, reference) = (record.clone(), kind.to_owned(), reference.to_owned());
-        self.write(Dispute { record, kind, reference, opened_at: None }).await
-    }
-}
-
-/// Opens a dispute inside a change of another story; see [`Store::open_discrepancy`].
-pub(super) async fn open(
-    connection: &mut AnyConnection,
-    record: &Handle,
-    kind: &str,
-    reference: &str,
-    at: UnixSeconds,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO discrepancies (record, kind, reference, opened_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (record, kind, reference) DO NOTHING",
-    )
-    .bind(record.as_str())
-    .bind(kind)
-    .bind(reference)
-    .bind(at)
-    .execute(connection)
-    .await
-    .map(|_| ())
-    .map_err(failed("noting a dispute"))
-}
-
-/// Ends a dispute inside a change of another story; see [`Store::close_discrepancy`].
-pub(super) async fn close(
-    connection: &mut AnyConnection,
-    record: &Handle,
-    kind: &str,
-    reference: &str,
-) -> Result<(), Fault> {
-    sqlx::query("DELETE FROM discrepancies WHERE record = $1 AND kind = $2 AND reference = $3")
-        .bind(record.as_str())
-        .bind(kind)
-        .bind(reference)
-        .execute(connection)
-        .await
-        .map(|_| ())
-        .map_err(failed("noting the end of a dispute"))
 }
 
 /// Due at `$1`, from the unit `$2` up to `$3`. Units are not compared as they stand, so that the few that are due are read by
@@ -264,7 +213,11 @@ const DIRTY: &str = "SELECT dirty.record, records.unit, records.person, records.
     records.population, records.population_detail, records.confirmed_at, \
     record_versions.catalogue, record_versions.content, \
     quality.revision, quality.unit AS unit_before, quality.person AS person_before, quality.serving, quality.signed, \
-    quality.flags, signed_records.signed_at, \
+    quality.flags, CASE WHEN signed_records.version = records.version THEN signed_records.signed_at END AS signed_at, \
+    CASE WHEN records.version > COALESCE(records.confirmed_version, 0) + 1 THEN (SELECT oldest.at FROM record_versions oldest \
+     WHERE oldest.record = records.id AND oldest.version = COALESCE(records.confirmed_version, 0) + 1) END AS unconfirmed_since, \
+    CASE WHEN records.version > COALESCE(signed_records.version, 0) + 1 THEN (SELECT oldest.at FROM record_versions oldest \
+     WHERE oldest.record = records.id AND oldest.version = COALESCE(signed_records.version, 0) + 1) END AS unsigned_since, \
     (SELECT COUNT(*) FROM discrepancies WHERE discrepancies.record = dirty.record) AS disputes, \
     (SELECT COUNT(*) FROM cards WHERE cards.record_id = dirty.record AND cards.state = 'locked' \
      AND cards.state_reason = 'under_review') AS reviews \
@@ -272,7 +225,7 @@ const DIRTY: &str = "SELECT dirty.record, records.unit, records.person, records.
     LEFT JOIN records ON records.id = dirty.record AND records.removed_at IS NULL \
     LEFT JOIN record_versions ON record_versions.record = records.id AND record_versions.version = records.version \
     LEFT JOIN quality ON quality.record = dirty.record \
-    LEFT JOIN signed_records ON signed_records.record = records.id AND signed_records.version = records.version";
+    LEFT JOIN signed_records ON signed_records.record = records.id";
 
 /// Every record of the people whom the claimed records are, or were, about. Each person once, however many records.
 const NEIGHBOURS: &str = "WITH dirty AS \
@@ -320,6 +273,8 @@ fn dirty(row: &AnyRow) -> Result<DirtyRecord, Fault> {
                     )
                     .unwrap_or(u32::MAX),
                     signed_at: row.try_get("signed_at")?,
+                    unconfirmed_since: row.try_get("unconfirmed_since")?,
+                    unsigned_since: row.try_get("unsigned_since")?,
                 },
             }),
         };
@@ -668,25 +623,5 @@ impl Change for SaveHolidays {
         let (actor, detail) = (self.actor.clone(), format!("{changed} changed of {}", self.days.len()));
         transaction.note(Line { at: self.at, actor, action: "holidays.loaded", subject: "holidays".into(), detail });
         Ok(changed)
-    }
-}
-
-struct Dispute {
-    record: Handle,
-    kind: String,
-    reference: String,
-    /// `None` ends it.
-    opened_at: Option<UnixSeconds>,
-}
-
-impl Change for Dispute {
-    type Done = ();
-
-    async fn apply(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        match self.opened_at {
-            Some(at) => open(transaction, &self.record, &self.kind, &self.reference, at).await?,
-            None => close(transaction, &self.record, &self.kind, &self.reference).await?,
-        }
-        Ok(())
     }
 }

@@ -43,6 +43,9 @@ impl Town {
             let other =
                 Client { name: "ministry".into(), units: Some(vec!["G09".into()]), ..config.clients[1].clone() };
             config.clients.push(other);
+            let below =
+                Client { name: "department".into(), units: Some(vec!["H26.05".into()]), ..config.clients[1].clone() };
+            config.clients.push(below);
         })
     }
 
@@ -308,11 +311,65 @@ story! {
         assert_eq!(hanoi.get("/api/v1/quality/causes?unit=H26").await.expect(200)["items"], json!([]));
         let first = hanoi.get("/api/v1/approvals?unit=H26&limit=1").await.expect(200);
         assert_eq!(first["items"][0]["id"], next["id"]);
+        assert!(first["items"][0].get("changed_since").is_none() && next["changed_since"] == 0, "a list counts nothing");
         let second = hanoi.get(&format!("/api/v1/approvals?unit=H26&after={}", first["next"].as_str().unwrap())).await.expect(200);
         assert_eq!((&second["items"][0]["id"], &second["items"][0]["changed_since"]), (&made["id"], &Value::Null));
         // The root is what anybody computes from the versions that are kept.
-        let leaves = town.service.store().approval_leaves("H26", 100).await.unwrap();
+        let mut leaves = town.service.store().approval_leaves("H26", 100).await.unwrap();
+        leaves.sort_by(|one, two| one.record.cmp(&two.record));
         assert_eq!(Tree::of(&leaves).root(), state.root);
+    }
+}
+
+story! {
+    async fn an_older_state_that_is_signed_later_takes_no_signature_back(town) {
+        let root = Authority::root("Approvers");
+        let town = town.trusting(&root, 0, None);
+        let (chief, head) = (signer(&root, "Chief"), signer(&root, "Head"));
+        let (vneid, hanoi, department) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("department").await);
+        vneid.registers("hanoi", &chief, "certificate").await;
+        vneid.registers("department", &head, "certificate").await;
+        let units = vec![("H26.05".into(), "Sở Nội vụ".into())];
+        town.service.store().save_units(units, "test", NOW).await.unwrap();
+        for at in 1..=2 {
+            town.hires(&person(at), "H26.05").await;
+        }
+        town.at(in_the_window());
+        let older = hanoi.document(DOCUMENT).await;
+        town.imports(&person(1), "H26.05", "002", "active").await;
+        // The department signs the second version first.
+        let newer = department.document(&DOCUMENT.replace("H26", "H26.05")).await;
+        department.signs_off(&newer, town.signs(&head, &newer, &CADES)).await.expect(201);
+        town.clock.advance(3_600);
+        let made = hanoi.signs_off(&older, town.signs(&chief, &older, &CADES)).await.expect(201);
+        assert_eq!(made["changed_since"], 0, "each is signed at the newest version that somebody signed");
+        let pool = sqlx::AnyPool::connect(&town.database_url).await.unwrap();
+        let signed: Vec<i64> =
+            sqlx::query_scalar("SELECT version FROM signed_records ORDER BY version").fetch_all(&pool).await.unwrap();
+        pool.close().await;
+        assert_eq!(signed, [1, 2]);
+    }
+}
+
+story! {
+    async fn of_two_approvals_of_one_second_the_newer_version_is_signed(town) {
+        let root = Authority::root("Approvers");
+        let town = town.trusting(&root, 0, None);
+        let (chief, head) = (signer(&root, "Chief"), signer(&root, "Head"));
+        let (vneid, hanoi, department) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("department").await);
+        vneid.registers("hanoi", &chief, "certificate").await;
+        vneid.registers("department", &head, "certificate").await;
+        let units = vec![("H26.05".into(), "Sở Nội vụ".into())];
+        town.service.store().save_units(units, "test", NOW).await.unwrap();
+        town.hires(&person(1), "H26.05").await;
+        town.at(in_the_window());
+        let older = hanoi.document(DOCUMENT).await;
+        town.imports(&person(1), "H26.05", "002", "active").await;
+        let newer = department.document(&DOCUMENT.replace("H26", "H26.05")).await;
+        let made = hanoi.signs_off(&older, town.signs(&chief, &older, &CADES)).await.expect(201);
+        assert_eq!(made["changed_since"], 1);
+        let made = department.signs_off(&newer, town.signs(&head, &newer, &CADES)).await.expect(201);
+        assert_eq!(made["changed_since"], 0);
     }
 }
 

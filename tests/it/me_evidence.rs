@@ -265,5 +265,15 @@ story! {
         let read: Vec<_> = told["items"].as_array().unwrap().iter().filter(|item| item["action"] == "evidence.read").collect();
         assert_eq!(read.len(), 1);
         assert_eq!((&read[0]["actor"], &read[0]["proposal"], &read[0]["kind"]), (&json!("an"), &json!(proposal), &json!("looked")));
+        // So does who answers for the unit, by itself or under the record; and what else was done with the proposal.
+        let hanoi = office.town.officer("hanoi").await;
+        let subjects = async |query: &str| {
+            let lines = hanoi.get(&format!("/api/v1/audit?{query}")).await.expect(200)["items"].clone();
+            lines.as_array().unwrap().iter().map(|line| line["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        for query in ["action=evidence.read".to_owned(), format!("action=evidence.read&subject={record}"), "action=proposal.made".into()] {
+            assert_eq!(subjects(&query).await, [proposal], "{query}");
+        }
+        assert!(subjects("action=evidence.read&unit=H26.05").await.is_empty(), "the record is of the unit above");
     }
 }

@@ -111,10 +111,16 @@ story! {
             assert_eq!(search(wrong).await.problem(400), "invalid-request");
         }
         let record = search(json!({"personal_id_number": "001199000018"})).await.expect(200)["cards"][0]["record"].clone();
+        // Whoever opens it sees whose it is, too.
+        let opened = inspector.get(&format!("/api/v1/cards/{own}")).await;
+        assert_eq!(opened.header("cache-control"), "no-store");
+        let opened = opened.expect(200);
+        assert_eq!((&opened["name"], &opened["record"]), (&json!("Nguyễn Thị Thử Nghiệm"), &record));
+        assert_eq!(opened["history"][0]["action"], "card.created");
         let told = town.service.store().history(record.as_str().unwrap()).await.unwrap();
         let reads = told.iter().filter(|line| (line.1.as_str(), line.2.as_str(), line.3.as_str()) == (&*id, "record.read", "cards"));
-        // Four names, one in the unit, one number, one person.
-        assert_eq!(reads.count(), 7);
+        // Four names, one in the unit, one number, one person, the card itself.
+        assert_eq!(reads.count(), 8);
     }
 }
 

@@ -169,5 +169,20 @@ story! {
         assert_eq!(reads(&id).await, ["upload.compare: 1 rows without a record"]);
         assert_eq!(clerk.get(&format!("/api/v1/uploads/{id}/rejects.csv")).await.status.as_u16(), 200);
         assert_eq!(reads(&record).await, ["upload.compare", "upload.rejects"]);
+        // Who answers for the unit sees it, and which rights were lent there; others do not.
+        for (name, unit) in [("head", "H26"), ("foreign", "H29")] {
+            bureau.enters(name, Role::UnitHead, Some(unit)).await;
+        }
+        let head = bureau.at_work("head").await;
+        let lent = json!({"to": clerk.id(), "unit": "H26", "days": 3});
+        head.post("/api/v1/delegations", lent).await.expect(201);
+        let foreign = bureau.at_work("foreign").await;
+        for action in ["upload.read", "upload.begun", "delegation.given"] {
+            let told = async |desk: &Desk<'_>| {
+                let lines = desk.get(&format!("/api/v1/audit?action={action}")).await.expect(200);
+                lines["items"].as_array().unwrap().len()
+            };
+            assert_eq!((told(&head).await, told(&foreign).await), (1, 0), "{action}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use officials_card::clock::Clock;
 use officials_card::config::{Population, PopulationFeed, PopulationTimestamp, Secret};
 use officials_card::flow::enroll::{Asker, MatchSummary, match_pending};
 use officials_card::model::id::{Handle, PersonalNumber};
+use officials_card::model::origin::Way;
 use officials_card::model::partial_date::PartialDate;
 use officials_card::model::person::{AskedNumber, MatchOutcome, NameParts, PopulationPerson, PopulationQuery};
 use officials_card::model::record::RecordKey;
@@ -23,6 +24,7 @@ use registry::{Registry, Rules, Switches};
 use serde_json::{Value, json};
 use sqlx::Connection;
 
+use crate::confirmations::sends;
 use crate::story;
 use crate::town::Town;
 
@@ -104,6 +106,7 @@ fn somebody(number: &str, name: &str) -> PopulationPerson {
     person
 }
 
+const MATCHED: MatchOutcome = MatchOutcome::Matched { outdated: Vec::new() };
 const NAME: &str = "Nguyễn Thị Thử Nghiệm";
 
 fn query(number: &str) -> PopulationQuery {
@@ -706,7 +709,7 @@ story! {
 
         office.registry.change(somebody(PERSON, NAME));
         assert_eq!(ask("sau khi sửa").await.expect(200)["outcome"], "matched");
-        assert_eq!(standing(&town, PERSON).await, Some(MatchOutcome::Matched));
+        assert_eq!(standing(&town, PERSON).await, Some(MATCHED));
         let queries = format!("/api/v1/records/{record}/population-queries");
         let lines = reviewer.get(&queries).await.expect(200);
         let told: Vec<_> = lines["items"].as_array().unwrap().iter().map(|line| {
@@ -740,9 +743,66 @@ story! {
         let refused = ask("x").await;
         assert_eq!(refused.header("retry-after"), "30");
         assert_eq!(refused.problem(503), "registry-unavailable");
-        assert_eq!(standing(&town, PERSON).await, Some(MatchOutcome::Matched), "no answer changes nothing");
+        assert_eq!(standing(&town, PERSON).await, Some(MATCHED), "no answer changes nothing");
         let lines = reviewer.get(&queries).await.expect(200);
         assert_eq!(lines["items"][0]["outcome"], "unreachable");
+    }
+}
+
+story! {
+    async fn the_unit_where_somebody_works_sees_who_was_asked_about_them(town) {
+        let office = Office::open(&town.clock, &[somebody(PERSON, NAME)]).await;
+        let town = office.town(&town);
+        let town = town.configured(|config| {
+            let using = officials_card::config::Client {
+                name: "using".into(),
+                units: Some(vec!["G09".into()]),
+                ..config.clients[1].clone()
+            };
+            config.clients.push(using);
+        });
+        town.hires(PERSON, "H26").await;
+        let record = handle(&town, PERSON).await;
+        let queries = format!("/api/v1/records/{record}/population-queries");
+        let using = town.stays("using").await;
+        assert_eq!(using.get(&queries).await.problem(404), "not-found");
+        sends(&town, PERSON, Way::Sync, "system", json!({"using_unit_code": "G09"})).await;
+        assert_eq!(using.get(&queries).await.expect(200)["items"].as_array().unwrap().len(), 1);
+        let last = town.service.store().history(record.as_str()).await.unwrap().pop().unwrap();
+        assert_eq!((&*last.1, &*last.2, &*last.3), ("using", "record.read", "population.match"));
+    }
+}
+
+story! {
+    async fn a_field_that_comes_from_the_registry_and_says_something_else_is_outdated(town) {
+        let mut person = somebody(PERSON, NAME);
+        person.facts.ethnicity = Some("02".into());
+        // Blood groups are compared where somebody asks; they come from elsewhere.
+        person.facts.blood_type = Some("02".into());
+        let office = Office::open(&town.clock, &[person]).await;
+        let town = office.town(&town);
+        town.hires(PERSON, "H26").await;
+        let hanoi = town.stays("hanoi").await;
+        let record = handle(&town, PERSON).await;
+        let asks = async || hanoi.post(&format!("/api/v1/records/{record}/match"), json!({"purpose": "x"})).await.expect(200);
+        let counted = async || {
+            town.computes().await;
+            town.confirms("H26").await;
+            town.computes().await;
+            crate::quality::causes(&hanoi, "H26").await.into_iter().collect::<Vec<_>>()
+        };
+        sends(&town, PERSON, Way::Sync, "system", json!({"ethnicity": "01", "blood_type": "01"})).await;
+        let found = asks().await;
+        assert_eq!((&found["outcome"], &found["outdated"]), (&json!("matched"), &json!(["ethnicity", "blood_type"])));
+        assert_eq!(counted().await, [("outdated".to_owned(), 1)]);
+        let told = hanoi.get(&format!("/api/v1/records/{record}")).await.expect(200);
+        assert_eq!((&told["population"], &told["differs_in"]), (&json!("matched"), &json!(["ethnicity"])));
+        assert_eq!((told["flags"].as_array().unwrap().len(), &told["flags"][0]["word"]), (1, &json!("đúng")));
+        // What is sent instead is asked about, and nothing is left of it.
+        sends(&town, PERSON, Way::Sync, "system", json!({"ethnicity": "02"})).await;
+        assert_eq!(counted().await, [("not_matched".to_owned(), 1)]);
+        assert_eq!(asks().await["outcome"], "matched");
+        assert_eq!(counted().await, []);
     }
 }
 
@@ -754,7 +814,7 @@ story! {
         let record = handle(&town, PERSON).await;
         let person = PersonalNumber::parse(PERSON).unwrap();
         let found = town.service.rematch_own(&person, &record, "sau khi đổi tên").await.unwrap();
-        assert_eq!(found.outcome, MatchOutcome::Matched);
+        assert_eq!(found.outcome, MATCHED);
         assert!(found.values.iter().any(|(code, value)| *code == "old_id_number" && value == "135602342"));
         let other = PersonalNumber::parse("001199000026").unwrap();
         assert!(town.service.rematch_own(&other, &record, "x").await.is_err());

@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use officials_card::flow::{Expects, Incoming, Says};
 use officials_card::model::calendar::{self, DayKind};
 use officials_card::model::id::{Handle, PersonalNumber};
 use officials_card::model::origin::{Origin, Way};
+use officials_card::model::patch::Patch;
 use officials_card::model::quality::FlagSet;
 use officials_card::model::record::RecordKey;
 use officials_card::store::Confirmed;
 use serde_json::{Value, json};
 use time::macros::{date, datetime};
 
+use crate::review::proposes;
 use crate::story;
 use crate::town::{NOW, Officer, Town};
 
@@ -32,6 +35,11 @@ impl Town {
                 return computed;
             }
         }
+    }
+
+    async fn handle_in(&self, unit: &str, number: u32) -> Handle {
+        let key = RecordKey { unit: unit.into(), number: format!("N{}", person(number)) };
+        self.service.store().record(&key).await.unwrap().unwrap().handle
     }
 
     async fn handle(&self, number: u32) -> Handle {
@@ -169,6 +177,37 @@ story! {
 }
 
 story! {
+    async fn a_further_change_gives_no_more_time_for_the_one_before(town) {
+        let hanoi = town.stays("hanoi").await;
+        town.hires(&person(1), "H26").await;
+        // Sunday noon, and three of the days after: the unit says nothing.
+        for position in ["002", "003", "004", "005"] {
+            town.imports(&person(1), "H26", position, "active").await;
+            assert_eq!(town.computes().await, 1);
+            assert_eq!(causes(&hanoi, "H26").await, told(&[("not_confirmed", 1)]));
+            town.clock.advance(86_400);
+        }
+        let end = datetime!(2026-11-26 00:00 +7).unix_timestamp();
+        assert!(town.clock.now() > end);
+        assert_eq!(town.computes().await, 1);
+        assert_eq!(causes(&hanoi, "H26").await, told(&[("not_confirmed", 1), ("confirmation_overdue", 1)]));
+        let waiting = hanoi.get("/api/v1/confirmations?unit=H26").await.expect(200);
+        assert_eq!(waiting["items"][0]["due_at"], end);
+        // The unit's word ends it, and the next change has its own time.
+        town.confirms("H26").await;
+        town.imports(&person(1), "H26", "006", "active").await;
+        assert_eq!(town.computes().await, 1);
+        assert_eq!(causes(&hanoi, "H26").await, told(&[("not_confirmed", 1)]));
+        // Nor does a change of the new month hide that the month before was never signed.
+        town.clock.advance(datetime!(2026-12-01 09:00 +7).unix_timestamp() - town.clock.now());
+        town.imports(&person(1), "H26", "007", "active").await;
+        town.confirms("H26").await;
+        town.computes().await;
+        assert_eq!(causes(&hanoi, "H26").await, told(&[("not_signed", 1)]));
+    }
+}
+
+story! {
     async fn a_second_record_of_a_person_is_held_against_both_until_it_ends(town) {
         let (vneid, hanoi) = (town.stays("vneid").await, town.stays("hanoi").await);
         town.hires(&person(1), "H26").await;
@@ -180,6 +219,10 @@ story! {
         assert_eq!(town.computes().await, 2, "the new one, and the one that it meets");
         assert_eq!(causes(&vneid, "H26").await, told(&[("in_two_units", 1)]));
         assert_eq!(causes(&vneid, "G09").await["in_two_units"], 1);
+        // Whoever opens one of the two reads it there.
+        let record = vneid.get(&format!("/api/v1/records/{}", town.handle_in("H26", 1).await)).await.expect(200);
+        let flags: Vec<_> = record["flags"].as_array().unwrap().iter().map(|flag| flag["message_en"].as_str().unwrap()).collect();
+        assert_eq!(flags, ["the person serves in two units"]);
         // What changes nothing about person, unit and service concerns nobody else.
         town.matches().await;
         assert_eq!(town.computes().await, 1);
@@ -204,16 +247,11 @@ story! {
         let vneid = town.stays("vneid").await;
         town.hires(&person(1), "H26").await;
         town.computes().await;
-        let (store, record) = (town.service.store(), town.handle(1).await);
-        store.open_discrepancy(&record, "proposal", "p1", NOW).await.unwrap();
-        store.open_discrepancy(&record, "proposal", "p1", NOW).await.unwrap();
-        store.open_discrepancy(&record, "conflict", "c1", NOW).await.unwrap();
+        let proposal = proposes(&town, &person(1), "p1", json!({"marital_status": "2"})).await;
         assert_eq!(town.computes().await, 1);
         assert_eq!(causes(&vneid, "H26").await, told(&[("open_discrepancy", 1)]));
-        store.close_discrepancy(&record, "proposal", "p1").await.unwrap();
-        assert_eq!(town.computes().await, 1);
-        assert_eq!(causes(&vneid, "H26").await, told(&[("open_discrepancy", 1)]));
-        store.close_discrepancy(&record, "conflict", "c1").await.unwrap();
+        let herself = PersonalNumber::parse(&person(1)).unwrap();
+        assert!(town.service.store().withdraw_proposal(&proposal, &herself, NOW).await.unwrap());
         assert_eq!(town.computes().await, 1);
         assert_eq!(causes(&vneid, "H26").await, told(&[]));
 
@@ -225,6 +263,37 @@ story! {
         vneid.step(&card, "unlock", "cleared").await.expect(200);
         assert_eq!(town.computes().await, 1);
         assert_eq!(causes(&vneid, "H26").await, told(&[]));
+
+        // What waited for its day meets what others changed meanwhile: somebody has to decide.
+        let day = date!(2026 - 12 - 01);
+        let says = |position: &str| {
+            let patch = json!({"position_title": {"old": "001", "new": position}}).to_string();
+            Patch::parse(&patch).unwrap()
+        };
+        let stored = town.service.store().records_of(&herself).await.unwrap().remove(0);
+        let waits = Incoming {
+            record: says("002").apply(&stored.record).unwrap(),
+            expects: Expects::Existing,
+            effective_on: Some(day),
+            confirmed_by: Some("test".into()),
+            says: Says::Fields(["position_title".to_owned()].into()),
+        };
+        let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "hanoi".into() };
+        town.service.receive(&origin, vec![waits]).await.unwrap();
+        town.imports(&person(1), "H26", "003", "active").await;
+        town.confirms("H26").await;
+        town.computes().await;
+        assert_eq!(causes(&vneid, "H26").await, told(&[]), "that it waits is no dispute");
+        town.clock.advance(calendar::start_of(day) - town.clock.now());
+        town.service.act_on_waiting().await.unwrap();
+        town.computes().await;
+        assert_eq!(causes(&vneid, "H26").await["open_discrepancy"], 1);
+        let vneid = town.officer("vneid").await;
+        let changes = vneid.get("/api/v1/changes?unit=H26").await.expect(200);
+        let path = format!("/api/v1/changes/{}", changes["items"][0]["id"].as_str().unwrap());
+        assert_eq!(vneid.call("DELETE", &path, Value::Null).await.status, 204);
+        town.computes().await;
+        assert!(!causes(&vneid, "H26").await.contains_key("open_discrepancy"));
     }
 }
 
@@ -281,6 +350,42 @@ story! {
         assert!(csv.header("content-disposition").contains("quality.csv"));
         let xlsx = hanoi.get("/api/v1/quality/export.xlsx?unit=H26&flag=not_matched").await;
         assert!(xlsx.status.is_success() && xlsx.bytes.starts_with(b"PK"));
+    }
+}
+
+story! {
+    async fn an_export_that_is_refused_was_read_by_nobody(town) {
+        town.imports(&person(1), "H26", "001", "active").await;
+        town.computes().await;
+        let (hanoi, record) = (town.stays("hanoi").await, town.handle(1).await);
+        let reads = async || {
+            let lines = town.service.store().history(record.as_str()).await.unwrap();
+            lines.iter().filter(|line| (line.2.as_str(), line.3.as_str()) == ("record.read", "quality")).count()
+        };
+        let pool = sqlx::AnyPool::connect(&town.database_url).await.unwrap();
+        // One more than a file has, all of the unit and all flagged.
+        let more = officials_card::flow::MOST_EXPORTED;
+        for statement in [
+            format!(
+                "INSERT INTO records (id, unit, number, version, digest, run, changed_at) \
+                 WITH RECURSIVE places (at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM places WHERE at < {more}) \
+                 SELECT 'Z' || (100000000000000 + at), 'H26', 'X' || at, 1, '', '', 1 FROM places"
+            ),
+            "INSERT INTO record_versions (record, version, catalogue, content, run, line, at) \
+             SELECT id, 1, '2023', '{}', '', 0, 1 FROM records WHERE number LIKE 'X%'".into(),
+            "INSERT INTO quality (record, unit, serving, signed, version, flags, revision) \
+             SELECT id, 'H26', 1, 0, 1, 1, 1 FROM records WHERE number LIKE 'X%'".into(),
+        ] {
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+        for form in ["xlsx", "csv"] {
+            let refused = hanoi.get(&format!("/api/v1/quality/export.{form}?unit=H26")).await;
+            assert_eq!(refused.problem(413), "too-much");
+        }
+        assert_eq!(reads().await, 0);
+        let few = hanoi.get("/api/v1/quality/export.csv?unit=H26&flag=not_confirmed").await;
+        assert_eq!((few.status.as_u16(), reads().await), (200, 1), "what is handed out is on the record");
     }
 }
 
@@ -412,6 +517,18 @@ story! {
         let nation = vneid.get("/api/v1/reports/2026-12.json").await.expect(200);
         assert_eq!((&nation["units"][0]["unit"], &nation["cards_withdrawn"]), (&json!("H26"), &json!(1)));
         assert!(hanoi.get("/api/v1/reports/2026-12.xlsx?unit=H26").await.bytes.starts_with(b"PK"));
+        // What a record took with it when its unit took it back is told by the unit as by the nation.
+        town.hires(&person(3), "H26.05").await;
+        vneid.offer(&person(3)).await;
+        let origin = Origin { way: Way::Sync, reference: "t1".into(), actor: "hanoi".into() };
+        let key = RecordKey { unit: "H26.05".into(), number: format!("N{}", person(3)) };
+        town.service.remove_record(&origin, &key).await.unwrap();
+        town.computes().await;
+        for of in ["?unit=H26", "?unit=H26.05", ""] {
+            let report = vneid.get(&format!("/api/v1/reports/2026-12.json{of}")).await.expect(200);
+            let withdrawn = if of == "?unit=H26.05" { 1 } else { 2 };
+            assert_eq!((&report["cards_issued"], &report["cards_withdrawn"]), (&json!(1), &json!(withdrawn)), "{of}");
+        }
         for nothing in ["2027-01.json", "2026-13.json", "2026-12.pdf", "2026-12", "x.json"] {
             assert_eq!(hanoi.get(&format!("/api/v1/reports/{nothing}?unit=H26")).await.problem(404), "not-found", "{nothing}");
         }

@@ -548,7 +548,7 @@ story! {
         assert_eq!(store.record(&key).await.unwrap().unwrap().standing.population, Some(differs));
         let late = store.ask_about(open, "cb01", "cấp thẻ", 12, 100).await.unwrap();
         import_batch(store, "two", "test", rows(1..=3, "Ân"), 13).await.unwrap();
-        let concluded = store.conclude(&late[0], &MatchOutcome::Matched, 14).await.unwrap();
+        let concluded = store.conclude(&late[0], &MatchOutcome::Matched { outdated: Vec::new() }, 14).await.unwrap();
         assert!(!concluded.is_noted, "the record has moved on");
         assert_eq!(to_match(14).await.len(), 3, "each is another version, which nobody asks about");
 
@@ -604,7 +604,8 @@ story! {
         import_batch(store, "one", "test", rows(1..=24, "An"), 10).await.unwrap();
         let pending = store.records_to_match(None, town.clock.now(), town.clock.now(), 100).await.unwrap();
         let asked = store.ask_about(pending, "cb01", "x", 10, 100).await.unwrap();
-        let answers = join_all(asked.iter().map(|asked| other.service.store().conclude(asked, &MatchOutcome::Matched, 11)));
+        let matched = MatchOutcome::Matched { outdated: Vec::new() };
+        let answers = join_all(asked.iter().map(|asked| other.service.store().conclude(asked, &matched, 11)));
         let changes = join_all((1..=24).map(|number| import_batch(store, "two", "test", rows(number..=number, "Ân"), 12)));
         let (answers, changes) = join(answers, changes).await;
         assert!(answers.iter().all(Result::is_ok) && changes.iter().all(Result::is_ok));

@@ -153,6 +153,15 @@ story! {
         assert_eq!(officer.call("DELETE", &format!("/api/v1/reorganisations/{id}"), Value::Null).await.problem(409), "moved-on");
         step(&officer, &id, "undo").await.expect(200);
         assert_eq!(town.service.reorganise().await.unwrap(), 0);
+        // Who answers for a unit that moves, or for one that takes another in, sees what was done with the plan.
+        let told = async |unit: &str| {
+            let lines = officer.get(&format!("/api/v1/audit?subject={id}&unit={unit}")).await.expect(200);
+            lines["items"].as_array().unwrap().iter().map(|line| line["action"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let steps = ["reorganisation.stepped", "reorganisation.stepped", "reorganisation.planned"];
+        for (unit, seen) in [("H26", &steps[..]), ("H26.05", &steps), ("H26.06", &steps), ("H26.0", &[]), ("H26.05.01", &[])] {
+            assert_eq!(told(unit).await, seen, "{unit}");
+        }
         step(&officer, &id, "start").await.expect(200);
         the_day_comes(&town);
         let officer = town.officer("hanoi").await;

@@ -183,8 +183,12 @@ describe("a filled-in file", () => {
     const desk = await office.officer("unit_head");
     const { page } = desk;
     await desk.goto("reviews/confirmations");
-    await page.getByRole("button", { name: /Xem thay đổi/ }).first().click();
+    const show = page.getByRole("button", { name: /Xem thay đổi/ }).first();
+    await show.click();
     await page.getByRole("table", { name: /Xem thay đổi/ }).waitFor();
+    const opened = page.getByRole("region", { name: /Xem thay đổi/ });
+    await opened.and(page.locator(":focus")).waitFor();
+    assert.deepEqual([await show.getAttribute("aria-expanded"), await show.getAttribute("aria-controls")], ["true", await opened.getAttribute("id")]);
     await looks(desk, "confirmations");
     await page.getByRole("button", { name: /Trả lại/ }).first().click();
     await dialogLooks(desk, "confirmation-return");
@@ -335,10 +339,12 @@ describe("cards and records", () => {
     await looks(desk, "cards-found");
     await found.click();
     await page.getByRole("heading", { name: "Thẻ", exact: true, level: 1 }).waitFor();
+    await page.locator(".facts").getByText("Lê Đức Thắng").waitFor();
     await desk.rests();
     const step = async (name: string, reason: string, state: string) => {
       await page.getByRole("button", { name, exact: true }).click();
       await page.getByRole("dialog").getByRole("combobox").selectOption(reason);
+      await page.getByRole("dialog").getByText("Lê Đức Thắng").waitFor();
       if (name === "Thu hồi") await page.getByRole("checkbox").check();
       await dialogLooks(desk, `card-${reason}`);
       await page.getByRole("dialog").getByRole("button", { name, exact: true }).click();

@@ -51,11 +51,17 @@ pub struct QualityApproval {
     pub row: ApprovalRow,
     /// What its document says.
     pub document: StateDocument,
-    /// Records whose present version no approval has signed, where this is the unit's last one.
+    /// Records whose present version no approval has signed, where this is the unit's last one; not counted for a list.
     pub changed_since: Option<i64>,
 }
 
 impl QualityApproval {
+    fn of(row: ApprovalRow, changed_since: Option<i64>) -> Result<Self, Fault> {
+        let document = StateDocument::parse(row.document.as_bytes());
+        let document = document.ok_or_else(|| Fault::new("reading an approval", "its document is malformed"))?;
+        Ok(Self { row, document, changed_since })
+    }
+
     /// Certificate, form and signature for whoever checks without us.
     pub fn file(&self, leaves: String) -> ApprovalFile {
         ApprovalFile {
@@ -222,7 +228,7 @@ impl Service {
         let previous = self.previous_approval(unit, month).await?;
         for _ in 0..ATTEMPTS {
             self.need_settled_quality(unit.as_str()).await?;
-            let leaves = self.store.approval_leaves(unit.as_str(), MOST_RECORDS + 1).await?;
+            let mut leaves = self.store.approval_leaves(unit.as_str(), MOST_RECORDS + 1).await?;
             if leaves.is_empty() {
                 return Err(Refusal::NothingToApprove.into());
             }
@@ -236,7 +242,13 @@ impl Service {
                 continue;
             }
             let catalogue = Catalogue::CURRENT.to_owned();
-            let root = Tree::of(&leaves).root();
+            // Up to a million hashes: not on a thread that answers requests.
+            let hashed = spawn_blocking(move || {
+                // By their bytes, whatever order the database has for texts.
+                leaves.sort_unstable_by(|one, two| one.record.cmp(&two.record));
+                (Tree::of(&leaves).root(), leaves)
+            });
+            let (root, leaves) = hashed.await.map_err(|error| Fault::new("computing the state of a unit", error))?;
             return Ok((StateDocument { unit: unit.clone(), month, at, catalogue, tally, root, previous }, leaves));
         }
         Err(Refusal::Busy("changes of the unit's records").into())
@@ -251,8 +263,8 @@ impl Service {
         Ok(last.map(|last| last.document_sha256))
     }
 
-    /// Approvals of a unit and of the units below it, newest first. `after` is the `next` of the page before. Returns the
-    /// page and where the next one begins.
+    /// Approvals of a unit and of the units below it, newest first; what changed since is not counted. `after` is the `next`
+    /// of the page before. Returns the page and where the next one begins.
     pub async fn approvals(
         &self,
         caller: &Caller,
@@ -273,10 +285,7 @@ impl Service {
         let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = rows.last().filter(|_| more).map(|row| format!("{}~{}", row.approved_at, row.id));
-        let mut approvals = Vec::with_capacity(rows.len());
-        for row in rows {
-            approvals.push(self.told(row).await?);
-        }
+        let approvals = rows.into_iter().map(|row| QualityApproval::of(row, None)).collect::<Result<_, _>>()?;
         Ok((approvals, next))
     }
 
@@ -288,16 +297,15 @@ impl Service {
         self.told(row).await
     }
 
+    /// One approval with what changed since, if it is its unit's last one.
     async fn told(&self, row: ApprovalRow) -> Result<QualityApproval> {
-        let document = StateDocument::parse(row.document.as_bytes());
-        let document = document.ok_or_else(|| Fault::new("reading an approval", "its document is malformed"))?;
         let last = self.store.last_approval(&row.unit).await?;
         // Counted, not summed: the sums follow an approval some seconds later.
         let changed_since = match last {
             Some(last) if last.id == row.id => Some(self.store.count_unsigned(&row.unit).await?),
             _ => None,
         };
-        Ok(QualityApproval { row, document, changed_since })
+        Ok(QualityApproval::of(row, changed_since)?)
     }
 
     /// The last approval of a unit, for a page about it; none for the nation.

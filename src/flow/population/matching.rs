@@ -183,7 +183,7 @@ impl Run<'_> {
                     summary.released += u64::from(concluded.is_held);
                     *match outcome {
                         _ if !concluded.is_noted => &mut summary.overtaken,
-                        MatchOutcome::Matched => &mut summary.matched,
+                        MatchOutcome::Matched { .. } => &mut summary.matched,
                         MatchOutcome::NotFound => &mut summary.not_found,
                         MatchOutcome::Mismatched { .. } => &mut summary.mismatched,
                     } += 1;

@@ -14,7 +14,7 @@ use crate::model::origin::HOLDER;
 use crate::model::person::{MatchOutcome, PopulationPerson, compare, question};
 use crate::model::text::is_invisible;
 use crate::remote::population::{PopulationRegistry, Unreachable};
-use crate::store::{PopulationQueryLine, StoredRecord, ToMatch};
+use crate::store::{PopulationQueryLine, ToMatch};
 
 /// Longest purpose.
 const MAX_PURPOSE_CHARACTERS: usize = 200;
@@ -67,7 +67,7 @@ impl Service {
     pub async fn rematch(&self, caller: &Caller, record: &Handle, purpose: &str) -> Result<Rematched> {
         caller.needs("records:confirm")?;
         let about = self.store.record_to_match(record).await?;
-        let about = about.filter(|about| caller.sees(&managing_unit(&about.stored)));
+        let about = about.filter(|about| caller.sees(&about.stored.record.key().unit));
         let about = about.ok_or(Refusal::NotFound("record"))?;
         let rematched = self.ask_about(about, &caller.name, purpose).await?;
         if !rematched.differs().is_empty() {
@@ -92,9 +92,7 @@ impl Service {
         before: Option<i64>,
         limit: i64,
     ) -> Result<PopulationQueryPage> {
-        caller.needs("records:read")?;
-        let stored = self.store.record_named(record).await?;
-        stored.filter(|stored| caller.sees(&managing_unit(stored))).ok_or(Refusal::NotFound("record"))?;
+        self.readable(caller, record, READ_PURPOSE).await?;
         let limit = limit.clamp(1, MOST_LINES);
         let mut lines = self.store.population_queries_of(std::slice::from_ref(record), before, limit + 1).await?;
         let more = i64::try_from(lines.len()).is_ok_and(|found| found > limit);
@@ -102,8 +100,6 @@ impl Service {
             lines.pop();
         }
         let next = lines.last().filter(|_| more).map(|line| line.seq);
-        let records = std::slice::from_ref(record);
-        self.store.note_read(&caller.name, records, READ_PURPOSE, self.clock.now()).await?;
         Ok(PopulationQueryPage { lines, next })
     }
 
@@ -150,10 +146,6 @@ impl Service {
         let outdated = answer.map(|person| person.outdated(&stored.record)).unwrap_or_default();
         Ok(Rematched { record, version, outcome, at, values, outdated, cards })
     }
-}
-
-fn managing_unit(stored: &StoredRecord) -> String {
-    stored.record.key().unit
 }
 
 /// A purpose that people can read: the one whose data it is will.

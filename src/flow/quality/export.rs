@@ -49,13 +49,30 @@ impl From<i64> for Cell {
     }
 }
 
+/// The form of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableForm {
+    /// A workbook.
+    Xlsx,
+    /// The first sheet, in UTF-8 with a byte order mark.
+    Csv,
+}
+
 /// One or several sheets.
 #[derive(Clone, Debug)]
 pub struct Table(pub Vec<Sheet>);
 
 impl Table {
+    /// As a file made at `at` (Unix seconds).
+    pub fn file(&self, form: TableForm, at: i64) -> Result<Vec<u8>, Fault> {
+        match form {
+            TableForm::Xlsx => self.xlsx(at),
+            TableForm::Csv => self.csv(),
+        }
+    }
+
     /// As an XLSX file made at `at` (Unix seconds).
-    pub fn xlsx(&self, at: i64) -> Result<Vec<u8>, Fault> {
+    fn xlsx(&self, at: i64) -> Result<Vec<u8>, Fault> {
         self.workbook(at).map_err(|error| Fault::new("writing a spreadsheet", error))
     }
 
@@ -101,7 +118,7 @@ impl Table {
 
     /// The first sheet as CSV with a byte order mark, so that spreadsheets read it as UTF-8. Cells that a spreadsheet would
     /// compute get an apostrophe before them.
-    pub fn csv(&self) -> Result<Vec<u8>, Fault> {
+    fn csv(&self) -> Result<Vec<u8>, Fault> {
         let doing = "writing a CSV file";
         let mut writer = csv::Writer::from_writer(b"\xef\xbb\xbf".to_vec());
         if let Some(sheet) = self.0.first() {

@@ -8,7 +8,7 @@ mod export;
 use time::{Date, Duration};
 use tokio::task::spawn_blocking;
 
-pub use self::export::{Cell, Sheet, Table};
+pub use self::export::{Cell, Sheet, Table, TableForm};
 use super::enroll::unit_code;
 use super::{Caller, Service};
 use crate::clock::UnixSeconds;
@@ -135,6 +135,18 @@ impl std::fmt::Display for After {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}~{}", self.unit, self.record)
     }
+}
+
+impl FlaggedRecord {
+    /// Where the page after it begins.
+    pub fn place(&self) -> After {
+        After { unit: self.unit.clone(), record: self.record.clone() }
+    }
+}
+
+/// Those with this flag, or with any.
+fn which(flag: Option<Flag>) -> Rows {
+    flag.map_or(Rows::Flagged, Rows::With)
 }
 
 impl Service {
@@ -271,35 +283,75 @@ impl Service {
         limit: i64,
     ) -> Result<(Vec<FlaggedRecord>, bool)> {
         let unit = quality_unit(caller, unit)?;
+        let (rows, more) = self.flagged_records(caller, &unit, flag, after, limit).await?;
+        self.note_flagged(caller, &rows).await?;
+        Ok((rows, more))
+    }
+
+    async fn flagged_records(
+        &self,
+        caller: &Caller,
+        unit: &str,
+        flag: Option<Flag>,
+        after: Option<&After>,
+        limit: i64,
+    ) -> Result<(Vec<FlaggedRecord>, bool)> {
         let with_names = caller.needs("records:read").is_ok();
-        let which = flag.map_or(Rows::Flagged, Rows::With);
         let after = after.map(|after| (after.unit.as_str(), after.record.as_str()));
-        let mut rows = self.store.quality_rows(&unit, which, after, limit + 1, with_names).await?;
+        let mut rows = self.store.quality_rows(unit, which(flag), after, limit + 1, with_names).await?;
         let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        // The number stands for a person, too.
-        let read: Vec<_> = rows.iter().map(|row| row.record.clone()).collect();
-        self.store.note_read(&caller.name, &read, "quality", self.clock.now()).await?;
         Ok((rows.into_iter().map(flagged).collect(), more))
     }
 
-    /// All of them as a table, at most [`MOST_EXPORTED`].
-    pub async fn quality_table(&self, caller: &Caller, unit: Option<&str>, flag: Option<Flag>) -> Result<Table> {
+    /// The number stands for a person, too.
+    async fn note_flagged(&self, caller: &Caller, rows: &[FlaggedRecord]) -> Result<()> {
+        let read: Vec<_> = rows.iter().map(|row| row.record.clone()).collect();
+        self.store.note_read(&caller.name, &read, "quality", self.clock.now()).await
+    }
+
+    /// All of them as a file, at most [`MOST_EXPORTED`]. They are read once the file is there: of what is refused, nobody
+    /// saw anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::TooMuch`] when they are more.
+    pub async fn quality_file(
+        &self,
+        caller: &Caller,
+        unit: Option<&str>,
+        flag: Option<Flag>,
+        form: TableForm,
+    ) -> Result<Vec<u8>> {
+        let unit = quality_unit(caller, unit)?;
+        let too_much = || Refusal::TooMuch(format!("an export has at most {MOST_EXPORTED} rows; ask for a unit below"));
+        let most = i64::try_from(MOST_EXPORTED).unwrap_or(i64::MAX);
+        if self.store.count_quality_rows(&unit, which(flag), most + 1).await? > most {
+            return Err(too_much().into());
+        }
         let mut rows: Vec<FlaggedRecord> = Vec::new();
         loop {
-            let after = rows.last().map(|row| After { unit: row.unit.clone(), record: row.record.clone() });
-            let (page, more) = self.quality_rows(caller, unit, flag, after.as_ref(), EXPORT_PAGE).await?;
+            let after = rows.last().map(FlaggedRecord::place);
+            let (page, more) = self.flagged_records(caller, &unit, flag, after.as_ref(), EXPORT_PAGE).await?;
             rows.extend(page);
-            if rows.len() > MOST_EXPORTED || rows.len() == MOST_EXPORTED && more {
-                return Err(Refusal::TooMuch(format!(
-                    "an export has at most {MOST_EXPORTED} rows; ask for a unit below"
-                ))
-                .into());
+            // More came meanwhile.
+            if rows.len() > MOST_EXPORTED {
+                return Err(too_much().into());
             }
             if !more {
-                return Ok(export::rows(&rows, caller.needs("records:read").is_ok()));
+                break;
             }
         }
+        let (at, with_names) = (self.clock.now(), caller.needs("records:read").is_ok());
+        let made = spawn_blocking(move || {
+            let file = export::rows(&rows, with_names).file(form, at)?;
+            Ok::<_, Fault>((file, rows))
+        });
+        let (file, rows) = made.await.map_err(|error| Fault::new("making a file of records", error))??;
+        for page in rows.chunks(usize::try_from(EXPORT_PAGE).unwrap_or(1)) {
+            self.note_flagged(caller, page).await?;
+        }
+        Ok(file)
     }
 
     /// Loads days off, and weekends worked, over the shipped ones: an operator does. Returns how many changed.

@@ -59,7 +59,6 @@ impl Service {
         if told.is_empty() {
             return Err(Refusal::NotFound("rejected row").into());
         }
-        self.note_rows_read(caller, id, keys, READ).await?;
         let _place = self.work_place().await?;
         let made = spawn_blocking(move || {
             let bytes = vault.read()?;
@@ -70,7 +69,10 @@ impl Service {
                 RejectsForm::Xlsx => rejects.xlsx(),
             }
         });
-        made.await.map_err(|error| Fault::new("making a file of rejects", error))?
+        let made = made.await.map_err(|error| Fault::new("making a file of rejects", error))??;
+        // Of what is refused, nobody saw anything.
+        self.note_rows_read(caller, id, keys, READ).await?;
+        Ok(made)
     }
 
     /// What is told of each rejected row, by its line; and the records that the rows are about.

@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 use time::Date;
 
 use super::super::cards::handle;
+use super::super::records::UNIT_AND_BELOW;
 use super::super::{Store, failed};
 use crate::clock::UnixSeconds;
 use crate::error::{Fault, Result};
@@ -103,6 +104,17 @@ pub(super) fn in_queue(rest: &str) -> String {
     )
 }
 
+impl Rows {
+    /// The condition on `quality`, and what `place` in it stands for.
+    fn condition(self, place: &str) -> (String, i64) {
+        match self {
+            Self::With(flag) => (format!("quality.flags & {place} <> 0"), flag.bit()),
+            Self::Flagged => (format!("quality.flags <> {place}"), 0),
+            Self::Unsigned => (format!("quality.signed = {place}"), 0),
+        }
+    }
+}
+
 impl Store {
     /// The counts of a unit; nothing where there never was a record.
     pub async fn unit_quality(&self, unit: &str) -> Result<UnitQuality, Fault> {
@@ -165,6 +177,14 @@ impl Store {
         Ok(days.into_iter().flatten().collect())
     }
 
+    /// What is held against a version of a record; `None` while that was not computed.
+    pub async fn quality_of(&self, record: &Handle, version: i64) -> Result<Option<FlagSet>, Fault> {
+        let query = sqlx::query("SELECT flags FROM quality WHERE record = $1 AND version = $2");
+        let row = query.bind(record.as_str()).bind(version).fetch_optional(self.readers()).await;
+        let flags = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
+        Ok(flags.map_err(failed("reading the quality of a record"))?.map(FlagSet::restored))
+    }
+
     /// What is held against the records of a unit and how often, worst first: now, or at the end of a month.
     pub async fn quality_causes(&self, unit: &str, month: Option<Month>) -> Result<Vec<(Flag, i64)>, Fault> {
         let doing = "reading the causes of a unit";
@@ -189,6 +209,19 @@ impl Store {
         Ok(causes)
     }
 
+    /// How many records of a unit and of everything below it these are, counted up to `most`.
+    pub async fn count_quality_rows(&self, unit: &str, which: Rows, most: i64) -> Result<i64, Fault> {
+        let (condition, mask) = which.condition("$3");
+        let statement = format!(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM quality WHERE quality.unit >= $1 AND quality.unit < $2 AND {condition} \
+             LIMIT $4) counted"
+        );
+        let query =
+            sqlx::query(AssertSqlSafe(statement)).bind(unit.to_owned()).bind(end_of(unit)).bind(mask).bind(most);
+        let row = query.fetch_one(self.readers()).await;
+        row.and_then(|row| row.try_get(0)).map_err(failed("counting records by their quality"))
+    }
+
     /// Records of a unit and of everything below it, in the order of unit and handle after `after`.
     pub async fn quality_rows(
         &self,
@@ -199,11 +232,7 @@ impl Store {
         with_content: bool,
     ) -> Result<Vec<QualityRow>, Fault> {
         let doing = "reading the quality of records";
-        let (condition, mask) = match which {
-            Rows::With(flag) => ("quality.flags & $5 <> 0", flag.bit()),
-            Rows::Flagged => ("quality.flags <> $5", 0),
-            Rows::Unsigned => ("quality.signed = $5", 0),
-        };
+        let (condition, mask) = which.condition("$5");
         let (content, join) = if with_content {
             (
                 "record_versions.content",
@@ -272,17 +301,18 @@ impl Store {
     pub async fn cards_moved(&self, unit: &str, from: UnixSeconds, until: UnixSeconds) -> Result<(i64, i64), Fault> {
         let doing = "counting cards";
         let count = async |instant: &str| {
-            // A card is its record's unit's: `cards.unit` is where the person works.
+            // A card is its record's unit's (`cards.unit` is where the person works), also after the unit took the record
+            // back: that is what withdrew it.
             let statement = if unit.is_empty() {
-                format!("SELECT COUNT(*) FROM cards WHERE {instant} >= $1 AND {instant} < $2 AND $3 < $4")
+                format!("SELECT COUNT(*) FROM cards WHERE {instant} >= $3 AND {instant} < $4 AND $1 < $2")
             } else {
                 format!(
-                    "SELECT COUNT(*) FROM quality JOIN cards ON cards.record_id = quality.record \
-                     WHERE {instant} >= $1 AND {instant} < $2 AND quality.unit >= $3 AND quality.unit < $4"
+                    "SELECT COUNT(*) FROM records JOIN cards ON cards.record_id = records.id \
+                     WHERE {instant} >= $3 AND {instant} < $4 AND records.unit IN {UNIT_AND_BELOW}"
                 )
             };
-            let query = sqlx::query(AssertSqlSafe(statement)).bind(from).bind(until).bind(unit.to_owned());
-            let row = query.bind(end_of(unit)).fetch_one(self.readers()).await;
+            let query = sqlx::query(AssertSqlSafe(statement)).bind(unit.to_owned()).bind(format!("{unit}."));
+            let row = query.bind(from).bind(until).fetch_one(self.readers()).await;
             row.and_then(|row| row.try_get::<i64, _>(0)).map_err(failed(doing))
         };
         Ok((count("cards.created_at").await?, count("cards.state = 'withdrawn' AND cards.state_at").await?))

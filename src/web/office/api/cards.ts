@@ -6,7 +6,7 @@ export type CardState = (typeof CARD_STATES)[number];
 
 export interface Card {
   readonly card: string;
-  readonly record?: string;
+  readonly record: string;
   readonly state: CardState;
   readonly since: number | null;
   readonly reason: string | null;
@@ -15,8 +15,8 @@ export interface Card {
   readonly created_at: number;
   readonly valid_until: number;
   readonly replaced_by: string | null;
-  readonly name?: string;
-  readonly position?: string | null;
+  readonly name: string;
+  readonly position: string | null;
 }
 
 export interface CardDetail extends Card {

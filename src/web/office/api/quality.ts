@@ -72,7 +72,6 @@ export interface Approval {
   readonly document_sha256: string;
   readonly previous: string | null;
   readonly reason: string | null;
-  readonly changed_since?: number | null;
 }
 
 export const readQuality = (unit: string | undefined, after: string | undefined, signal: AbortSignal) => read<Quality>("quality", { unit, after, limit: 50 }, signal);

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { useCell } from "../../../lib/cell.ts";
 import { useTexts } from "../../../lib/language.ts";
-import { type Approval, type ApprovalPage, listApprovals, saveApproval, saveReport } from "../../api/quality.ts";
+import { type Approval, type ApprovalPage, listApprovals, readQuality, saveApproval, saveReport } from "../../api/quality.ts";
 import { dayAndTime, month as monthText, now, partialDate } from "../../data/dates.ts";
 import { lateUntil, monthBefore, monthOf, standingOf, windowOf } from "../../data/months.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
@@ -15,7 +15,7 @@ import { ProblemNote } from "../../parts/problem.tsx";
 import { State } from "../../parts/signs.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
 import { UnitFilter } from "../../parts/unit_filter.tsx";
-import { usePieces, useWork } from "../../parts/work.ts";
+import { useLoad, usePieces, useWork } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { Sign } from "./sign.tsx";
 import { TEXTS } from "./texts.ts";
@@ -31,9 +31,16 @@ export default function Approvals() {
   const month = query.get("month") === before ? before : current;
   const set = (change: { unit?: string; month?: string }) => filter({ unit, month, ...change });
   const pieces = usePieces<Approval, ApprovalPage>((after, signal) => listApprovals(unit === "" ? undefined : unit, after, signal), [unit]);
+  // The last approval is told by the unit itself: a list has it only as long as few came after it.
+  const quality = useLoad((signal) => readQuality(unit === "" ? undefined : unit, undefined, signal), [unit]);
+  const last = quality.value?.approval ?? undefined;
+  const reload = () => {
+    pieces.reload();
+    quality.reload();
+  };
   const lateDays = pieces.value?.late_days ?? 0;
   const { from, to } = windowOf(month);
-  const done = pieces.value?.items.find((approval) => approval.unit === unit && approval.month === month);
+  const done = last?.month === month ? last : pieces.value?.items.find((approval) => approval.unit === unit && approval.month === month);
   const standing = standingOf(month, now(), lateDays);
   const told = {
     early: () => texts.windowClosed(partialDate(from), partialDate(to)),
@@ -50,7 +57,6 @@ export default function Approvals() {
     { key: "approver", head: texts.approver, cell: (row) => nameOf(row.approver) },
     { key: "subject", head: texts.subject, cell: (row) => row.subject },
     { key: "records", head: texts.records, isNumber: true, cell: (row) => row.records },
-    { key: "changed", head: texts.changedSince, isNumber: true, cell: (row) => row.changed_since ?? "" },
     { key: "reason", head: texts.reasonLate, cell: (row) => row.reason ?? "" },
     {
       key: "file",
@@ -86,11 +92,19 @@ export default function Approvals() {
         </h2>
         {done !== undefined ? (
           <State tone="good">{texts.done(monthText(month), dayAndTime(done.approved_at))}</State>
+        ) : quality.value === undefined ? (
+          quality.isLoading && <p class="loading">{common.loading}</p>
         ) : (
           <State tone={standing === "open" || standing === "late" ? "attention" : "waiting"}>{told[standing]()}</State>
         )}
+        {done !== undefined && done === last && last.changed_since !== null && (
+          <p>
+            {texts.changedSince}: {last.changed_since}
+          </p>
+        )}
+        <ProblemNote error={quality.error} retry={quality.reload} />
       </section>
-      {may(session, "quality:approve") && (unit === "" ? <p>{texts.needsUnit}</p> : <Sign key={`${unit} ${month}`} unit={unit} month={month} isLate={standing === "late"} done={pieces.reload} />)}
+      {may(session, "quality:approve") && (unit === "" ? <p>{texts.needsUnit}</p> : <Sign key={`${unit} ${month}`} unit={unit} month={month} isLate={standing === "late"} done={reload} />)}
       <section class="panel" aria-label={texts.list}>
         <Table caption={texts.list} columns={columns} rows={pieces.value?.items ?? []} rowKey={(row) => row.id} isBusy={pieces.isLoading} />
         <ProblemNote error={saving.error} />

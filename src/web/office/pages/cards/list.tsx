@@ -74,7 +74,7 @@ function CardTable({ caption, cards, isBusy, unit }: { caption: string; cards: r
   const picked = cards.filter((card) => chosen.has(card.card) && card.state === "active");
   const ofUnit = unit === "" ? session.unit?.code : unit;
   const columns: Column<Card>[] = [
-    { key: "name", head: texts.person, isHead: true, cell: (card) => <a href={hashOf(["cards", "card", card.card])}>{card.name ?? card.card}</a> },
+    { key: "name", head: texts.person, isHead: true, cell: (card) => <a href={hashOf(["cards", "card", card.card])}>{card.name}</a> },
     { key: "position", head: texts.position, cell: (card) => card.position ?? "" },
     { key: "number", head: texts.number, cell: (card) => <span class="nowrap">{card.card_number_masked}</span> },
     { key: "unit", head: common.unit, cell: (card) => card.unit },
@@ -92,7 +92,7 @@ function CardTable({ caption, cards, isBusy, unit }: { caption: string; cards: r
         isBusy={isBusy}
         selection={
           mayPrint
-            ? { of: chosen, set: setChosen, key: (card) => card.card, label: (card) => texts.select(card.name ?? card.card), isOpen: (card) => card.state === "active" }
+            ? { of: chosen, set: setChosen, key: (card) => card.card, label: (card) => texts.select(card.name), isOpen: (card) => card.state === "active" }
             : undefined
         }
       />

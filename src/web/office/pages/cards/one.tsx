@@ -56,8 +56,8 @@ function Shown({ card, reload }: { card: CardDetail; reload: () => void }) {
       <section class="panel" aria-label={texts.card}>
         <Facts
           facts={[
-            ...(card.name === undefined ? [] : ([[texts.person, card.name]] as const)),
-            ...(card.position === undefined || card.position === null ? [] : ([[texts.position, card.position]] as const)),
+            [texts.person, card.name],
+            ...(card.position === null ? [] : ([[texts.position, card.position]] as const)),
             [texts.number, card.card_number_masked],
             [texts.handle, <code>{card.card}</code>],
             [common.unit, card.unit],
@@ -66,7 +66,7 @@ function Shown({ card, reload }: { card: CardDetail; reload: () => void }) {
             [texts.created, day(card.created_at)],
             [texts.valid, day(card.valid_until)],
             ...(card.replaced_by === null ? [] : ([[texts.replacedBy, <a href={hashOf(["cards", "card", card.replaced_by])}>{card.replaced_by}</a>]] as const)),
-            ...(card.record === undefined || !may(session, "records:read") ? [] : ([[texts.record, <a href={hashOf(["records", card.record])}>{texts.openRecord}</a>]] as const)),
+            ...(may(session, "records:read") ? ([[texts.record, <a href={hashOf(["records", card.record])}>{texts.openRecord}</a>]] as const) : []),
           ]}
         />
         <div class="buttons">

@@ -26,7 +26,7 @@ export function TakeStep({ card, step, close, done }: { card: Card; step: CardSt
   return (
     <Dialog title={texts.titles[step]} deed={texts.steps[step]} isGrave={step === "withdraw"} work={work} act={act} close={close}>
       <p>
-        {card.name !== undefined && <strong>{card.name}</strong>} {card.card_number_masked}
+        <strong>{card.name}</strong> {card.card_number_masked}
       </p>
       <StepUp scope={`cards:${step}`} />
       <p>{texts.consequences}</p>

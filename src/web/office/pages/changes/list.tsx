@@ -9,6 +9,7 @@ import { hashOf } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
 import { FieldDiff } from "../../parts/diff.tsx";
 import { Dialog } from "../../parts/dialog.tsx";
+import { Opened, opens } from "../../parts/opened.tsx";
 import { State } from "../../parts/signs.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
 import { say } from "../../parts/voice.tsx";
@@ -40,7 +41,7 @@ export function WaitingList(props: { caption: string; changes: readonly WaitingC
       head: common.details,
       cell: (row) => (
         <div class="buttons">
-          <button type="button" aria-pressed={shown === row.id} aria-label={`${texts.show}: ${row.number}`} onClick={() => setShown(shown === row.id ? undefined : row.id)}>
+          <button type="button" {...opens(shown === row.id)} aria-label={`${texts.show}: ${row.number}`} onClick={() => setShown(shown === row.id ? undefined : row.id)}>
             {texts.show}
           </button>
           {may(session, "records:confirm") && (
@@ -63,14 +64,14 @@ export function WaitingList(props: { caption: string; changes: readonly WaitingC
         {...(props.empty === undefined ? {} : { empty: props.empty })}
       />
       {open !== undefined && (
-        <>
+        <Opened of={open.id} label={texts.title(open.number)}>
           {open.conflicts.length > 0 && (
             <p>
               <State tone="attention">{open.conflicts.map((field) => labelOf(field, tongue)).join("; ")}</State>. {texts.conflictHint}
             </p>
           )}
           <FieldDiff caption={texts.title(open.number)} patch={patchOf(open.changes)} oldHead={common.before} newHead={common.after} />
-        </>
+        </Opened>
       )}
       {dropping !== undefined && <Drop change={dropping} close={() => setDropping(undefined)} done={props.reload} />}
     </>

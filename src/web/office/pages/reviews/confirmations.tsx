@@ -13,6 +13,7 @@ import { FieldDiff } from "../../parts/diff.tsx";
 import { Dialog } from "../../parts/dialog.tsx";
 import { Choice, Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
+import { Opened, opens } from "../../parts/opened.tsx";
 import { Pager } from "../../parts/pager.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
 import { State } from "../../parts/signs.tsx";
@@ -96,7 +97,7 @@ export function Confirmations() {
       head: common.details,
       cell: (row) => (
         <div class="buttons">
-          <button type="button" aria-pressed={shown === row.record} aria-label={`${texts.showChanges}: ${row.full_name}`} onClick={() => setShown(shown === row.record ? undefined : row.record)}>
+          <button type="button" {...opens(shown === row.record)} aria-label={`${texts.showChanges}: ${row.full_name}`} onClick={() => setShown(shown === row.record ? undefined : row.record)}>
             {texts.showChanges}
           </button>
           {mayConfirm && row.returned === null && (
@@ -150,7 +151,7 @@ export function Confirmations() {
         </div>
       </section>
       {open !== undefined && (
-        <section class="panel" aria-label={texts.showChanges}>
+        <Opened of={open.record} label={`${texts.showChanges}: ${open.full_name}`}>
           <FieldDiff caption={`${texts.showChanges}: ${open.full_name}`} patch={asPatch(open.changes.filter((change) => !isPicture(change))).patch} oldHead={texts.confirmedBefore} newHead={texts.waitsNow} />
           {open.changes.filter(isPicture).map((change) => (
             <Portraits
@@ -161,7 +162,7 @@ export function Confirmations() {
               load={(side, signal) => readRecordPortrait(open.record, String(change[side]), signal)}
             />
           ))}
-        </section>
+        </Opened>
       )}
       {isAsked && (
         <Dialog title={texts.confirmTitle(picked.length)} deed={common.confirm} work={work} act={confirmAll} close={() => setAsked(false)}>
