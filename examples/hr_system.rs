@@ -130,5 +130,5 @@ fn dossier(header: &csv::StringRecord, row: &csv::StringRecord) -> Dossier {
     let lists =
         lists.into_iter().map(|(name, entries)| (name.to_owned(), entries.into_values().collect::<Vec<_>>().into()));
     content.extend(lists);
-    Dossier { number, content }
+    Dossier { number, content, effective_on: None }
 }

@@ -313,7 +313,6 @@ impl<'a> Plan<'a> {
             }
             _ => {}
         }
-        self.pinned |= named.is_some();
         let earlier = store.waiting_of(stands).await?;
         let known = current.as_ref().map(|stored| &stored.handle).or(earlier.first().map(|waiting| &waiting.record));
         let handle = known.cloned().unwrap_or_else(|| Handle::random(self.chance));
