@@ -9,7 +9,7 @@ use utoipa::openapi::security::{
 };
 use utoipa::openapi::{
     Content, ContentBuilder, Header, HeaderBuilder, InfoBuilder, License, ObjectBuilder, Ref, RefOr, Response,
-    ResponseBuilder, Server, Type,
+    ResponseBuilder, Schema, Server, Type,
 };
 use utoipa::{Modify, OpenApi};
 
@@ -54,7 +54,7 @@ use crate::protocol::oauth::SCOPES;
         uploads::begin, uploads::list, uploads::read, uploads::events, uploads::delete, uploads::rows,
         uploads::submit, uploads::rejects_xlsx, uploads::rejects_csv,
     ),
-    modifiers(&Security)
+    modifiers(&OpenParts, &Security)
 )]
 struct Document;
 
@@ -141,6 +141,21 @@ fn for_officers(needed: &SecurityRequirement) -> Option<SecurityRequirement> {
     let needed = serde_json::to_value(needed).ok()?;
     let scopes: Vec<String> = serde_json::from_value(needed.get("client")?.clone()).ok()?;
     Some(SecurityRequirement::new("office", scopes))
+}
+
+/// A gate as it is has its rules and more: they are closed as they are sent, and open where they are a part.
+struct OpenParts;
+
+impl Modify for OpenParts {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let Some(components) = &mut document.components else { return };
+        let Some(RefOr::T(Schema::Object(mut rules))) = components.schemas.get("GateRules").cloned() else { return };
+        let Some(RefOr::T(Schema::AllOf(gate))) = components.schemas.get_mut("GateState") else { return };
+        if let Some(part) = gate.items.first_mut() {
+            rules.additional_properties = None;
+            *part = RefOr::T(Schema::Object(rules));
+        }
+    }
 }
 
 struct Security;

@@ -512,7 +512,8 @@ impl From<MonthlyReport> for MonthlyReportAnswer {
 /// `GET /api/v1/reports/{file}`: the monthly report, `2026-11.json` or `2026-11.xlsx`.
 #[utoipa::path(get, path = "/api/v1/reports/{file}", tag = "Quality",
     params(("file" = String, Path, description = "The month and the form: `yyyy-mm.json` or `yyyy-mm.xlsx`", example = "2026-11.json"), ReportQuery),
-    responses((status = 200, body = MonthlyReportAnswer, description = "As JSON; as a spreadsheet when the file ends in .xlsx"), (status = 404, body = ProblemDocument)),
+    responses((status = 200, description = "As JSON; as a spreadsheet when the file ends in .xlsx",
+        content((MonthlyReportAnswer = "application/json"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"))), (status = 404, body = ProblemDocument)),
     security(("client" = ["quality:read"])))]
 pub async fn monthly_report(
     State(service): State<Service>,

@@ -175,8 +175,7 @@ pub struct FieldDocument {
     label_en: &'static str,
     /// `basic`, `sensitive` or `work`.
     privacy: &'static str,
-    /// What it says.
-    #[schema(value_type = Object)]
+    /// What it says: a text, or the entries of a list.
     value: Value,
     /// The version that brought it.
     since_version: i64,
@@ -213,10 +212,10 @@ pub struct DifferenceDocument {
     /// English label.
     label_en: &'static str,
     /// Before; null when it was empty.
-    #[schema(value_type = Object)]
+    #[schema(required)]
     old: Option<Value>,
     /// After; null when it is to be empty.
-    #[schema(value_type = Object)]
+    #[schema(required)]
     new: Option<Value>,
 }
 

@@ -255,7 +255,7 @@ pub async fn reviewed_proposal(
 /// `GET /api/v1/proposals/{id}/evidence/{evidence}`: a file beside a proposal. Written down as a look at it.
 #[utoipa::path(get, path = "/api/v1/proposals/{id}/evidence/{evidence}", tag = "Review",
     params(("id" = String, Path, description = "The proposal's name"), ("evidence" = String, Path, description = "The file's name here")),
-    responses((status = 200, content_type = "application/octet-stream", description = "The file, under its own media type"), (status = 404, body = ProblemDocument)),
+    responses((status = 200, content((String = "application/pdf"), (String = "image/jpeg"), (String = "image/png"))), (status = 404, body = ProblemDocument)),
     security(("client" = ["updates:read"]), ("client" = ["updates:decide"])))]
 pub async fn proposal_evidence(
     State(service): State<Service>,

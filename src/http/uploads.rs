@@ -411,9 +411,7 @@ pub struct FieldNow {
     field: String,
     label_vi: String,
     label_en: String,
-    #[schema(value_type = Option<Object>)]
     old: Option<Value>,
-    #[schema(value_type = Option<Object>)]
     new: Option<Value>,
 }
 

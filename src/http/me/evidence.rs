@@ -59,7 +59,7 @@ pub async fn keep(
 
 /// One of your files.
 #[utoipa::path(get, operation_id = "me_file", path = "/api/v1/me/evidence/{id}", tag = "me", params(("id" = String, Path)), security(("official" = [])),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 404, body = ProblemDocument)))]
+    responses((status = 200, content((String = "application/pdf"), (String = "image/jpeg"), (String = "image/png"))), (status = 404, body = ProblemDocument)))]
 pub async fn file(
     State(service): State<Service>,
     official: Official,
