@@ -101,6 +101,17 @@ fn signer(root: &Authority, name: &str) -> Person {
     root.person(name, KeyUsagePurpose::ContentCommitment, NOW + YEAR)
 }
 
+/// A province and a department of it, each with the person who signs for it.
+async fn two_levels<'a>(town: &'a Town, root: &Authority) -> [(Officer<'a>, Person); 2] {
+    let (chief, head) = (signer(root, "Chief"), signer(root, "Head"));
+    let (vneid, hanoi, department) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("department").await);
+    vneid.registers("hanoi", &chief, "certificate").await;
+    vneid.registers("department", &head, "certificate").await;
+    let units = vec![("H26.05".into(), "Sở Nội vụ".into())];
+    town.service.store().save_units(units, "test", NOW).await.unwrap();
+    [(hanoi, chief), (department, head)]
+}
+
 story! {
     async fn the_month_is_approved_by_the_registered_person_over_exactly_what_is(town) {
         let root = Authority::root("Approvers");
@@ -325,12 +336,7 @@ story! {
     async fn an_older_state_that_is_signed_later_takes_no_signature_back(town) {
         let root = Authority::root("Approvers");
         let town = town.trusting(&root, 0, None);
-        let (chief, head) = (signer(&root, "Chief"), signer(&root, "Head"));
-        let (vneid, hanoi, department) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("department").await);
-        vneid.registers("hanoi", &chief, "certificate").await;
-        vneid.registers("department", &head, "certificate").await;
-        let units = vec![("H26.05".into(), "Sở Nội vụ".into())];
-        town.service.store().save_units(units, "test", NOW).await.unwrap();
+        let [(hanoi, chief), (department, head)] = two_levels(&town, &root).await;
         for at in 1..=2 {
             town.hires(&person(at), "H26.05").await;
         }
@@ -355,12 +361,7 @@ story! {
     async fn of_two_approvals_of_one_second_the_newer_version_is_signed(town) {
         let root = Authority::root("Approvers");
         let town = town.trusting(&root, 0, None);
-        let (chief, head) = (signer(&root, "Chief"), signer(&root, "Head"));
-        let (vneid, hanoi, department) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("department").await);
-        vneid.registers("hanoi", &chief, "certificate").await;
-        vneid.registers("department", &head, "certificate").await;
-        let units = vec![("H26.05".into(), "Sở Nội vụ".into())];
-        town.service.store().save_units(units, "test", NOW).await.unwrap();
+        let [(hanoi, chief), (department, head)] = two_levels(&town, &root).await;
         town.hires(&person(1), "H26.05").await;
         town.at(in_the_window());
         let older = hanoi.document(DOCUMENT).await;

@@ -1,8 +1,8 @@
 //! The registry's change feed: whose person changed there is asked about again, although nothing of the record changed.
 //!
-//! The feed is read in windows, each page by page until an empty one; a page and the place in the feed are one transaction, so that a process
-//! that dies loses no change, and another goes on where it was. Windows overlap a little: a change that is told twice is
-//! only asked about twice.
+//! The feed is read in windows, each page by page until an empty one; a page and the place in the feed are one
+//! transaction, so that a process that dies loses no change, and another goes on where it was. Windows overlap a little: a
+//! change that is told twice is only asked about twice.
 
 use super::Service;
 use crate::clock::{Clock, UnixSeconds};

@@ -10,7 +10,15 @@ export function focusHeading(): void {
   document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
 }
 
-export function PageHeading({ title, children }: { title: string; children?: ComponentChildren }) {
+export function PageHeading({ title, back, canPrint, reload, children }: {
+  title: string;
+  /** Where the page came from. */
+  back?: string;
+  canPrint?: boolean;
+  reload?: () => void;
+  /** What else can be done on this page. */
+  children?: ComponentChildren;
+}) {
   const texts = useTexts(TEXTS);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
@@ -22,7 +30,24 @@ export function PageHeading({ title, children }: { title: string; children?: Com
       <h1 ref={heading} tabIndex={-1}>
         {title}
       </h1>
-      {children !== undefined && <div class="actions">{children}</div>}
+      <div class="actions">
+        {back !== undefined && (
+          <a class="button" href={back}>
+            {texts.back}
+          </a>
+        )}
+        {children}
+        {canPrint === true && (
+          <button type="button" onClick={() => print()}>
+            {texts.print}
+          </button>
+        )}
+        {reload !== undefined && (
+          <button type="button" onClick={reload}>
+            {texts.reload}
+          </button>
+        )}
+      </div>
     </div>
   );
 }

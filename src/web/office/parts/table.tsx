@@ -25,7 +25,7 @@ export interface Selection<T> {
   readonly isOpen?: (row: T) => boolean;
 }
 
-export function Table<T>(props: {
+export interface TableProps<T> {
   caption: string;
   /** The caption says what a heading above the table says already. */
   isCaptionHidden?: boolean;
@@ -35,7 +35,9 @@ export function Table<T>(props: {
   selection?: Selection<T> | undefined;
   isBusy?: boolean;
   empty?: string;
-}) {
+}
+
+export function Table<T>(props: TableProps<T>) {
   const texts = useTexts(TEXTS);
   const [order, setOrder] = useState<{ key: string; isDown: boolean }>();
   const { columns, selection } = props;

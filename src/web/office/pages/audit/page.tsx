@@ -8,9 +8,8 @@ import { filter, hashOf, place } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Choice, Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
-import { Pager } from "../../parts/pager.tsx";
-import { ProblemNote } from "../../parts/problem.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { TextFilter, UnitFilter } from "../../parts/unit_filter.tsx";
 import { usePieces } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
@@ -40,14 +39,7 @@ export default function Audit() {
   ];
   return (
     <>
-      <PageHeading title={common.pages.audit}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-        <button type="button" onClick={pieces.reload}>
-          {common.reload}
-        </button>
-      </PageHeading>
+      <PageHeading title={common.pages.audit} canPrint reload={pieces.reload} />
       <p class="hint">{texts.hint}</p>
       <Filters label={common.filter}>
         <UnitFilter value={asked.unit} set={(unit) => set({ unit })} />
@@ -55,16 +47,13 @@ export default function Audit() {
         <Choice label={texts.action} value={asked.action} set={(action) => set({ action })} otherwise={common.all} options={Object.entries(texts.actions)} />
       </Filters>
       <section class="panel" aria-label={common.pages.audit}>
-        <Table
+        <PagedTable
           caption={common.pages.audit}
           isCaptionHidden
           columns={columns}
-          rows={pieces.value?.items ?? []}
+          pieces={pieces}
           rowKey={(row) => `${row.at} ${row.actor} ${row.action} ${row.subject} ${row.detail}`}
-          isBusy={pieces.isLoading}
         />
-        <ProblemNote error={pieces.error} retry={pieces.reload} />
-        <Pager pieces={pieces} />
       </section>
     </>
   );

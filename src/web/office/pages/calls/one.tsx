@@ -19,11 +19,7 @@ export function OneCall({ id }: { id: string }) {
   const loaded = useLoad((signal) => readCall(id, signal), [id]);
   return (
     <>
-      <PageHeading title={texts.call}>
-        <a class="button" href="#/calls">
-          {common.back}
-        </a>
-      </PageHeading>
+      <PageHeading title={texts.call} back="#/calls" />
       <ProblemNote error={loaded.error} retry={loaded.reload} />
       {loaded.value === undefined ? loaded.isLoading && <p class="loading">{common.loading}</p> : <Shown call={loaded.value} />}
     </>

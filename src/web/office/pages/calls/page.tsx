@@ -6,9 +6,8 @@ import { dayAndTime } from "../../data/dates.ts";
 import { filter, hashOf, place } from "../../data/router.ts";
 import { Choice, Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
-import { Pager } from "../../parts/pager.tsx";
-import { ProblemNote } from "../../parts/problem.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { TextFilter, UnitFilter } from "../../parts/unit_filter.tsx";
 import { usePieces } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
@@ -49,14 +48,7 @@ function CallList() {
   ];
   return (
     <>
-      <PageHeading title={common.pages.calls}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-        <button type="button" onClick={pieces.reload}>
-          {common.reload}
-        </button>
-      </PageHeading>
+      <PageHeading title={common.pages.calls} canPrint reload={pieces.reload} />
       <p class="hint">{texts.hint}</p>
       <Filters label={common.filter}>
         <UnitFilter value={asked.unit} set={(unit) => set({ unit })} />
@@ -70,9 +62,7 @@ function CallList() {
         />
       </Filters>
       <section class="panel" aria-label={common.pages.calls}>
-        <Table caption={common.pages.calls} isCaptionHidden columns={columns} rows={pieces.value?.items ?? []} rowKey={(call) => call.transaction_id} isBusy={pieces.isLoading} />
-        <ProblemNote error={pieces.error} retry={pieces.reload} />
-        <Pager pieces={pieces} />
+        <PagedTable caption={common.pages.calls} isCaptionHidden columns={columns} pieces={pieces} rowKey={(call) => call.transaction_id} />
       </section>
     </>
   );

@@ -32,11 +32,7 @@ export function Ending() {
   ];
   return (
     <>
-      <PageHeading title={texts.endingTitle}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-      </PageHeading>
+      <PageHeading title={texts.endingTitle} canPrint />
       <p class="hint">{texts.endingHint}</p>
       <Filters label={common.filter}>
         <UnitFilter value={unit} set={(value) => filter({ unit: value })} />

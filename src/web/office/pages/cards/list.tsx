@@ -30,11 +30,7 @@ export function CardList() {
   const pieces = usePieces((after, signal) => listCards(asked, after, signal), [asked]);
   return (
     <>
-      <PageHeading title={common.pages.cards}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-      </PageHeading>
+      <PageHeading title={common.pages.cards} canPrint />
       <Search texts={texts} search={searchCards} found={setFound} />
       {found === undefined ? (
         <>

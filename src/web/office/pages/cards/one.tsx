@@ -23,11 +23,7 @@ export function OneCard({ handle }: { handle: string }) {
   const card = loaded.value;
   return (
     <>
-      <PageHeading title={texts.card}>
-        <a class="button" href="#/cards">
-          {common.back}
-        </a>
-      </PageHeading>
+      <PageHeading title={texts.card} back="#/cards" />
       <ProblemNote error={loaded.error} retry={loaded.reload} />
       {card === undefined ? loaded.isLoading && <p class="loading">{common.loading}</p> : <Shown card={card} reload={loaded.reload} />}
     </>

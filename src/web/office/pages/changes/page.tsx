@@ -22,11 +22,7 @@ export default function Changes() {
   const pieces = usePieces((after, signal) => (unit === "" ? Promise.resolve({ items: [], next: null }) : listChanges(unit, after, signal)), [unit]);
   return (
     <>
-      <PageHeading title={common.pages.changes}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-      </PageHeading>
+      <PageHeading title={common.pages.changes} canPrint />
       <p class="hint">{texts.hint}</p>
       <Filters label={common.filter}>
         <UnitFilter value={unit} set={(value) => filter({ unit: value })} />

@@ -10,11 +10,10 @@ import { may, useSession } from "../../data/session.ts";
 import { Dialog } from "../../parts/dialog.tsx";
 import { Choice, Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
-import { Pager } from "../../parts/pager.tsx";
-import { ProblemNote } from "../../parts/problem.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
 import { State } from "../../parts/signs.tsx";
 import { StepUp } from "../../parts/step_up.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { Tabs } from "../../parts/tabs.tsx";
 import { UnitFilter } from "../../parts/unit_filter.tsx";
 import { say } from "../../parts/voice.tsx";
@@ -85,15 +84,12 @@ function OfficerList() {
   ];
   return (
     <>
-      <PageHeading title={common.pages.officers}>
+      <PageHeading title={common.pages.officers} canPrint>
         {mayWrite && (
           <button type="button" class="primary" onClick={() => setEditing("new")}>
             {texts.add}
           </button>
         )}
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
       </PageHeading>
       <p class="hint">{texts.hint}</p>
       <Filters label={common.filter}>
@@ -102,9 +98,7 @@ function OfficerList() {
         <Choice label={common.state} value={asked.state} set={(state) => set({ state })} otherwise={common.all} options={OFFICER_STATES.map((state) => [state, texts.states[state]] as const)} />
       </Filters>
       <section class="panel" aria-label={common.pages.officers}>
-        <Table caption={common.pages.officers} isCaptionHidden columns={columns} rows={pieces.value?.items ?? []} rowKey={(row) => row.id} isBusy={pieces.isLoading} />
-        <ProblemNote error={pieces.error} retry={pieces.reload} />
-        <Pager pieces={pieces} />
+        <PagedTable caption={common.pages.officers} isCaptionHidden columns={columns} pieces={pieces} rowKey={(row) => row.id} />
       </section>
       {editing !== undefined && <EditOfficer officer={editing === "new" ? undefined : editing} close={() => setEditing(undefined)} done={pieces.reload} />}
       {blocking !== undefined && <Block officer={blocking} close={() => setBlocking(undefined)} done={pieces.reload} />}

@@ -20,11 +20,7 @@ export default function Population() {
   useEvery(ASK_AGAIN_MILLISECONDS, true, loaded.poll);
   return (
     <>
-      <PageHeading title={common.pages.population}>
-        <button type="button" onClick={loaded.reload}>
-          {common.reload}
-        </button>
-      </PageHeading>
+      <PageHeading title={common.pages.population} reload={loaded.reload} />
       <p class="hint">{texts.hint}</p>
       <ProblemNote error={loaded.error} retry={loaded.reload} />
       {loaded.value === undefined ? loaded.isLoading && <p class="loading">{common.loading}</p> : <Shown connection={loaded.value} />}

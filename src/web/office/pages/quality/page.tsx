@@ -41,13 +41,10 @@ function Scores() {
   const quality = pieces.value?.items[0];
   return (
     <>
-      <PageHeading title={common.pages.quality}>
+      <PageHeading title={common.pages.quality} canPrint>
         <a class="button" href={hashOf(["approvals"], { unit })}>
           {texts.toApprovals}
         </a>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
       </PageHeading>
       <Filters label={common.filter}>
         <UnitFilter value={unit} set={(value) => filter({ unit: value })} />

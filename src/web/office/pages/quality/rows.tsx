@@ -8,9 +8,9 @@ import { filter, hashOf, place } from "../../data/router.ts";
 import { may, useSession } from "../../data/session.ts";
 import { Choice, Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
-import { Pager } from "../../parts/pager.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { UnitFilter } from "../../parts/unit_filter.tsx";
 import { useLoad, usePieces, useWork } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
@@ -49,18 +49,12 @@ export function RowsPage() {
   ];
   return (
     <>
-      <PageHeading title={flag === "" ? texts.rows : texts.rowsOf(sentence(flag))}>
-        <a class="button" href={hashOf(["quality"], { unit })}>
-          {common.back}
-        </a>
+      <PageHeading title={flag === "" ? texts.rows : texts.rowsOf(sentence(flag))} back={hashOf(["quality"], { unit })} canPrint>
         {(["xlsx", "csv"] as const).map((format) => (
           <button key={format} type="button" aria-disabled={saving.isBusy} onClick={() => saving.run(() => saveRows(askedUnit, askedFlag, format))}>
             {texts.exportAs(format)}
           </button>
         ))}
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
       </PageHeading>
       <ProblemNote error={saving.error} />
       <Filters label={common.filter}>
@@ -74,9 +68,7 @@ export function RowsPage() {
         />
       </Filters>
       <section class="panel" aria-label={texts.rows}>
-        <Table caption={texts.rows} isCaptionHidden columns={columns} rows={pieces.value?.items ?? []} rowKey={(row) => row.record} isBusy={pieces.isLoading} />
-        <ProblemNote error={pieces.error} retry={pieces.reload} />
-        <Pager pieces={pieces} />
+        <PagedTable caption={texts.rows} isCaptionHidden columns={columns} pieces={pieces} rowKey={(row) => row.record} />
       </section>
     </>
   );

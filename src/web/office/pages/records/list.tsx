@@ -9,8 +9,7 @@ import { filter, hashOf, place } from "../../data/router.ts";
 import { useSession } from "../../data/session.ts";
 import { Choice, Filters } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
-import { Pager } from "../../parts/pager.tsx";
-import { ProblemNote } from "../../parts/problem.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
 import { Search } from "../../parts/search.tsx";
 import { State } from "../../parts/signs.tsx";
 import { type Column, Table } from "../../parts/table.tsx";
@@ -51,11 +50,7 @@ export function RecordList() {
   ];
   return (
     <>
-      <PageHeading title={common.pages.records}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-      </PageHeading>
+      <PageHeading title={common.pages.records} canPrint />
       <p class="hint">{texts.hint}</p>
       <Search texts={texts} search={searchRecords} found={setFound} />
       {found === undefined ? (
@@ -71,16 +66,13 @@ export function RecordList() {
             />
           </Filters>
           <section class="panel" aria-label={common.pages.records}>
-            <Table
+            <PagedTable
               caption={`${common.pages.records}: ${texts.filters[kind]}`}
               columns={columns}
-              rows={pieces.value?.items ?? []}
+              pieces={pieces}
               rowKey={(row) => row.handle}
-              isBusy={pieces.isLoading}
               {...(unit === "" ? { empty: texts.needsUnit } : {})}
             />
-            <ProblemNote error={pieces.error} retry={pieces.reload} />
-            <Pager pieces={pieces} />
           </section>
         </>
       ) : (

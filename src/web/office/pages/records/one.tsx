@@ -28,11 +28,7 @@ export function OneRecord({ handle }: { handle: string }) {
   const record = loaded.value;
   return (
     <>
-      <PageHeading title={texts.record}>
-        <a class="button" href="#/records">
-          {common.back}
-        </a>
-      </PageHeading>
+      <PageHeading title={texts.record} back="#/records" />
       <ProblemNote error={loaded.error} retry={loaded.reload} />
       {record === undefined ? loaded.isLoading && <p class="loading">{common.loading}</p> : <Shown record={record} reload={loaded.reload} />}
     </>

@@ -5,9 +5,9 @@ import { dayAndTime } from "../../data/dates.ts";
 import type { Patch } from "../../data/diff.ts";
 import { useOfficerName } from "../../data/officer_names.ts";
 import { FieldDiff } from "../../parts/diff.tsx";
-import { Pager } from "../../parts/pager.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { useLoad, usePieces } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { TEXTS } from "./texts.ts";
@@ -57,9 +57,7 @@ function Queries({ handle }: { handle: string }) {
   ];
   return (
     <>
-      <Table caption={texts.queries} columns={columns} rows={pieces.value?.items ?? []} rowKey={(row) => `${row.asked_at} ${row.officer}`} isBusy={pieces.isLoading} />
-      <ProblemNote error={pieces.error} retry={pieces.reload} />
-      <Pager pieces={pieces} />
+      <PagedTable caption={texts.queries} columns={columns} pieces={pieces} rowKey={(row) => `${row.asked_at} ${row.officer}`} />
     </>
   );
 }

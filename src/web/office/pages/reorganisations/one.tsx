@@ -27,11 +27,7 @@ export function OneReorganisation({ id }: { id: string }) {
   useEvery(ASK_AGAIN_MILLISECONDS, plan?.state === "running" || isDue(plan), loaded.poll);
   return (
     <>
-      <PageHeading title={texts.one}>
-        <a class="button" href="#/reorganisations">
-          {common.back}
-        </a>
-      </PageHeading>
+      <PageHeading title={texts.one} back="#/reorganisations" />
       <ProblemNote error={loaded.error} retry={loaded.reload} />
       {plan === undefined ? loaded.isLoading && <p class="loading">{common.loading}</p> : <Shown plan={plan} put={loaded.put} />}
     </>

@@ -45,15 +45,12 @@ function List() {
   ];
   return (
     <>
-      <PageHeading title={common.pages.reorganisations}>
+      <PageHeading title={common.pages.reorganisations} canPrint>
         {may(session, "reorganisations:write") && (
           <button type="button" class="primary" onClick={() => setNew(true)}>
             {texts.add}
           </button>
         )}
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
       </PageHeading>
       <p class="hint">{texts.hint}</p>
       <section class="panel" aria-label={common.pages.reorganisations}>

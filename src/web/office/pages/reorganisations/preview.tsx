@@ -3,9 +3,8 @@ import { useState } from "preact/hooks";
 import { useTexts } from "../../../lib/language.ts";
 import { type PreviewLine, readPreview, type Reorganisation, type Standing } from "../../api/reorganisations.ts";
 import { hashOf } from "../../data/router.ts";
-import { Pager } from "../../parts/pager.tsx";
-import { ProblemNote } from "../../parts/problem.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { usePieces } from "../../parts/work.ts";
 import { TEXTS } from "./texts.ts";
 
@@ -58,9 +57,7 @@ function Lines({ plan }: { plan: Reorganisation }) {
   ];
   return (
     <>
-      <Table caption={texts.preview} isCaptionHidden columns={columns} rows={pieces.value?.items ?? []} rowKey={(row) => row.record} isBusy={pieces.isLoading} />
-      <ProblemNote error={pieces.error} retry={pieces.reload} />
-      <Pager pieces={pieces} />
+      <PagedTable caption={texts.preview} isCaptionHidden columns={columns} pieces={pieces} rowKey={(row) => row.record} />
     </>
   );
 }

@@ -114,14 +114,7 @@ export function Confirmations() {
   ];
   return (
     <>
-      <PageHeading title={texts.confirmations}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-        <button type="button" onClick={pieces.reload}>
-          {common.reload}
-        </button>
-      </PageHeading>
+      <PageHeading title={texts.confirmations} canPrint reload={pieces.reload} />
       <p class="hint">{texts.confirmationsHint}</p>
       <Filters label={common.filter}>
         <UnitFilter value={asked.unit} set={(unit) => set({ unit })} />

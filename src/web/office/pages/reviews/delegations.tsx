@@ -10,10 +10,10 @@ import { may, useSession } from "../../data/session.ts";
 import { Dialog } from "../../parts/dialog.tsx";
 import { Choice, TextField, Tick } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
-import { Pager } from "../../parts/pager.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
 import { State } from "../../parts/signs.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { say } from "../../parts/voice.tsx";
 import { useLoad, usePieces, useWork } from "../../parts/work.ts";
 import { TEXTS as SHELL } from "../../shell/texts.ts";
@@ -55,9 +55,7 @@ export function Delegations() {
       <p class="hint">{texts.delegationsHint}</p>
       {may(session, "updates:decide") && <New done={pieces.reload} />}
       <section class="panel" aria-label={texts.delegations}>
-        <Table caption={texts.delegations} isCaptionHidden columns={columns} rows={pieces.value?.items ?? []} rowKey={(row) => row.delegation} isBusy={pieces.isLoading} />
-        <ProblemNote error={pieces.error} retry={pieces.reload} />
-        <Pager pieces={pieces} />
+        <PagedTable caption={texts.delegations} isCaptionHidden columns={columns} pieces={pieces} rowKey={(row) => row.delegation} />
       </section>
       {revoking !== undefined && <Revoke delegation={revoking} close={() => setRevoking(undefined)} done={pieces.reload} />}
     </>

@@ -47,11 +47,7 @@ export function OneProposal({ id }: { id: string }) {
   const proposal = loaded.value;
   return (
     <>
-      <PageHeading title={texts.proposal}>
-        <a class="button" href="#/reviews">
-          {common.back}
-        </a>
-      </PageHeading>
+      <PageHeading title={texts.proposal} back="#/reviews" />
       <ProblemNote error={loaded.error} retry={loaded.reload} />
       {proposal === undefined ? loaded.isLoading && <p class="loading">{common.loading}</p> : <Shown proposal={proposal} reload={loaded.reload} />}
     </>

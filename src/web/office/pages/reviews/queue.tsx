@@ -70,14 +70,7 @@ export function Queue() {
   ];
   return (
     <>
-      <PageHeading title={texts.queue}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-        <button type="button" onClick={pieces.reload}>
-          {common.reload}
-        </button>
-      </PageHeading>
+      <PageHeading title={texts.queue} canPrint reload={pieces.reload} />
       <Filters label={common.filter}>
         <UnitFilter value={asked.unit} set={(unit) => set({ unit })} />
         <Choice label={common.state} value={asked.state} set={(state) => set({ state })} otherwise={texts.waiting} options={PROPOSAL_STATES.map((state) => [state, texts.states[state]] as const)} />

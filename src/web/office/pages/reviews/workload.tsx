@@ -23,11 +23,7 @@ export function WorkloadPage() {
   const loaded = useLoad((signal) => readWorkload(unit === "" ? undefined : unit, signal), [unit]);
   return (
     <>
-      <PageHeading title={texts.workload}>
-        <button type="button" onClick={() => print()}>
-          {common.print}
-        </button>
-      </PageHeading>
+      <PageHeading title={texts.workload} canPrint />
       <Filters label={common.filter}>
         <UnitFilter value={unit} set={setUnit} />
       </Filters>

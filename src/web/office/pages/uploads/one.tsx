@@ -30,11 +30,7 @@ export function OneUpload({ id }: { id: string }) {
   const upload = loaded.value;
   return (
     <>
-      <PageHeading title={texts.upload}>
-        <a class="button" href="#/uploads">
-          {common.back}
-        </a>
-      </PageHeading>
+      <PageHeading title={texts.upload} back="#/uploads" />
       <ProblemNote error={loaded.error} retry={loaded.reload} />
       {upload === undefined ? loaded.isLoading && <p class="loading">{common.loading}</p> : <Shown upload={upload} put={loaded.put} />}
     </>

@@ -7,10 +7,9 @@ import { readRows, ROW_FILTERS, type RowFault, type RowFilter, type RowOutcome, 
 import { partialDate } from "../../data/dates.ts";
 import { labelOf, valueText } from "../../data/fields.ts";
 import { Choice, Filters } from "../../parts/form.tsx";
-import { Pager } from "../../parts/pager.tsx";
-import { ProblemNote } from "../../parts/problem.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
 import { State, type Tone } from "../../parts/signs.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { usePieces } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
 import { TEXTS } from "./texts.ts";
@@ -42,15 +41,12 @@ export function Rows({ upload }: { upload: Upload }) {
           set={(value) => setFilter(ROW_FILTERS.find((known) => known === value) ?? "all")}
         />
       </Filters>
-      <Table
+      <PagedTable
         caption={`${texts.rowsTitle}: ${texts.filters[filter]}`}
         columns={columns}
-        rows={pieces.value?.items ?? []}
+        pieces={pieces}
         rowKey={(row) => String(row.line)}
-        isBusy={pieces.isLoading}
       />
-      <ProblemNote error={pieces.error} retry={pieces.reload} />
-      <Pager pieces={pieces} />
     </section>
   );
 }

@@ -9,10 +9,10 @@ import { go, hashOf } from "../../data/router.ts";
 import { useSession } from "../../data/session.ts";
 import { TextField, Tick } from "../../parts/form.tsx";
 import { PageHeading } from "../../parts/heading.tsx";
-import { Pager } from "../../parts/pager.tsx";
+import { PagedTable } from "../../parts/paged_table.tsx";
 import { ProblemNote } from "../../parts/problem.tsx";
 import { Progress } from "../../parts/progress.tsx";
-import { type Column, Table } from "../../parts/table.tsx";
+import type { Column } from "../../parts/table.tsx";
 import { say } from "../../parts/voice.tsx";
 import { usePieces, useWork } from "../../parts/work.ts";
 import { TEXTS as COMMON } from "../../texts.ts";
@@ -153,9 +153,7 @@ function Earlier() {
   ];
   return (
     <section class="panel" aria-label={texts.earlier}>
-      <Table caption={texts.earlier} columns={columns} rows={pieces.value?.items ?? []} rowKey={(upload) => upload.id} isBusy={pieces.isLoading} />
-      <ProblemNote error={pieces.error} retry={pieces.reload} />
-      <Pager pieces={pieces} />
+      <PagedTable caption={texts.earlier} columns={columns} pieces={pieces} rowKey={(upload) => upload.id} />
     </section>
   );
 }
