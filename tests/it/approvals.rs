@@ -104,7 +104,8 @@ fn signer(root: &Authority, name: &str) -> Person {
 /// A province and a department of it, each with the person who signs for it.
 async fn two_levels<'a>(town: &'a Town, root: &Authority) -> [(Officer<'a>, Person); 2] {
     let (chief, head) = (signer(root, "Chief"), signer(root, "Head"));
-    let (vneid, hanoi, department) = (town.stays("vneid").await, town.stays("hanoi").await, town.stays("department").await);
+    let (vneid, hanoi, department) =
+        (town.stays("vneid").await, town.stays("hanoi").await, town.stays("department").await);
     vneid.registers("hanoi", &chief, "certificate").await;
     vneid.registers("department", &head, "certificate").await;
     let units = vec![("H26.05".into(), "Sở Nội vụ".into())];

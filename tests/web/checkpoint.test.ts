@@ -388,8 +388,10 @@ describe("for everybody", () => {
     await page.keyboard.press("Enter");
     await tabTo("Cách khác");
     await page.keyboard.press("Enter");
+    await page.getByRole("textbox").waitFor();
     await page.keyboard.press("Tab");
     await page.keyboard.press("Tab");
+    await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
     await page.keyboard.insertText(await lan.code());
     await page.keyboard.press("Enter");
     await verdict(page, "valid-live");

@@ -24,5 +24,6 @@ source ../../src/web/node.sh
 # shellcheck source=packages.sh
 source packages.sh
 npx --no-install tsc --noEmit
-if (($#)); then exec node --test --test-concurrency=1 "$@"; fi
-exec node --test --test-concurrency=1 ./*.test.ts ./*.test.mjs
+# A browser that a failed test left open would keep node waiting for ever.
+(($#)) || set -- ./*.test.ts ./*.test.mjs
+exec node --test --test-concurrency=1 --test-force-exit "$@"

@@ -1,5 +1,5 @@
 // The shift: camera, verdict, next person, until whoever checks ends it. No timer does.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useCell } from "../../lib/cell.ts";
 import type { Verdict as Checked } from "../../lib/core.ts";
 import { useTexts } from "../../lib/language.ts";
@@ -73,7 +73,13 @@ export function Scan({ checkpoint, deviceKey, stop, announce, receipt }: Props) 
 
   useScanner(video, seen, shown === undefined || queueing);
   useEffect(renewDigits, [useCell(digitCount)]);
-  useEffect(() => (shown === undefined ? back.current?.focus() : verdictShown()), [shown]);
+  // Before anybody can press a key: a focus that comes later would take it from where they are by then.
+  useLayoutEffect(() => {
+    if (shown === undefined) back.current?.focus();
+  }, [shown]);
+  useEffect(() => {
+    if (shown !== undefined) verdictShown();
+  }, [shown]);
   useEscape(shown === undefined ? undefined : clear);
 
   const seconds = queueing && shown?.answer.outcome === "valid-live" ? QUEUE_SECONDS : SHOWN_SECONDS;

@@ -1,7 +1,7 @@
 // A page's heading: it takes the focus when the page opens, so that keyboards and readers of screens begin there, and it
 // is the window's title. Names of people are in neither.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useTexts } from "../../lib/language.ts";
 import { TEXTS } from "../texts.ts";
 
@@ -21,7 +21,8 @@ export function PageHeading({ title, back, canPrint, reload, children }: {
 }) {
   const texts = useTexts(TEXTS);
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  // Before anybody can press a key: a focus that comes later would take it from where they are by then.
+  useLayoutEffect(() => heading.current?.focus({ preventScroll: true }), []);
   useEffect(() => {
     document.title = `${title} – ${texts.title}`;
   }, [title, texts]);
